@@ -1,0 +1,145 @@
+"""A study as plain data: what `study show --json` prints and what the report and the dashboard's plots draw."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from phashopt.search import is_feasible
+from phashopt.trace import Trace, read_trace
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+SPEC_KEY = "spec"
+ROLE_KEY = "role"
+BASELINE_ROLE = "baseline"
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """One trial; `value` is validation accuracy in [0, 1], `seconds` its wall time, NaN or None where unknown."""
+
+    number: int
+    state: str
+    value: float | None
+    feasible: bool
+    params: dict[str, Any]
+    attrs: dict[str, Any]
+    decision: str
+    parent: int
+    epochs_used: int
+    seconds: float | None
+    trace: Trace = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The TRIAL of DESIGN.md's `study show --json`; NaN becomes null."""
+        document = {name: value for name, value in vars(self).items() if name != "trace"}
+        return {name: _jsonable(value) for name, value in document.items()}
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A study's spec and trials; `front` are the trial numbers no feasible trial beats in both accuracy and MACs."""
+
+    name: str
+    spec: dict[str, Any]
+    best: TrialSummary | None
+    baseline: TrialSummary | None
+    front: list[int]
+    trials: list[TrialSummary]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `study show --json`."""
+        return {
+            "name": self.name,
+            "spec": self.spec,
+            "best": self.best.to_json() if self.best else None,
+            "baseline": self.baseline.to_json() if self.baseline else None,
+            "front": self.front,
+            "trials": [trial.to_json() for trial in self.trials],
+        }
+
+    @property
+    def width_names(self) -> list[str]:
+        """The width parameters, first layer first."""
+        return sorted({name for trial in self.trials for name in trial.params if name.startswith("width_")})
+
+    def table(self) -> pd.DataFrame:
+        """One row a trial: number, state, value, feasible, decision, parent, ..., then params and scalar attributes.
+
+        A parameter and an attribute may share a name (`params`, `epochs`): the parameter wins.
+        """
+        rows = [
+            {
+                **{key: value for key, value in trial.attrs.items() if isinstance(value, int | float | str | bool)},
+                "number": trial.number,
+                "state": trial.state,
+                "value": trial.value,
+                "feasible": trial.feasible,
+                "decision": trial.decision,
+                "parent": trial.parent,
+                "epochs_used": trial.epochs_used,
+                "seconds": trial.seconds,
+                **trial.params,
+            }
+            for trial in self.trials
+        ]
+        return pd.DataFrame(rows)
+
+
+def summarize(study: Study) -> StudySummary:
+    """Read everything a study's database holds, once."""
+    trials = [summarize_trial(trial) for trial in study.get_trials(deepcopy=False)]
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE.name and trial.value is not None]
+    feasible = [trial for trial in finished if trial.feasible]
+    return StudySummary(
+        name=study.study_name,
+        spec=json.loads(study.user_attrs.get(SPEC_KEY, "{}")),
+        best=max(feasible, key=lambda trial: (trial.value, -trial.number), default=None),
+        baseline=next((trial for trial in trials if trial.attrs.get(ROLE_KEY) == BASELINE_ROLE), None),
+        front=pareto_front(feasible),
+        trials=trials,
+    )
+
+
+def summarize_trial(trial: FrozenTrial) -> TrialSummary:
+    """One trial of any Optuna study; what phashopt did not write is left empty."""
+    attrs = trial.user_attrs
+    decision = attrs.get("decision", trial.system_attrs.get("decision", ""))
+    return TrialSummary(
+        number=trial.number,
+        state=trial.state.name,
+        value=trial.value if trial.state.is_finished() and trial.values else None,
+        feasible=is_feasible(trial),
+        params=dict(trial.params),
+        attrs=dict(attrs),
+        decision=decision,
+        parent=attrs.get("parent", trial.system_attrs.get("parent", -1)),
+        epochs_used=attrs.get("epochs_used", len(trial.intermediate_values)),
+        seconds=trial.duration.total_seconds() if trial.duration else None,
+        trace=read_trace(trial.system_attrs),
+    )
+
+
+def pareto_front(trials: list[TrialSummary]) -> list[int]:
+    """Numbers of the trials that are more accurate than every cheaper one, cheapest first; no MACs, no front."""
+    priced = [trial for trial in trials if "macs" in trial.attrs and trial.value is not None]
+    front: list[int] = []
+    best = -math.inf
+    for trial in sorted(priced, key=lambda trial: (trial.attrs["macs"], -(trial.value or 0.0))):
+        if trial.value is not None and trial.value > best:
+            best = trial.value
+            front.append(trial.number)
+    return front
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _jsonable(entry) for key, entry in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
