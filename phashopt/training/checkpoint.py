@@ -1,0 +1,94 @@
+"""A training saved whole: weights, optimizer, schedule, random state, counters and trace, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from phashopt.trace import Trace
+from phashopt.training.files import save_arrays
+from phashopt.training.loop import Trainer
+from phashopt.training.schedule import Schedule
+
+RANDOM_STATE = "generator"
+
+
+@dataclass
+class Clock:
+    """Seconds spent so far, over all attempts."""
+
+    train_seconds: float = 0.0
+    signal_seconds: float = 0.0
+
+
+def save_checkpoint(path: Path, trainer: Trainer, trace: Trace, clock: Clock) -> None:
+    """Write the state at an epoch's end, atomically."""
+    optimizer = trainer.optimizer.state_dict()
+    tensors = {f"network.{name}": tensor for name, tensor in trainer.network.state_dict().items()}
+    tensors[RANDOM_STATE] = trainer.generator.get_state()
+    scalars: dict[str, dict[str, Any]] = {}
+    for index, state in optimizer["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
+        scalars[str(index)] = {key: value for key, value in state.items() if not isinstance(value, Tensor)}
+    document = {
+        "epoch": trainer.epoch,
+        "images_seen": trainer.images_seen,
+        "schedule": asdict(trainer.schedule),
+        "recipe": trainer.recipe.model_dump(),
+        "groups": optimizer["param_groups"],
+        "scalars": scalars,
+        "clock": asdict(clock),
+        "trace": trace.to_json(),
+    }
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    save_arrays(path, arrays, {"checkpoint": json.dumps(document)})
+
+
+def load_checkpoint(path: Path, trainer: Trainer) -> tuple[Trace, Clock]:
+    """Bring `trainer` to the saved state, bit for bit; returns the trace and the seconds so far.
+
+    The schedule's length is taken from the trainer where the saved training had not begun to decay, so that a run can
+    be extended from its stable phase. Raises `FileNotFoundError`, or `ValueError` if the file is of another training.
+    """
+    document, tensors = _read(path)
+    same = {**document["recipe"], "epochs": trainer.recipe.epochs} == trainer.recipe.model_dump(mode="json")
+    if not same:
+        raise ValueError(f"{path.name} was written by another recipe")
+    trainer.network.load_state_dict(
+        {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
+    )
+    trainer.optimizer.load_state_dict(
+        {"state": _optimizer_state(document["scalars"], tensors), "param_groups": document["groups"]}
+    )
+    trainer.generator.set_state(tensors[RANDOM_STATE])
+    trainer.epoch = document["epoch"]
+    trainer.images_seen = document["images_seen"]
+    saved = Schedule(**document["schedule"])
+    if document["recipe"]["epochs"] == trainer.recipe.epochs or trainer.epoch > saved.decay_start:
+        trainer.schedule = saved
+    return Trace.from_json(document["trace"]), Clock(**document["clock"])
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.exists():
+        raise FileNotFoundError(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            document = json.loads(file.metadata()["checkpoint"])
+            return document, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path.name} is no checkpoint, or a damaged one") from error
+
+
+def _optimizer_state(scalars: dict[str, dict[str, Any]], tensors: dict[str, Tensor]) -> dict[int, dict[str, Any]]:
+    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in scalars.items()}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            state[int(index)][key] = tensor
+    return state

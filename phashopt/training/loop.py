@@ -1,0 +1,137 @@
+"""One network being trained, an epoch at a time: the same code on CPU and CUDA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from phashopt.training.data import Images
+from phashopt.training.recipe import Recipe
+from phashopt.training.schedule import Schedule
+
+EVALUATION_BATCH = 2000
+
+
+class Diverged(ArithmeticError):
+    """The loss is no number any more."""
+
+    def __init__(self, epoch: int, learning_rate: float) -> None:
+        super().__init__(f"the loss became NaN or infinite in epoch {epoch} at learning rate {learning_rate:.3g}")
+
+
+class Interrupted(Exception):
+    """Training was asked to leave; what the last checkpoint holds is kept."""
+
+
+class Score(NamedTuple):
+    """Mean cross-entropy and share of images classified right."""
+
+    loss: float
+    accuracy: float
+
+
+class Trainer:
+    """Holds all that changes in training: weights, optimizer, schedule, random state, counters.
+
+    `seed` fixes data order and augmentation; the network comes with its weights already drawn.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, data: Images, seed: int) -> None:
+        self._data = data
+        self._cuda = data.device.type == "cuda"
+        layout = torch.channels_last if self._cuda else torch.contiguous_format
+        self.network = network.to(data.device, memory_format=layout)  # type: ignore[call-overload]
+        self.recipe = recipe
+        self.schedule = Schedule.of_length(recipe.epochs)
+        self.optimizer = _optimizer(self.network, recipe)
+        self.generator = torch.Generator(data.device).manual_seed(seed)
+        self.epoch = 0
+        self.images_seen = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule has run out."""
+        return self.epoch >= self.schedule.epochs
+
+    def train_epoch(self, interrupted: Callable[[], bool] = lambda: False) -> float:
+        """Train one epoch and return its mean loss; raises `Diverged`, or `Interrupted` when `interrupted()` is true.
+
+        Nothing is read back from the device before the epoch ends.
+        """
+        self.network.train()
+        batch = min(self.recipe.batch_size, len(self._data))
+        steps = len(self._data) // batch
+        order = torch.randperm(len(self._data), generator=self.generator, device=self._data.device)
+        total = torch.zeros((), device=self._data.device)
+        for step, indices in enumerate(order[: steps * batch].view(steps, batch)):
+            if interrupted():
+                raise Interrupted
+            self._set_rate(self.epoch + step / steps)
+            total += self._step(indices)
+        self.epoch += 1
+        self.images_seen += steps * batch
+        loss = total.item() / steps
+        if not math.isfinite(loss):
+            raise Diverged(self.epoch, self.recipe.learning_rate)
+        return loss
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the last step taken."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _set_rate(self, epoch: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * self.schedule.factor(epoch)
+
+    def _step(self, indices: Tensor) -> Tensor:
+        augmentation = self.recipe.augmentation
+        pixels = augmentation.move(self._data.pixels[indices], self.generator)
+        images = augmentation.cut(self._data.standardise(pixels), self.generator)
+        with _autocast(images):
+            outputs = self.network(images)
+        loss = F.cross_entropy(outputs.float(), self._data.labels[indices], label_smoothing=self.recipe.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, data: Images) -> Score:
+    """Loss and accuracy on `data`, in evaluation mode, without augmentation; the mode is left as it was."""
+    was_training = network.training
+    network.eval()
+    loss = torch.zeros((), device=data.device)
+    right = torch.zeros((), device=data.device)
+    for pixels, labels in zip(data.pixels.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True):
+        images = data.standardise(pixels)
+        with _autocast(images):
+            outputs = network(images).float()
+        loss += F.cross_entropy(outputs, labels, reduction="sum")
+        right += (outputs.argmax(1) == labels).sum()
+    network.train(was_training)
+    return Score(loss.item() / len(data), right.item() / len(data))
+
+
+def _autocast(images: Tensor) -> torch.autocast:
+    """bf16 on CUDA; the CPU keeps fp32, whose small convolutions are faster there."""
+    return torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=images.device.type == "cuda")
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Weights of convolutions and linear layers decay; biases and batch norm do not."""
+    decaying = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    free = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": decaying, "weight_decay": recipe.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True)

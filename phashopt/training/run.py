@@ -1,0 +1,129 @@
+"""One training from first epoch to last: train, score, read, save, ask what to do next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from phashopt.networks import Blueprint, build
+from phashopt.search import Verdict
+from phashopt.signal import Probe, Report
+from phashopt.trace import Epoch, Reading, Trace
+from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
+from phashopt.training.data import DataSet
+from phashopt.training.loop import Trainer, evaluate
+from phashopt.training.recipe import Recipe
+
+CHECKPOINT = "checkpoint.safetensors"
+STABLE = "stable.safetensors"
+CHECKPOINT_SECONDS = 10.0
+SMALL_SET = 10_000  # training images below which a reading costs too large a share of an epoch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to: validation accuracy, the last full reading, and what it cost."""
+
+    accuracy: float
+    trace: Trace
+    report: Report
+    stopped: bool
+    epochs_used: int
+    images_seen: int
+    train_macs: int
+    clock: Clock
+
+
+class Run:
+    """A training that can be interrupted at any step and taken up again from `folder` with the same result.
+
+    `judge` sees the trace after every epoch and says how to go on; `interrupted` is asked before every step.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        recipe: Recipe,
+        data: DataSet,
+        probe: Probe,
+        *,
+        folder: Path,
+        seed: int,
+        every: int = 1,
+        judge: Callable[[Trace], Verdict] = lambda _: Verdict.CONTINUE,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._blueprint = blueprint
+        self._data = data
+        self._probe = probe
+        self._folder = folder
+        self._every = every
+        self._judge = judge
+        self._interrupted = interrupted
+        self._trace = Trace()
+        self._clock = Clock()
+        self._saved_at = time.monotonic()
+        self._reading_macs = 0
+        self.trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
+
+    def resume(self, checkpoint: Path | None = None) -> None:
+        """Go on from `checkpoint` (default: the folder's last one, if any)."""
+        path = checkpoint or self._folder / CHECKPOINT
+        if checkpoint is not None or path.exists():
+            self._trace, self._clock = load_checkpoint(path, self.trainer)
+
+    def train(self) -> Outcome:
+        """Train to the end; raises `Interrupted` and `Diverged` as the loop does."""
+        verdict = Verdict.CONTINUE
+        report = None
+        while not self.trainer.finished and verdict is not Verdict.STOP:
+            report = self._epoch()
+            verdict = self._judge(self._trace)
+            if verdict is Verdict.FINISH:
+                self.trainer.schedule = self.trainer.schedule.finish_from(self.trainer.epoch)
+            self._save()
+        if report is None or not self.trainer.finished:
+            report = self._read(full=True)
+        return self._outcome(report, stopped=verdict is Verdict.STOP)
+
+    def _epoch(self) -> Report | None:
+        with self._clock_train():
+            loss = self.trainer.train_epoch(self._interrupted)
+            accuracy = evaluate(self.trainer.network, self._data.validation).accuracy
+        report = None
+        readings: dict[str, Reading] = {}
+        if self._reading_is_due():
+            report = self._read(full=self.trainer.finished)
+            readings = report.readings(self._blueprint.readouts)
+        self._trace.add(Epoch(self.trainer.epoch, loss, accuracy, self.trainer.learning_rate, readings))
+        return report
+
+    def _reading_is_due(self) -> bool:
+        epoch = self.trainer.epoch
+        if self.trainer.finished:
+            return True
+        if len(self._data.train) < SMALL_SET:
+            return epoch & (epoch - 1) == 0  # 1, 2, 4, 8, ...
+        return epoch % self._every == 0
+
+    def _read(self, *, full: bool) -> Report:
+        start = time.perf_counter()
+        report = self._probe.measure(self.trainer.network, full=full)
+        self._clock.signal_seconds += time.perf_counter() - start
+        return report
+
+    def _save(self) -> None:
+        if self.trainer.epoch == self.trainer.schedule.decay_start:
+            save_checkpoint(self._folder / STABLE, self.trainer, self._trace, self._clock)
+        if self.trainer.finished or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
+            save_checkpoint(self._folder / CHECKPOINT, self.trainer, self._trace, self._clock)
+            self._saved_at = time.monotonic()
+
+    @contextmanager
+    def _clock_train(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._clock.train_seconds += time.perf_counter() - start
