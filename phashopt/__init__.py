@@ -1,0 +1,47 @@
+"""How many kernels does each layer need, how long should I train, and why?
+
+The public names are imported when first used, so that the signal needs no Optuna and the search no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phashopt.search import PHashPruner, PHashSampler, Verdict
+    from phashopt.signal import LayerReport, Probe, Report, measure, perceptual_hash, reconstruct
+
+_HOMES = {
+    "PHashPruner": "search",
+    "PHashSampler": "search",
+    "Verdict": "search",
+    "LayerReport": "signal",
+    "Probe": "signal",
+    "Report": "signal",
+    "measure": "signal",
+    "perceptual_hash": "signal",
+    "reconstruct": "signal",
+}
+
+__all__ = [
+    "LayerReport",
+    "PHashPruner",
+    "PHashSampler",
+    "Probe",
+    "Report",
+    "Verdict",
+    "measure",
+    "perceptual_hash",
+    "reconstruct",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'phashopt' has no attribute {name!r}")
+    return getattr(import_module(f"phashopt.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

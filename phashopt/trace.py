@@ -28,7 +28,7 @@ class Reading:
 
 @dataclass
 class Epoch:
-    """One row: `number` counts from 1; `readings` maps a width parameter to its layer's reading, empty when not read."""
+    """One row: `number` counts from 1; `readings` maps width parameters to layers read, empty if none was."""
 
     number: int
     loss: float = math.nan

@@ -82,6 +82,11 @@ class Head:
     pooled: bool
 
     @property
+    def output(self) -> ImageShape:
+        """One number a class."""
+        return ImageShape(self.classes, 1, 1)
+
+    @property
     def features(self) -> int:
         """Inputs of the linear layer."""
         return self.input.channels * (1 if self.pooled else self.input.height * self.input.width)
@@ -92,6 +97,9 @@ class Head:
         return Cost(self.features * self.classes, (self.features + 1) * self.classes)
 
 
+Part = Conv | MaxPool | Block | Head
+
+
 @dataclass(frozen=True)
 class Blueprint:
     """A whole network: named parts in order, and which module each width parameter is read on.
@@ -99,7 +107,7 @@ class Blueprint:
     `readouts` maps module names (as in `named_modules` of the built network) to width parameters.
     """
 
-    parts: dict[str, Conv | MaxPool | Block | Head]
+    parts: dict[str, Part]
     readouts: dict[str, str]
 
     @property
@@ -108,12 +116,37 @@ class Blueprint:
         costs = [part.cost for part in self._priced()]
         return Cost(sum(cost.macs for cost in costs), sum(cost.params for cost in costs))
 
+    def reading_macs(self, images: int, channels: int | None = None) -> int:
+        """MACs of one reading of `images` probes (SIGNAL.md, section 8): a forward pass, then each channel's way back.
+
+        The first reverse step of a channel is a convolution from one channel; below it every layer is passed whole.
+        At most `channels` of a layer are read, all by default.
+        """
+        total, below = self.cost.macs, 0
+        for name, part in self.parts.items():
+            for suffix, conv in _convolutions(name, part):
+                if suffix in self.readouts:
+                    read = min(conv.kernels, channels or conv.kernels)
+                    total += read * below + conv.cost.macs * read // conv.kernels
+                below += conv.cost.macs
+            if f"{name}.relu" in self.readouts:
+                total += min(part.output.channels, channels or part.output.channels) * below
+        return total * images
+
     def _priced(self) -> Iterator[Conv | Head]:
-        for part in self.parts.values():
-            if isinstance(part, Block):
-                yield part.first
-                yield part.second
-                if part.shortcut is not None:
-                    yield part.shortcut
-            elif not isinstance(part, MaxPool):
+        for name, part in self.parts.items():
+            yield from (conv for _, conv in _convolutions(name, part))
+            if isinstance(part, Head):
                 yield part
+
+
+def _convolutions(name: str, part: Part) -> list[tuple[str, Conv]]:
+    """A part's convolutions under their module names, in the order they run."""
+    match part:
+        case Conv():
+            return [(f"{name}.conv", part)]
+        case Block():
+            inner = {"first": part.first, "second": part.second, "shortcut": part.shortcut}
+            return [(f"{name}.{role}.conv", conv) for role, conv in inner.items() if conv is not None]
+        case _:
+            return []

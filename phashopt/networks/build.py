@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from phashopt.networks.blueprint import Block, Blueprint, Conv, Head, MaxPool
+from phashopt.networks.blueprint import Block, Blueprint, Conv, Head, MaxPool, Part
 
 
 def build(blueprint: Blueprint, seed: int) -> nn.Sequential:
@@ -37,7 +37,7 @@ class ResidualBlock(nn.Module):
         return out
 
 
-def _module(part: Conv | MaxPool | Block | Head) -> nn.Module:
+def _module(part: Part) -> nn.Module:
     match part:
         case Conv():
             return _conv(part)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from phashopt.errors import UserError
-from phashopt.networks.blueprint import Block, Blueprint, Conv, Head, ImageShape, MaxPool
+from phashopt.networks.blueprint import Block, Blueprint, Conv, Head, ImageShape, MaxPool, Part
 
 Kernel = Literal[1, 3, 5, 7, 9, 11]
 Stages = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -57,7 +57,7 @@ class Plain(Family):
         self._check(widths)
         if self.pools is not None and max(self.pools, default=0) >= len(widths):
             raise UserError(f"network.pools names layer {max(self.pools)}, the last layer is {len(widths) - 1}")
-        parts: dict[str, Conv | MaxPool | Block | Head] = {}
+        parts: dict[str, Part] = {}
         shape = image
         for index, kernels in enumerate(widths):
             conv = Conv(shape, kernels, self.kernel_size, norm=self.batch_norm)
@@ -91,7 +91,7 @@ class Vgg(Family):
     def plan(self, widths: Sequence[int], image: ImageShape, classes: int) -> Blueprint:
         self._check(widths)
         _check_stages(len(self.stages), image)
-        parts: dict[str, Conv | MaxPool | Block | Head] = {}
+        parts: dict[str, Part] = {}
         shape, index = image, 0
         for stage, length in enumerate(self.stages):
             if stage:
@@ -121,7 +121,7 @@ class ResNet(Family):
         self._check(widths)
         _check_stages(len(self.blocks), image)
         stem = Conv(image, widths[0], 3, norm=True)
-        parts: dict[str, Conv | MaxPool | Block | Head] = {"stem": stem}
+        parts: dict[str, Part] = {"stem": stem}
         readouts: dict[str, str] = {}
         shape, index = stem.output, 0
         for stage, length in enumerate(self.blocks):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from phashopt.figures import StudyView
 from phashopt.search import is_feasible
 from phashopt.trace import Trace, read_trace
 
@@ -53,6 +54,7 @@ class StudySummary:
     baseline: TrialSummary | None
     front: list[int]
     trials: list[TrialSummary]
+    attrs: dict[str, Any] = field(default_factory=dict)  # the study's user attributes
 
     def to_json(self) -> dict[str, Any]:
         """The document of `study show --json`."""
@@ -69,6 +71,24 @@ class StudySummary:
     def width_names(self) -> list[str]:
         """The width parameters, first layer first."""
         return sorted({name for trial in self.trials for name in trial.params if name.startswith("width_")})
+
+    @property
+    def settings(self) -> list[str]:
+        """The parameters that are no widths."""
+        return sorted({name for trial in self.trials for name in trial.params} - set(self.width_names))
+
+    def view(self) -> StudyView:
+        """The study as the plots take it."""
+        return StudyView(
+            trials=self.table(),
+            widths=self.width_names,
+            settings=self.settings,
+            front=self.front,
+            best=self.best.number if self.best else None,
+            baseline=self.baseline.number if self.baseline else None,
+            macs_cap=self.spec.get("limits", {}).get("macs"),
+            traces={trial.number: trial.trace for trial in self.trials},
+        )
 
     def table(self) -> pd.DataFrame:
         """One row a trial: number, state, value, feasible, decision, parent, ..., then params and scalar attributes.
@@ -105,6 +125,7 @@ def summarize(study: Study) -> StudySummary:
         baseline=next((trial for trial in trials if trial.attrs.get(ROLE_KEY) == BASELINE_ROLE), None),
         front=pareto_front(feasible),
         trials=trials,
+        attrs=dict(study.user_attrs),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +11,11 @@ from pathlib import Path
 
 from phashopt.networks import Blueprint, build
 from phashopt.search import Verdict
-from phashopt.signal import Probe, Report
+from phashopt.signal import ROUTINE_CHANNELS, ROUTINE_PROBES, Probe, Report
 from phashopt.trace import Epoch, Reading, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet
-from phashopt.training.loop import Trainer, evaluate
+from phashopt.training.loop import Diverged, Trainer, evaluate
 from phashopt.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -56,22 +57,21 @@ class Run:
         judge: Callable[[Trace], Verdict] = lambda _: Verdict.CONTINUE,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._blueprint = blueprint
+        self.blueprint = blueprint
+        self.folder = folder
         self._data = data
         self._probe = probe
-        self._folder = folder
         self._every = every
         self._judge = judge
         self._interrupted = interrupted
         self._trace = Trace()
         self._clock = Clock()
         self._saved_at = time.monotonic()
-        self._reading_macs = 0
         self.trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
 
     def resume(self, checkpoint: Path | None = None) -> None:
         """Go on from `checkpoint` (default: the folder's last one, if any)."""
-        path = checkpoint or self._folder / CHECKPOINT
+        path = checkpoint or self.folder / CHECKPOINT
         if checkpoint is not None or path.exists():
             self._trace, self._clock = load_checkpoint(path, self.trainer)
 
@@ -92,13 +92,15 @@ class Run:
     def _epoch(self) -> Report | None:
         with self._clock_train():
             loss = self.trainer.train_epoch(self._interrupted)
-            accuracy = evaluate(self.trainer.network, self._data.validation).accuracy
+            score = evaluate(self.trainer.network, self._data.validation)
+        if not math.isfinite(score.loss):
+            raise Diverged(self.trainer.epoch, self.trainer.recipe.learning_rate)
         report = None
         readings: dict[str, Reading] = {}
         if self._reading_is_due():
             report = self._read(full=self.trainer.finished)
-            readings = report.readings(self._blueprint.readouts)
-        self._trace.add(Epoch(self.trainer.epoch, loss, accuracy, self.trainer.learning_rate, readings))
+            readings = report.readings(self.blueprint.readouts)
+        self._trace.add(Epoch(self.trainer.epoch, loss, score.accuracy, self.trainer.learning_rate, readings))
         return report
 
     def _reading_is_due(self) -> bool:
@@ -117,10 +119,32 @@ class Run:
 
     def _save(self) -> None:
         if self.trainer.epoch == self.trainer.schedule.decay_start:
-            save_checkpoint(self._folder / STABLE, self.trainer, self._trace, self._clock)
+            save_checkpoint(self.folder / STABLE, self.trainer, self._trace, self._clock)
         if self.trainer.finished or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
-            save_checkpoint(self._folder / CHECKPOINT, self.trainer, self._trace, self._clock)
+            save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
             self._saved_at = time.monotonic()
+
+    def discard_checkpoint(self) -> None:
+        """Remove what only an unfinished training needs; the stable phase's state stays, to be extended from."""
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _outcome(self, report: Report, *, stopped: bool) -> Outcome:
+        return Outcome(
+            accuracy=self._trace.epochs[-1].accuracy,
+            trace=self._trace,
+            report=report,
+            stopped=stopped,
+            epochs_used=self.trainer.epoch,
+            images_seen=self.trainer.images_seen,
+            train_macs=3 * self.blueprint.cost.macs * self.trainer.images_seen + self._reading_macs(),
+            clock=self._clock,
+        )
+
+    def _reading_macs(self) -> int:
+        """Forward and reverse passes of the routine readings and of the last, full one."""
+        routine = sum(bool(row.readings) for row in self._trace.epochs[:-1])
+        small = self.blueprint.reading_macs(min(len(self._probe), ROUTINE_PROBES), ROUTINE_CHANNELS)
+        return routine * small + self.blueprint.reading_macs(len(self._probe))
 
     @contextmanager
     def _clock_train(self) -> Iterator[None]:

@@ -5,14 +5,20 @@ One safetensors file a trial. Keys: `image`, and per width parameter `similarity
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from torch import nn
 
+from phashopt.signal import Report, reconstruct
+from phashopt.training.data import Images
 from phashopt.training.files import save_arrays
+
+SNAPSHOT = "snapshot.safetensors"
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class LayerSnapshot:
 
     similarity: NDArray[np.float32]  # (K, K), NaN where a channel is dead
     groups: NDArray[np.int32]  # (K,), cluster number of each channel, -1 for a dead one
-    maps: NDArray[np.float16]  # (K, C, H, W), reconstructions of `Snapshot.image`
+    maps: NDArray[np.float16]  # (K, C, H, W), reconstructions of `Snapshot.image`, each scaled to at most 1
 
 
 @dataclass(frozen=True)
@@ -31,18 +37,36 @@ class Snapshot:
     image: NDArray[np.uint8]  # (C, H, W), the probe image as pixels
     layers: dict[str, LayerSnapshot]  # by width parameter
 
-    def save(self, path: Path) -> None:
-        """Write atomically."""
+    def save(self, folder: Path) -> None:
+        """Write atomically into a trial's folder."""
         arrays: dict[str, NDArray[np.generic]] = {"image": self.image}
         for name, layer in self.layers.items():
             arrays |= {f"{key}.{name}": value for key, value in vars(layer).items()}
-        save_arrays(path, arrays)
+        save_arrays(folder / SNAPSHOT, arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Snapshot:
+    def load(cls, folder: Path) -> Snapshot:
         """Read what `save` wrote; `FileNotFoundError` if the trial left none."""
-        arrays = load_file(path)
+        arrays = load_file(folder / SNAPSHOT)
         names = sorted(key.removeprefix("similarity.") for key in arrays if key.startswith("similarity."))
         keys = ("similarity", "groups", "maps")
         layers = {name: LayerSnapshot(*(arrays[f"{key}.{name}"] for key in keys)) for name in names}
         return cls(image=arrays["image"], layers=layers)
+
+
+def take_snapshot(
+    network: nn.Module, images: Images, index: int, report: Report, readouts: Mapping[str, str]
+) -> Snapshot:
+    """Reconstruct image number `index` from every layer of `readouts` (module name -> width parameter)."""
+    pixels = images.pixels[index]
+    standardised = images.standardise(pixels)[None]
+    layers = {}
+    for layer, name in readouts.items():
+        maps = reconstruct(network, standardised, layer)[0].float()
+        peak = maps.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
+        layers[name] = LayerSnapshot(
+            similarity=report[layer].similarity.astype(np.float32),
+            groups=report[layer].groups.astype(np.int32),
+            maps=(maps / peak).half().cpu().numpy(),
+        )
+    return Snapshot(pixels.cpu().numpy(), layers)

@@ -1,0 +1,1 @@
+"""Judging a search from outside: fresh seeds, images it never scored."""

@@ -1,0 +1,25 @@
+"""The commands, each in its room; heavy imports happen when a command runs, so that --help answers at once."""
+
+from __future__ import annotations
+
+import typer
+
+from phashopt.cli import confirm, dashboard, report, study, worker
+
+app = typer.Typer(
+    name="phashopt",
+    help="How many kernels does each layer need, how long should I train, and why?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(study.app, name="study")
+app.command("worker")(worker.run)
+app.command("report")(report.run)
+app.command("confirm")(confirm.run)
+app.command("dashboard")(dashboard.run)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="phashopt")

@@ -1,0 +1,68 @@
+"""`confirm`: fresh seeds, images the search never scored."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from phashopt.cli.options import DataDir, Json, Name, Storage
+from phashopt.cli.output import console, messages, plain_errors, print_json
+
+
+class Judge(StrEnum):
+    """Which images judge: only here the test split is opened."""
+
+    test = "test"
+    held_out = "held_out"
+
+
+def run(
+    name: Name,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best feasible trials.")] = 1,
+    seeds: Annotated[int, typer.Option(min=2, help="Fresh seeds for each.")] = 3,
+    split: Annotated[Judge, typer.Option(help="The images that judge.")] = Judge.test,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Retrain the baseline and the best trials with fresh seeds; the winner's luck in the search does not count here."""
+    with plain_errors():
+        import torch
+
+        from phashopt.bench.confirm import Confirmed, candidates, confirm, judging_images
+        from phashopt.cli.tables import confirmation_table
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import check_data, load_data, open_study
+        from phashopt.service.summary import summarize
+        from phashopt.training.data import default_data_dir
+
+        study, spec = open_study(storage or default_storage(), name)
+        trials = candidates(summarize(study), top)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        data = load_data(spec, data_dir or default_data_dir(), device)
+        check_data(study, data)
+        judging_images(data, split.value)
+        confirmed = []
+        for trial in trials:
+            accuracies = []
+            for accuracy in confirm(spec, data, trial, seeds, split.value):
+                accuracies.append(accuracy)
+                messages.print(f"trial {trial.number}, seed {len(accuracies)} of {seeds}: {accuracy:.2%}")
+            confirmed.append(Confirmed(trial, accuracies))
+        rows = [entry.to_json(confirmed[0]) for entry in confirmed]
+        if json:
+            command = f"python -m phashopt confirm {name} --top {top} --seeds {seeds} --split {split.value} --json"
+            print_json(
+                {
+                    "command": command,
+                    "split": split.value,
+                    "spec": study.user_attrs["spec"],
+                    "versions": study.user_attrs["versions"],
+                    "data_hash": data.hash,
+                    "confirmed": rows,
+                }
+            )
+        else:
+            console.print(confirmation_table(rows, split.value))

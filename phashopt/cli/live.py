@@ -1,0 +1,107 @@
+"""What a worker shows while it works: one line a slot under the study's progress, or plain lines off a terminal."""
+
+from __future__ import annotations
+
+import math
+import time
+from types import TracebackType
+from typing import Any
+
+from optuna import Study
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from phashopt.figures.labels import percent
+from phashopt.service.objective import Progress
+from phashopt.service.summary import StudySummary, summarize
+from phashopt.service.supervisor import Closed
+from phashopt.service.worker import Ended
+
+PLAIN_SECONDS = 15.0  # between two lines about the same slot's epochs
+FINISHED = ("COMPLETE", "PRUNED", "FAIL")
+
+
+class Display:
+    """Shows events as they are heard; `failed` and `users_error` say how it all ended."""
+
+    def __init__(self, console: Console, study: Study, total: int, slots: int) -> None:
+        self._console = console
+        self._study = study
+        self._total = total
+        self._lines = ["starting"] * slots
+        self._spoke_at = [0.0] * slots
+        self._summary = summarize(study)
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+        self.failed = False
+        self.users_error = False
+
+    def __enter__(self) -> Display:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+        self._summary = summarize(self._study)
+        self._console.print(self._headline())
+
+    def show(self, slot: int, event: Any) -> None:
+        """Take in one event of `Supervisor.listen`."""
+        match event:
+            case Progress():
+                self._lines[slot] = _progress(event)
+                self._say_now_and_then(slot)
+            case Ended():
+                self._summary = summarize(self._study)
+                self._say(f"slot {slot}: {_ended(event)}")
+            case Closed():
+                self._close(slot, event)
+            case _:
+                pass
+
+    def _close(self, slot: int, event: Closed) -> None:
+        self._lines[slot] = "done"
+        if event.error is not None:
+            self.failed = True
+            self.users_error = self.users_error or event.users_error
+            self._lines[slot] = event.error
+            self._say(f"phashopt: slot {slot}: {event.error}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+    def _say_now_and_then(self, slot: int) -> None:
+        if not self._console.is_terminal and time.monotonic() - self._spoke_at[slot] >= PLAIN_SECONDS:
+            self._spoke_at[slot] = time.monotonic()
+            self._say(f"slot {slot}: {self._lines[slot]}")
+
+    def _render(self) -> RenderableType:
+        rows = Table.grid(padding=(0, 1))
+        for slot, line in enumerate(self._lines):
+            rows.add_row(f"slot {slot}", Text(line, overflow="ellipsis", no_wrap=True))
+        return Group(ProgressBar(self._total, _finished(self._summary), width=40), self._headline(), rows)
+
+    def _headline(self) -> Text:
+        best = self._summary.best
+        found = f"; best so far {percent(best.value or math.nan)} (trial {best.number})" if best else ""
+        return Text(f"{self._summary.name}: {_finished(self._summary)} of {self._total} trials finished{found}")
+
+
+def _finished(summary: StudySummary) -> int:
+    return sum(trial.state in FINISHED for trial in summary.trials)
+
+
+def _progress(event: Progress) -> str:
+    redundancy = "" if math.isnan(event.redundancy) else f", redundancy {event.redundancy:.2f}"
+    return f"trial {event.trial}: epoch {event.epoch}/{event.epochs}, accuracy {percent(event.accuracy)}{redundancy}"
+
+
+def _ended(event: Ended) -> str:
+    accuracy = "" if event.accuracy is None else f" at {percent(event.accuracy)}"
+    return f"trial {event.trial} {event.state.lower()}{accuracy} ({event.message})"

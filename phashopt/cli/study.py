@@ -1,0 +1,120 @@
+"""`study create | list | show | stop | delete | export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phashopt.cli.options import DataDir, Json, Name, Storage
+from phashopt.cli.output import console, messages, plain_errors, print_json
+
+app = typer.Typer(help="Create, look at and remove studies.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    spec: Annotated[Path, typer.Argument(help="A study spec, a TOML file.", show_default=False)],
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    name: Annotated[str | None, typer.Option(help="Instead of the spec's name.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change an entry: --set training.epochs=4", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check a spec and its data, then write the study; workers may start at once."""
+    with plain_errors():
+        from phashopt.service.spec import load_spec
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import create_study
+        from phashopt.training.data import default_data_dir
+
+        named = [f'study.name="{name}"'] if name else []
+        checked = load_spec(spec, [*(overrides or []), *named])
+        create_study(storage or default_storage(), checked, data_dir or default_data_dir())
+        if json:
+            print_json({"name": checked.study.name, "trials": checked.study.trials})
+        else:
+            console.print(f"Study {checked.study.name} created: {checked.study.trials} trials to come.")
+            console.print(f"Start workers with: python -m phashopt worker {checked.study.name}", soft_wrap=True)
+
+
+@app.command("list")
+def list_studies(storage: Storage = None, json: Json = False) -> None:
+    """All studies of a database."""
+    with plain_errors():
+        import optuna
+
+        from phashopt.service.storage import default_storage, open_storage
+
+        summaries = optuna.get_all_study_summaries(open_storage(storage or default_storage()))
+        rows = [{"name": summary.study_name, "trials": summary.n_trials} for summary in summaries]
+        if json:
+            print_json(rows)
+            return
+        for row in rows:
+            console.print(f"{row['name']}  {row['trials']} trials", soft_wrap=True, markup=False)
+
+
+@app.command()
+def show(name: Name, storage: Storage = None, json: Json = False) -> None:
+    """Baseline, best, front and the decisions of one study."""
+    with plain_errors():
+        from phashopt.cli.tables import study_tables
+        from phashopt.service.storage import default_storage, open_storage
+        from phashopt.service.study import open_plain
+        from phashopt.service.summary import summarize
+
+        summary = summarize(open_plain(open_storage(storage or default_storage()), name))
+        if json:
+            print_json(summary.to_json())
+        else:
+            for table in study_tables(summary):
+                console.print(table)
+
+
+@app.command()
+def stop(name: Name, storage: Storage = None) -> None:
+    """Ask the workers now running to hand back their trials and leave; a worker started later goes on."""
+    with plain_errors():
+        from phashopt.service.storage import default_storage, open_storage
+        from phashopt.service.study import open_plain, request_stop
+
+        request_stop(open_plain(open_storage(storage or default_storage()), name))
+        messages.print(f"The workers of {name} leave within seconds.", markup=False)
+
+
+@app.command()
+def delete(
+    name: Name,
+    storage: Storage = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a study with its checkpoints and figures."""
+    with plain_errors():
+        from phashopt.service.storage import default_storage, open_storage
+        from phashopt.service.study import delete_study, open_plain
+
+        url = storage or default_storage()
+        trials = len(open_plain(open_storage(url), name).get_trials(deepcopy=False))
+        if not yes:
+            typer.confirm(f"Delete study {name} with its {trials} trials?", abort=True, err=True)
+        delete_study(url, name)
+        messages.print(f"Study {name} is deleted.", markup=False)
+
+
+@app.command()
+def export(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The folder to write to.", show_default=False)],
+    storage: Storage = None,
+) -> None:
+    """Write the study as JSON and CSV, and the best trial's weights as safetensors."""
+    with plain_errors():
+        from phashopt.service.export import export_study
+        from phashopt.service.storage import default_storage
+
+        for path in export_study(storage or default_storage(), name, out):
+            console.print(str(path), soft_wrap=True, markup=False)

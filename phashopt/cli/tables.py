@@ -1,0 +1,87 @@
+"""A study as rich tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from phashopt.figures.labels import amount, percent
+from phashopt.service.summary import StudySummary, TrialSummary
+
+DECISIONS_SHOWN = 12
+
+
+def study_tables(summary: StudySummary) -> Iterator[RenderableType]:
+    """The answer, the front and the latest decisions."""
+    yield answer(summary)
+    if summary.front:
+        by_number = {trial.number: trial for trial in summary.trials}
+        yield _trial_table("Front: nothing cheaper is as accurate", [by_number[number] for number in summary.front])
+    yield _decisions(summary)
+
+
+def answer(summary: StudySummary) -> RenderableType:
+    """Before and after, as in the paper's Table I."""
+    states = Text(f"{summary.name}: {len(summary.trials)} trials, {_states(summary)}")
+    rows = [trial for trial in (summary.baseline, summary.best) if trial is not None]
+    return Group(states, _trial_table("Before and after", rows)) if rows else states
+
+
+def confirmation_table(rows: list[dict[str, Any]], split: str) -> Table:
+    """Means over fresh seeds; the first row is the baseline."""
+    table = Table(title=f"Fresh seeds, judged on {split} images", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("trial", "kernels", "accuracy", "std", "n", "MACs", "gain over baseline (90% interval)"):
+        table.add_column(column, justify="left" if column == "kernels" else "right")
+    for row in rows:
+        low, high = row["interval"]
+        gain = f"{row['gain']:+.2%} ({low:+.2%} to {high:+.2%})"
+        table.add_row(
+            str(row["trial"]),
+            row["kernels"],
+            percent(row["mean"]),
+            percent(row["std"]),
+            str(len(row["accuracies"])),
+            amount(row["macs"]),
+            "baseline" if row is rows[0] else gain + (", within seed noise" if row["within_seed_noise"] else ""),
+        )
+    return table
+
+
+def _trial_table(title: str, trials: list[TrialSummary]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("trial", "kernels", "accuracy", "MACs", "parameters", "epochs", "images seen", "redundancy"):
+        table.add_column(column, justify="left" if column == "kernels" else "right", no_wrap=True)
+    for trial in trials:
+        attrs = trial.attrs
+        table.add_row(
+            f"{trial.number}{'' if trial.feasible else ' (over cap)'}",
+            attrs.get("kernels", "?"),
+            "-" if trial.value is None else percent(trial.value),
+            amount(attrs["macs"]) if "macs" in attrs else "-",
+            amount(attrs["params"]) if "params" in attrs else "-",
+            str(trial.epochs_used),
+            amount(attrs["images_seen"]) if "images_seen" in attrs else "-",
+            f"{attrs['redundancy.mean']:.2f}" if "redundancy.mean" in attrs else "-",
+        )
+    return table
+
+
+def _decisions(summary: StudySummary) -> Table:
+    table = Table(title="Decisions", title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for trial in summary.trials[-DECISIONS_SHOWN:]:
+        scored = trial.state.lower() if trial.value is None else percent(trial.value)
+        table.add_row(str(trial.number), scored, Text(trial.attrs.get("error.message", trial.decision)))
+    return table
+
+
+def _states(summary: StudySummary) -> str:
+    states = [trial.state for trial in summary.trials]
+    return ", ".join(f"{states.count(state)} {state.lower()}" for state in dict.fromkeys(states)) or "none made yet"

@@ -1,0 +1,84 @@
+"""`worker`: pull trials of a study, one process a slot, until its budget is used up."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phashopt.cli.options import DataDir, Name, Storage
+from phashopt.cli.output import BAD_INPUT, FAILED, INTERRUPTED, messages, plain_errors
+
+if TYPE_CHECKING:
+    from phashopt.service.supervisor import Supervisor
+
+
+def run(
+    name: Name,
+    storage: Storage = None,
+    data_dir: DataDir = None,
+    processes: Annotated[int, typer.Option(min=1, help="Slots on the CPU, or on the one GPU there is.")] = 1,
+    gpus: Annotated[str | None, typer.Option(help="GPUs to use, as in 0,1", show_default=False)] = None,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Slots a GPU, with --gpus.")] = 1,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="At most so many trials a slot.", show_default=False)
+    ] = None,
+) -> None:
+    """Train trials until the study's budget is used up.
+
+    Ctrl-C hands the running trials back, to be gone on with later; a second one leaves at once.
+    """
+    with plain_errors():
+        from phashopt.cli.live import Display
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import open_study
+        from phashopt.service.supervisor import Assignment, Supervisor
+        from phashopt.training.data import default_data_dir
+
+        url = storage or default_storage()
+        study, spec = open_study(url, name)
+        devices = _slots(processes, gpus, per_gpu)
+        assignment = Assignment(
+            url=url,
+            name=name,
+            data_dir=data_dir or default_data_dir(),
+            threads=max(1, (os.cpu_count() or 1) // len(devices)),
+            limit=trials,
+        )
+        supervisor = Supervisor(assignment, devices)
+        interrupts = _answer_signals(supervisor)
+        with Display(messages, study, spec.study.trials, len(devices)) as display:
+            for slot, event in supervisor.listen():
+                display.show(slot, event)
+        if display.users_error:
+            raise typer.Exit(BAD_INPUT)
+        if interrupts:
+            raise typer.Exit(INTERRUPTED)
+        if display.failed:
+            raise typer.Exit(FAILED)
+
+
+def _slots(processes: int, gpus: str | None, per_gpu: int) -> list[str | None]:
+    if gpus is None:
+        return [None] * processes
+    return [gpu.strip() for gpu in gpus.split(",") for _ in range(per_gpu)]
+
+
+def _answer_signals(supervisor: Supervisor) -> list[int]:
+    """Ctrl-C or SIGTERM: the slots leave; a second time: at once. Returns the list that signals are noted in."""
+    noted: list[int] = []
+
+    def answer(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        if len(noted) == 1:
+            messages.print("Leaving: the running trials go back to the queue. Once more leaves at once.")
+            supervisor.leave()
+        else:
+            supervisor.kill()
+
+    signal.signal(signal.SIGINT, answer)
+    signal.signal(signal.SIGTERM, answer)
+    return noted

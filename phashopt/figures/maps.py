@@ -1,0 +1,112 @@
+"""All reconstructed maps of a layer as sheets, similar ones in boxes: the paper's Fig. 9, 11 and 13."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from phashopt.figures.labels import group_letter, group_ranks
+from phashopt.figures.palette import FAINT_INK, GROUPS, INK, NO_DATA, PAPER
+
+PAGE = 64
+COLUMNS = 8
+MARGIN = 0.1  # around a map, in map widths
+STRIP = 0.24  # above a map, for its number and letter
+INCH = 0.72  # width of a cell
+HEAD = 0.8
+
+
+def map_sheets(
+    maps: NDArray[np.floating], groups: NDArray[np.integer], title: str, image: NDArray[np.uint8]
+) -> Iterator[Figure]:
+    """The K maps in the order of their kernels, 64 to a figure; every figure also shows the probe image.
+
+    `maps` is (K, C, H, W), `groups` (K,) with a negative number for a dead kernel, which is crossed out, `image`
+    (C, H, W). Groups of two and more are boxed in a colour and named by a letter, the largest A.
+    """
+    ranks = group_ranks(groups)
+    kernels, aspect = len(maps), maps.shape[2] / maps.shape[3]
+    for start in range(0, kernels, PAGE):
+        chosen = range(start, min(start + PAGE, kernels))
+        pages = f", kernels {chosen.start} to {chosen.stop - 1}" if kernels > PAGE else ""
+        figure, axes = _sheet(len(chosen), aspect, title + pages, image)
+        for place, kernel in enumerate(chosen):
+            left, top = _corner(place, aspect)
+            axes.text(left, top - STRIP / 2, str(kernel), size=7, va="center_baseline", color=INK)
+            if groups[kernel] < 0:
+                _cross(axes, left, top, aspect)
+            else:
+                extent = (left, left + 1, top + aspect, top)
+                axes.imshow(map_pixels(maps[kernel]), extent=extent, interpolation="none", aspect="auto")
+            if groups[kernel] in ranks:
+                _box(axes, left, top, aspect, ranks[int(groups[kernel])])
+        yield figure
+
+
+def map_pixels(signal: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(C, H, W) -> (H, W, 3) in [0, 1]: zero is mid-grey, the map's own largest absolute value black or white.
+
+    Three channels are colour; any other number is averaged to grey. A map without a finite value is mid-grey.
+    """
+    planes = np.nan_to_num(signal.astype(np.float64), posinf=0.0, neginf=0.0)
+    if len(planes) != 3:
+        planes = np.repeat(planes.mean(axis=0, keepdims=True), 3, axis=0)
+    peak = np.abs(planes).max()
+    return np.moveaxis(0.5 + planes / (2 * peak) if peak > 0 else np.full_like(planes, 0.5), 0, -1)
+
+
+def image_pixels(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(C, H, W) bytes -> (H, W, 3) in [0, 1]; three channels are colour, any other number is averaged to grey."""
+    planes = image / 255.0
+    if len(planes) != 3:
+        planes = np.repeat(planes.mean(axis=0, keepdims=True), 3, axis=0)
+    return np.moveaxis(planes, 0, -1)
+
+
+def _sheet(cells: int, aspect: float, title: str, image: NDArray[np.uint8]) -> tuple[Figure, Axes]:
+    rows = math.ceil(cells / COLUMNS)
+    across, down = COLUMNS * (1 + 2 * MARGIN), rows * _pitch(aspect)
+    width, height = COLUMNS * INCH, down / across * COLUMNS * INCH + HEAD
+    figure = Figure(figsize=(width, height), facecolor=PAPER)
+    thumb = figure.add_axes((0.08 / width, 1 - 0.7 / height, 0.6 / width, 0.6 / height))
+    thumb.imshow(image_pixels(image), interpolation="none")
+    thumb.set_axis_off()
+    figure.text(0.8 / width, 1 - 0.28 / height, title, va="center", size=10.5, weight="bold", color=INK)
+    figure.text(0.8 / width, 1 - 0.55 / height, "left: the probe image all maps stem from", va="center", size=8.5,
+                color=INK)  # fmt: skip
+    axes = figure.add_axes((0, 0, 1, 1 - HEAD / height))
+    axes.set(xlim=(0, across), ylim=(down, 0))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def _cross(axes: Axes, left: float, top: float, aspect: float) -> None:
+    axes.add_patch(Rectangle((left, top), 1, aspect, fill=False, edgecolor=NO_DATA))
+    for ends in ((top, top + aspect), (top + aspect, top)):
+        axes.plot((left, left + 1), ends, color=NO_DATA, linewidth=1)
+    axes.text(left + 1, top - STRIP / 2, "dead", size=6.5, ha="right", va="center_baseline", color=FAINT_INK)
+
+
+def _box(axes: Axes, left: float, top: float, aspect: float, rank: int) -> None:
+    colour = GROUPS[rank % len(GROUPS)]
+    corner = (left - MARGIN / 2, top - STRIP)
+    axes.add_patch(
+        Rectangle(corner, 1 + MARGIN, aspect + STRIP + MARGIN / 2, fill=False, edgecolor=colour, linewidth=1.8)
+    )
+    axes.text(left + 1, top - STRIP / 2, group_letter(rank), size=7.5, weight="bold", ha="right",
+              va="center_baseline", color=colour)  # fmt: skip
+
+
+def _corner(place: int, aspect: float) -> tuple[float, float]:
+    row, column = divmod(place, COLUMNS)
+    return column * (1 + 2 * MARGIN) + MARGIN, row * _pitch(aspect) + STRIP + MARGIN / 2
+
+
+def _pitch(aspect: float) -> float:
+    return aspect + STRIP + 2 * MARGIN

@@ -1,0 +1,77 @@
+"""Similarity matrices of a layer's reconstructed maps: the paper's Fig. 10, 12 and 14."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from phashopt.figures.palette import FAINT_INK, INK, NO_DATA, PAPER
+
+SCALE = Normalize(0.0, 1.0)
+COLOURS = colormaps["viridis"]
+SIDE = 3.7  # inches
+LEFT, GAP, BAR, BOTTOM, TOP = 0.62, 0.62, 0.95, 0.52, 0.72
+
+
+def similarity_matrices(panels: Mapping[str, NDArray[np.floating]], title: str) -> Figure:
+    """Upper triangles side by side under their names, on one colour scale from 0 to 1.
+
+    Each value is (K, K), NaN where a kernel is dead (drawn grey). The diagonal is left out: a map equals itself.
+    """
+    width = LEFT + len(panels) * SIDE + (len(panels) - 1) * GAP + BAR
+    height = BOTTOM + SIDE + TOP
+    figure = Figure(figsize=(width, height), facecolor=PAPER)
+    figure.text(LEFT / width, 1 - 0.12 / height, title, va="top", size=11.5, weight="bold", color=INK)
+    for index, (name, similarity) in enumerate(panels.items()):
+        left = (LEFT + index * (SIDE + GAP)) / width
+        axes = figure.add_axes((left, BOTTOM / height, SIDE / width, SIDE / height))
+        _triangle(axes, similarity, name)
+    bar = figure.add_axes(((width - BAR + 0.2) / width, BOTTOM / height, 0.16 / width, SIDE / height))
+    scale = figure.colorbar(ScalarMappable(SCALE, COLOURS), cax=bar)
+    scale.set_label("similarity S", color=INK, size=9)
+    scale.outline.set_visible(False)
+    bar.tick_params(labelsize=8, color=FAINT_INK, labelcolor=INK)
+    return figure
+
+
+def mean_similarity(similarity: NDArray[np.floating]) -> float:
+    """Mean of S over pairs of two different living kernels (SIGNAL.md, section 5); NaN when there is no pair."""
+    pairs = similarity[np.triu_indices(len(similarity), k=1)].astype(np.float64)
+    pairs = pairs[np.isfinite(pairs)]
+    return float(pairs.mean()) if pairs.size else float("nan")
+
+
+def triangle_colours(similarity: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(K, K, 4): colours of the pairs k < l, the grey of missing data where NaN, transparent elsewhere."""
+    colours = np.asarray(COLOURS.with_extremes(bad=NO_DATA)(SCALE(np.ma.masked_invalid(similarity))))
+    colours[..., 3] = np.triu(np.ones_like(similarity), k=1)
+    return colours
+
+
+def _triangle(axes: Axes, similarity: NDArray[np.floating], name: str) -> None:
+    kernels = len(similarity)
+    axes.imshow(triangle_colours(similarity), extent=(-0.5, kernels - 0.5, kernels - 0.5, -0.5))
+    axes.set_title(name, size=9.5, loc="left", color=INK)
+    axes.set_xlabel("kernel", size=9, color=INK)
+    axes.set_ylabel("kernel", size=9, color=INK)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    axes.tick_params(labelsize=8, color=FAINT_INK, labelcolor=INK)
+    axes.set(xlim=(-0.5, kernels - 0.5), ylim=(kernels - 0.5, -0.5))
+    axes.spines[:].set_visible(False)
+    axes.text(0.04, 0.06, _note(similarity), transform=axes.transAxes, size=9, color=INK, linespacing=1.5)
+
+
+def _note(similarity: NDArray[np.floating]) -> str:
+    dead = int(np.isnan(np.diagonal(similarity)).sum())
+    mean = mean_similarity(similarity)
+    lines = [f"mean similarity {mean:.2f}" if np.isfinite(mean) else "no two living kernels to compare"]
+    return "\n".join(lines + [f"{dead} dead (grey)"] * (dead > 0))

@@ -1,0 +1,101 @@
+"""The report in words: the answer in one sentence, and what stands in its way when there is none."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from phashopt.figures.labels import amount, percent
+from phashopt.figures.view import COMPLETE, PRUNED
+from phashopt.service.summary import StudySummary, TrialSummary
+
+STATES = {
+    COMPLETE: "complete",
+    PRUNED: "stopped early",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+}
+LIMITS = {"macs": "MACs", "params": "parameters", "latency_ms": "ms latency"}
+COSTS = {"macs": "MACs", "params": "parameters", "images_seen": "training images seen"}
+
+
+def answer(summary: StudySummary) -> str:
+    """What the study found: baseline to best in accuracy and cost, under the spec's cap."""
+    best, baseline = summary.best, summary.baseline
+    if best is None:
+        return _nothing_found(summary)
+    if baseline is None:
+        return f"{_result('The best', best)}{_under(summary)}; no baseline was trained to compare it with."
+    if best.number == baseline.number:
+        return f"No trial beat the baseline: {_result('it', best)}{_under(summary)}."
+    if number(baseline.value) is None:
+        return f"{_result('The best', best)}{_under(summary)}; the baseline (trial {baseline.number}) gave no accuracy."
+    changes = [f"validation accuracy {percent(baseline.value)} → {percent(best.value)}"]
+    for key, name in COSTS.items():
+        before, after = number(baseline.attrs.get(key)), number(best.attrs.get(key))
+        if before is not None and after is not None:
+            changes.append(f"{name} {amount(before)} → {amount(after)}")
+    route = f"From the baseline{_brackets(baseline)} to trial {best.number}{_brackets(best)}"
+    return f"{route}: {', '.join(changes)}{_under(summary)}."
+
+
+def counts(summary: StudySummary) -> str:
+    """`24 trials: 20 complete, 3 stopped early, 1 failed`."""
+    states = Counter(trial.state for trial in summary.trials)
+    parts = [f"{states[state]} {word}" for state, word in STATES.items() if states[state]]
+    trials = len(summary.trials)
+    return f"{trials} trial{'s' * (trials != 1)}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def caps(summary: StudySummary) -> str:
+    """`1.00 M MACs and 50.0 k parameters`, or nothing when the spec sets no limit."""
+    limits = summary.spec.get("limits", {})
+    parts = [f"{amount(limits[key])} {name}" for key, name in LIMITS.items() if limits.get(key) is not None]
+    return " and ".join(parts)
+
+
+def kernels(trial: TrialSummary) -> str:
+    """`32-64`: the widths of a trial, first layer first; empty when it has none."""
+    return "-".join(str(trial.params[name]) for name in sorted(trial.params) if name.startswith("width_"))
+
+
+def network(trial: TrialSummary) -> str:
+    """`32-64 kernels`, or from seven layers on `504 kernels in 13 layers`; empty when it has no widths."""
+    widths = [trial.params[name] for name in trial.params if name.startswith("width_")]
+    if len(widths) <= 6:
+        return f"{kernels(trial)} kernels" * bool(widths)
+    return f"{sum(widths)} kernels in {len(widths)} layers"
+
+
+def number(value: Any) -> float | None:
+    """A finite number as it is, anything else as None."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _nothing_found(summary: StudySummary) -> str:
+    if not summary.trials:
+        return "This study holds no trial yet."
+    finished = [trial for trial in summary.trials if trial.state == COMPLETE and number(trial.value) is not None]
+    if not finished:
+        return f"No trial has finished with an accuracy yet ({counts(summary)})."
+    top = max(finished, key=lambda trial: trial.value or 0.0)
+    limits = f" of {caps(summary)}" if caps(summary) else ""
+    return f"No finished trial keeps within the caps{limits}; {_result('the most accurate one', top)}."
+
+
+def _result(subject: str, trial: TrialSummary) -> str:
+    costs = [f"{amount(number(trial.attrs[key]))} {name}" for key, name in COSTS.items() if key in trial.attrs]
+    with_costs = f" with {', '.join(costs)}" if costs else ""
+    widths = f", {network(trial)}" if network(trial) else ""
+    return f"{subject} (trial {trial.number}{widths}) reached {percent(trial.value)} validation accuracy{with_costs}"
+
+
+def _under(summary: StudySummary) -> str:
+    return f", under a cap of {caps(summary)}" if caps(summary) else ", with no cap on cost"
+
+
+def _brackets(trial: TrialSummary) -> str:
+    facts = [network(trial)] * bool(network(trial)) + ["over the cap"] * (not trial.feasible)
+    return f" ({', '.join(facts)})" if facts else ""

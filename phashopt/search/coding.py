@@ -1,0 +1,52 @@
+"""Between the values Optuna stores and true values: a grid's parameter is stored as an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+from phashopt.errors import UserError
+from phashopt.search.space import Axis
+
+
+class Coding:
+    """`grid` maps a parameter that is suggested as an index to the true values behind it."""
+
+    def __init__(self, grid: Mapping[str, Sequence[int]]) -> None:
+        for name, values in grid.items():
+            if not values or values[0] < 1 or any(low >= high for low, high in pairwise(values)):
+                raise UserError(f"grid[{name!r}] = {list(values)} must list positive whole numbers in ascending order")
+        self._grid = {name: tuple(int(value) for value in values) for name, values in grid.items()}
+
+    def axis(self, name: str, distribution: BaseDistribution) -> Axis | None:
+        """The true values of a parameter; None unless they are positive whole numbers."""
+        if name in self._grid:
+            return self._grid_axis(name, distribution)
+        if isinstance(distribution, IntDistribution) and distribution.low > 0:
+            return Axis(range(distribution.low, distribution.high + 1, distribution.step))
+        if isinstance(distribution, CategoricalDistribution):
+            choices = distribution.choices
+            if all(isinstance(choice, int) and not isinstance(choice, bool) and choice > 0 for choice in choices):
+                return Axis(tuple(sorted({int(choice) for choice in choices if choice is not None})))
+        return None
+
+    def decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Stored values to true ones; an index outside its grid, from before the grid was changed, is left out."""
+        return {
+            name: self._grid[name][value] if name in self._grid else value
+            for name, value in params.items()
+            if name not in self._grid or value in range(len(self._grid[name]))
+        }
+
+    def encode(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """True values to stored ones."""
+        return {name: self._grid[name].index(value) if name in self._grid else value for name, value in params.items()}
+
+    def _grid_axis(self, name: str, distribution: BaseDistribution) -> Axis:
+        last = len(self._grid[name]) - 1
+        if distribution != IntDistribution(0, last):
+            raise UserError(f"{name} has a grid of {last + 1} values: suggest it as suggest_int({name!r}, 0, {last})")
+        return Axis(self._grid[name])

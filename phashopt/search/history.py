@@ -1,0 +1,147 @@
+"""What a study's trials tell the search. Finished trials never change, so each is decoded once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from phashopt.search.coding import Coding
+from phashopt.search.record import Record
+from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace, read_trace
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+PROPOSAL_KEY = "proposal"
+
+_Distributions = dict[str, BaseDistribution]
+
+
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether every constraint stored with the trial so far is <= 0; true where there is none."""
+    return all(value <= 0 for value in trial.constraints.values())
+
+
+@dataclass(frozen=True)
+class Past:
+    """A study at one moment, seen from one trial of it.
+
+    `records` are the complete trials, `points` the parameters of all trials, finished, running or enqueued, and
+    `distributions` those of the parameters that all finished trials share.
+    """
+
+    records: list[Record]
+    points: list[Mapping[str, Any]]
+    distributions: _Distributions
+
+
+@dataclass(frozen=True)
+class _Entry:
+    params: Mapping[str, Any]
+    record: Record | None
+    distributions: _Distributions | None  # shared among equal ones; None where they may be incomplete
+
+
+class History:
+    """Reads a study again and again, and decodes only what is new."""
+
+    def __init__(self, coding: Coding) -> None:
+        self._coding = coding
+        self._finished: dict[tuple[int, Any], _Entry] = {}
+        self._distributions: list[_Distributions] = []
+
+    def read(self, study: Study, number: int) -> Past:
+        """Everything but trial `number`, in the order of the numbers.
+
+        Goes through the storage, since under `HyperbandPruner` the study shows a sampler one bracket only.
+        """
+        everything = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        trials = [trial for trial in everything if trial.number != number]
+        entries = [self._entry(trial, study.direction) for trial in trials]
+        complete = {id(entry.distributions): entry.distributions for entry in entries if entry.distributions}
+        return Past(
+            records=[entry.record for entry in entries if entry.record],
+            points=[entry.params for entry in entries],
+            distributions=_common(complete.values()) if complete else _most(trials),
+        )
+
+    def _entry(self, trial: FrozenTrial, direction: StudyDirection) -> _Entry:
+        if not trial.state.is_finished():
+            return _Entry(_planned_params(trial, self._coding), None, None)
+        key = (trial._trial_id, trial.datetime_complete)
+        if key not in self._finished:
+            params = self._coding.decode(trial.params)
+            self._finished[key] = _Entry(params, _record(trial, params, direction), self._shared(trial))
+        return self._finished[key]
+
+    def _shared(self, trial: FrozenTrial) -> _Distributions | None:
+        """Comparing a thousand trials' distributions takes longer than all the rest: equal ones are kept once."""
+        if trial.state == TrialState.FAIL or not trial.distributions:
+            return None
+        if trial.distributions not in self._distributions:
+            self._distributions.append(trial.distributions)
+        return self._distributions[self._distributions.index(trial.distributions)]
+
+
+def trial_trace(trial: FrozenTrial, direction: StudyDirection) -> Trace:
+    """The trial's trace; where it has none its reported values, as accuracies to maximise or losses to minimise."""
+    trace = read_trace(trial.system_attrs)
+    if trace.epochs:
+        return trace
+    reported = sorted(trial.intermediate_values.items())
+    if direction == StudyDirection.MAXIMIZE:
+        return Trace([Epoch(step, accuracy=value) for step, value in reported])
+    return Trace([Epoch(step, loss=value) for step, value in reported])
+
+
+def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirection) -> Record | None:
+    if trial.state != TrialState.COMPLETE or trial.value is None:
+        return None
+    trace = trial_trace(trial, direction)
+    return Record(
+        number=trial.number,
+        value=trial.value,
+        score=trial.value if direction == StudyDirection.MAXIMIZE else -trial.value,
+        feasible=is_feasible(trial),
+        params=params,
+        trace=trace,
+        readings=trace.last_readings or _attribute_readings(trial.user_attrs),
+    )
+
+
+def _attribute_readings(attrs: Mapping[str, Any]) -> dict[str, Reading]:
+    keys = [key.partition(".") for key in attrs]
+    names = sorted({name for quantity, _, name in keys if quantity in READING_FIELDS and name not in ("", "mean")})
+    return {name: Reading(*(_number(attrs.get(f"{field}.{name}")) for field in READING_FIELDS)) for name in names}
+
+
+def _number(entry: Any) -> float:
+    return float(entry) if isinstance(entry, int | float) else math.nan
+
+
+def _planned_params(trial: FrozenTrial, coding: Coding) -> dict[str, Any]:
+    """What a trial that is not finished has asked for, what was proposed to it, and what it was enqueued with."""
+    fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
+    proposed: dict[str, Any] = trial.system_attrs.get(PROPOSAL_KEY, {})
+    return proposed | coding.decode(fixed | trial.params)
+
+
+def _common(distributions: Iterable[_Distributions]) -> _Distributions:
+    first, *others = distributions
+    return {
+        name: distribution
+        for name, distribution in sorted(first.items())
+        if all(other.get(name) == distribution for other in others)
+    }
+
+
+def _most(trials: list[FrozenTrial]) -> _Distributions:
+    """Before a trial is finished: the distributions of the one that has asked for the most parameters."""
+    most = max(trials, key=lambda trial: len(trial.distributions), default=None)
+    return dict(sorted(most.distributions.items())) if most else {}

@@ -1,0 +1,39 @@
+"""One finished trial as the search sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from phashopt.search.curve import before_decay, best_so_far
+from phashopt.trace import Reading, Trace
+
+
+@dataclass(frozen=True)
+class Record:
+    """A complete trial: `value` as told, `score` the same with more being better, `params` with true kernel counts."""
+
+    number: int
+    value: float
+    score: float
+    feasible: bool
+    params: Mapping[str, Any]
+    trace: Trace
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+
+    @cached_property
+    def curve(self) -> dict[int, float]:
+        """By epoch, the most nats reached up to there."""
+        return best_so_far(self.trace)
+
+    @cached_property
+    def curve_before_decay(self) -> dict[int, float]:
+        """The same, up to where the learning rate begins to fall for good."""
+        return best_so_far(Trace(before_decay(self.trace)))
+
+    @cached_property
+    def unread(self) -> Record:
+        """The same trial as if its feature maps had never been looked at."""
+        return replace(self, readings={})

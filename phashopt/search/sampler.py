@@ -1,0 +1,194 @@
+"""`PHashSampler`: Optuna's side of the rule. What to try next follows from what the finished trials' layers say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.samplers import BaseSampler, TPESampler
+
+from phashopt.errors import UserError
+from phashopt.search.coding import Coding
+from phashopt.search.history import PROPOSAL_KEY, History, Past
+from phashopt.search.rule import propose
+from phashopt.search.space import LENGTH, RATE, Axis, Limits, Space, remembered
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+DECISION_KEY = "decision"
+PARENT_KEY = "parent"
+WITHOUT_READING_KEY = "proposal_without_reading"
+NO_PARENT = -1
+BASE_STREAM = 1
+UNKNOWN = "No width is known yet: every parameter is left to the base sampler."
+
+
+def _tpe(seed: int) -> BaseSampler:
+    return TPESampler(seed=seed)
+
+
+class PHashSampler(BaseSampler):
+    """Proposes widths, length and rate by how redundant the layers of finished trials are (paper, section IV).
+
+    The widths, `epochs` and, where a step starts from a trial, `learning_rate` are the rule's (`phashopt.search.rule`);
+    every other parameter is left to the base sampler. All that is read of a trial is its value, its parameters, its
+    constraints and its readings: the `trace` that `phashopt.Probe` writes, else user attributes `redundancy.<width>`,
+    `duplicates.<width>`, `dead.<width>`. A proposal keeps every cap, lies on the grid, and repeats no finished, running
+    or enqueued point (widths and epochs) while another feasible one is left. It depends on the seed, the trial's number
+    and the trials in the storage, on nothing else; what an enqueued trial fixes is kept, and the rest fitted to it.
+    Each trial carries the system attributes `decision` (in words), `parent` (-1: no weights are inherited), `proposal`
+    and `proposal_without_reading` (the same rule and random numbers, had no layer been read).
+
+    Args:
+        seed: of everything random; drawn once if None.
+        widths: the width parameters, first layer first; by default those of `grid`, else those that a reading is
+            recorded for. One whose values are not positive whole numbers is left to the base sampler.
+        limits: name -> (cost, cap); `cost` is called with a dict of all `widths`, as kernel counts, and may not fall
+            when a width grows; a network is feasible if cost <= cap. Needs `widths` or `grid`.
+        grid: parameter -> its true values, ascending, where the objective suggests an index:
+            `suggest_int(name, 0, len(values) - 1)`.
+        space: the whole search space. Without it a first trial cannot be proposed as one: its widths are then drawn
+            one by one, or, under limits, are the smallest.
+        base: from a seed to the sampler of all other parameters.
+
+    Raises:
+        UserError: from the constructor, or from the first suggestion, if no network keeps the caps.
+    """
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        widths: Sequence[str] | None = None,
+        limits: Limits | None = None,
+        grid: Mapping[str, Sequence[int]] | None = None,
+        space: Mapping[str, BaseDistribution] | None = None,
+        base: Callable[[int], BaseSampler] = _tpe,
+    ) -> None:
+        self._seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed
+        self._widths = tuple(widths if widths is not None else sorted((grid or {}).keys() - {LENGTH, RATE}))
+        self._limits = {name: (remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
+        self._space = dict(space or {})
+        self._base = base
+        self._coding = Coding(grid or {})
+        self._history = History(self._coding)
+        if self._limits and not self._widths:
+            raise UserError("limits need the widths they are a cost of: PHashSampler(widths=[...], limits=...)")
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """`space` if it was given, else what the other trials have asked for, running ones included."""
+        self._raise_error_if_multi_objective(study)
+        return dict(self._space) if self._space else dict(self._history.read(study, trial.number).distributions)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """A whole point of `search_space`; its story is stored with the trial."""
+        self._raise_error_if_multi_objective(study)
+        past = self._history.read(study, trial.number)
+        space = self._network_space(past, search_space)
+        values: dict[str, Any] = {}
+        if space:
+            values = self._propose(study, trial, space, past)
+        else:
+            _store(study, trial, {DECISION_KEY: UNKNOWN, PARENT_KEY: NO_PARENT})
+        return values | self._base_values(study, trial, self._rest(search_space, values))
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The base sampler's value, or under limits a width's smallest: nothing is known of the other widths here."""
+        self._raise_error_if_multi_objective(study)
+        if self._limits and param_name in self._widths:
+            smallest = self._limited_axis(param_name, param_distribution).values[0]
+            return self._coding.encode({param_name: smallest})[param_name]
+        base = self._base(self._base_seed(trial.number, crc32(param_name.encode())))
+        return base.sample_independent(study, trial, param_name, param_distribution)
+
+    def _network_space(self, past: Past, search_space: Mapping[str, BaseDistribution]) -> Space | None:
+        """What the rule decides on; None while the widths are not known, or under limits not all of them."""
+        names = self._widths or sorted({name for record in past.records for name in record.readings})
+        if self._limits and not search_space.keys() >= set(names):
+            return None
+        axis = self._limited_axis if self._limits else self._coding.axis
+        axes = {name: axis(name, search_space[name]) for name in names if name in search_space}
+        widths = {name: axis for name, axis in axes.items() if axis}
+        if not widths:
+            return None
+        length = self._coding.axis(LENGTH, search_space[LENGTH]) if LENGTH in search_space else None
+        rate = search_space.get(RATE)
+        rates = (rate.low, rate.high) if isinstance(rate, FloatDistribution) and rate.step is None else None
+        return Space(widths, length, self._limits, rates)
+
+    def _propose(self, study: Study, trial: FrozenTrial, space: Space, past: Past) -> dict[str, Any]:
+        """The rule's parameters as Optuna stores them."""
+        space.require_feasible()
+        fixed = self._coding.decode(trial.system_attrs.get("fixed_params", {}))
+        given = {name: int(fixed[name]) for name in space.axes if name in fixed and fixed[name] > 0}
+        space = replace(space.given(given), rates=None if RATE in fixed else space.rates)
+
+        names = set(space.axes)
+        records = [record for record in past.records if record.params.keys() >= names]
+        seen = {space.key(point) for point in past.points if point.keys() >= names}
+        proposal = propose(space, records, seen, self._rng(trial.number))
+        blank = propose(space, [record.unread for record in records], seen, self._rng(trial.number))
+
+        same = proposal.point == blank.point
+        without = "the same" if same else ", ".join(f"{name} {value}" for name, value in blank.point.items())
+        notes = {
+            PROPOSAL_KEY: proposal.point,
+            WITHOUT_READING_KEY: blank.point,
+            DECISION_KEY: f"{proposal.reason} Without the reading: {without}.",
+            PARENT_KEY: NO_PARENT,
+        }
+        _store(study, trial, notes)
+        rate = {} if proposal.rate is None else {RATE: proposal.rate}
+        return self._coding.encode(proposal.point) | rate
+
+    def _rest(
+        self, search_space: Mapping[str, BaseDistribution], values: Mapping[str, Any]
+    ) -> dict[str, BaseDistribution]:
+        """What the base sampler decides on: never a width under limits."""
+        limited = self._widths if self._limits else ()
+        return {
+            name: distribution
+            for name, distribution in search_space.items()
+            if name not in values and name not in limited and not distribution.single()
+        }
+
+    def _base_values(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The base sampler's values; what it leaves out of its joint sample, as TPE does at first, one by one."""
+        if not search_space:
+            return {}
+        base = self._base(self._base_seed(trial.number))
+        values = base.sample_relative(study, trial, search_space)
+        missing = {name: distribution for name, distribution in search_space.items() if name not in values}
+        return values | {
+            name: base.sample_independent(study, trial, name, distribution) for name, distribution in missing.items()
+        }
+
+    def _limited_axis(self, name: str, distribution: BaseDistribution) -> Axis:
+        axis = self._coding.axis(name, distribution)
+        if axis is None:
+            raise UserError(f"limits need whole numbers of kernels: suggest {name} with suggest_int from 1 on")
+        return axis
+
+    def _rng(self, *stream: int) -> np.random.Generator:
+        """Random numbers that depend on nothing but the seed and `stream`, in whatever order workers ask."""
+        return np.random.default_rng([self._seed, *stream])
+
+    def _base_seed(self, *stream: int) -> int:
+        return int(self._rng(*stream, BASE_STREAM).integers(2**32))
+
+
+def _store(study: Study, trial: FrozenTrial, attrs: Mapping[str, Any]) -> None:
+    for key, value in attrs.items():
+        study._storage.set_trial_system_attr(trial._trial_id, key, value)

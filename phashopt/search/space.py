@@ -1,0 +1,123 @@
+"""The grid of networks a study may propose, and which of its points keep every cap."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+
+from phashopt.errors import UserError
+
+LENGTH = "epochs"
+RATE = "learning_rate"
+
+Point = dict[str, int]
+Limits = Mapping[str, tuple[Callable[[Point], float], float]]
+
+COSTS_KEPT = 2**16
+STEP = 4 / 3  # one gradual step of a width, where the grid is fine enough for it
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The values one parameter may take: positive whole numbers, ascending."""
+
+    values: Sequence[int]
+
+    def nearest(self, value: float) -> int:
+        """The grid value nearest to `value` on a log scale."""
+        value = max(value, self.values[0])
+        place = bisect_left(self.values, value)
+        around = self.values[max(place - 1, 0) : place + 1]
+        return min(around, key=lambda candidate: abs(math.log(candidate / value)))
+
+    def at(self, fraction: float) -> int:
+        """The grid value at `fraction` in [0, 1] of the log range."""
+        low, high = self.values[0], self.values[-1]
+        return self.nearest(low * (high / low) ** min(max(fraction, 0.0), 1.0))
+
+    def fraction(self, value: int) -> float:
+        """The inverse of `at`; 1/2 where the axis has a single value."""
+        low, high = self.values[0], self.values[-1]
+        return math.log(value / low) / math.log(high / low) if high > low else 0.5
+
+    def up(self, value: int, factor: float = STEP) -> int:
+        """About `factor` times `value`, at least one grid value more, where there is one."""
+        above = self.values[bisect_right(self.values, value) :]
+        return max(self.nearest(value * factor), above[0]) if above else value
+
+    def down(self, value: int, factor: float = STEP) -> int:
+        """About `value / factor`, at least one grid value less, where there is one."""
+        below = self.values[: bisect_left(self.values, value)]
+        return min(self.nearest(value / factor), below[-1]) if below else value
+
+    def between(self, low: int, high: int) -> Sequence[int]:
+        """The grid values in [low, high]."""
+        return self.values[bisect_left(self.values, low) : bisect_right(self.values, high)]
+
+    def neighbours(self, value: int) -> list[int]:
+        """The next grid value below and above, as far as there are any."""
+        place = bisect_left(self.values, value)
+        return [*self.values[max(place - 1, 0) : place], *self.values[bisect_right(self.values, value) :][:1]]
+
+
+def remembered(cost: Callable[[Point], float]) -> Callable[[Point], float]:
+    """`cost`, asked once for each network: one proposal after the other weighs much the same ones."""
+
+    @lru_cache(COSTS_KEPT)
+    def of(widths: tuple[tuple[str, int], ...]) -> float:
+        return cost(dict(widths))
+
+    return lambda point: of(tuple(point.items()))
+
+
+@dataclass(frozen=True)
+class Space:
+    """Width axes in layer order, perhaps an axis of lengths in epochs, the caps on the widths, the range of the rate.
+
+    A limit is `(cost, cap)`: `cost` gets the widths as true kernel counts and may not fall when a width grows; a point
+    is feasible if every cost is at most its cap.
+    """
+
+    widths: dict[str, Axis]
+    length: Axis | None = None
+    limits: Limits = field(default_factory=dict)
+    rates: tuple[float, float] | None = None
+
+    @cached_property
+    def axes(self) -> dict[str, Axis]:
+        """The widths and, last, the length."""
+        return self.widths if self.length is None else self.widths | {LENGTH: self.length}
+
+    def key(self, point: Mapping[str, int]) -> tuple[int, ...]:
+        """What makes two points the same one."""
+        return tuple(map(point.__getitem__, self.axes))
+
+    def feasible(self, point: Mapping[str, int]) -> bool:
+        """Whether `point` keeps every cap."""
+        widths = {name: point[name] for name in self.widths}
+        return all(cost(widths) <= cap for cost, cap in self.limits.values())
+
+    def at(self, fraction: float, length: float = 0.5) -> Point:
+        """Every width at the same fraction of its log range."""
+        point = {name: axis.at(fraction) for name, axis in self.widths.items()}
+        return point if self.length is None else point | {LENGTH: self.length.at(length)}
+
+    def given(self, fixed: Mapping[str, int]) -> Space:
+        """The part of the space in which the parameters in `fixed` have these values, on the grid or not."""
+        widths = {name: Axis((fixed[name],)) if name in fixed else axis for name, axis in self.widths.items()}
+        length = Axis((fixed[LENGTH],)) if LENGTH in fixed and self.length else self.length
+        return replace(self, widths=widths, length=length)
+
+    def require_feasible(self) -> None:
+        """Raise `UserError` if even the smallest network exceeds a cap."""
+        smallest = {name: axis.values[0] for name, axis in self.widths.items()}
+        for name, (cost, cap) in self.limits.items():
+            least = cost(smallest)
+            if not least <= cap:
+                raise UserError(
+                    f"no network of the grid keeps {name} <= {cap:g}: the smallest has {least:g}; "
+                    "raise the cap or lower the widths"
+                )

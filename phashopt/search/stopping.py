@@ -1,0 +1,102 @@
+"""When a training is lost, and when it has nothing more to gain: pure functions of traces.
+
+Each is meant to err on the side of patience: a stopped trial is lost, a slow one only dear.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from phashopt.search.curve import before_decay, nats
+from phashopt.trace import Epoch, Trace
+
+EXPLODED = 3.0  # times the first loss
+STUCK = 0.25  # of the nats of the peers' lower quartile
+WELL_ABOVE = 0.5  # nats
+BEHIND = 2.5  # robust standard deviations
+LEAST_SPREAD = 0.15  # nats: seeds of one configuration differ by as much
+PLATEAU_EPOCHS = 4
+PLATEAU_GAIN = 0.02  # nats
+PLATEAU_READING = 0.03
+
+Curve = Mapping[int, float]  # by epoch, the most nats so far
+
+
+def exploded(trace: Trace) -> bool:
+    """Whether the loss, finite before, became NaN or infinite, or is thrice what it was at first.
+
+    A loss that was never recorded is NaN too, and proves nothing.
+    """
+    losses = [row.loss for row in trace.epochs]
+    known = [loss for loss in losses if math.isfinite(loss)]
+    if not known:
+        return False
+    return not math.isfinite(losses[-1]) or losses[-1] > EXPLODED * abs(known[0])
+
+
+def stuck(own: Curve, peers: Sequence[Curve], least_peers: int) -> bool:
+    """Whether a trial is still at chance at its last epoch, where nearly all of its peers were well above."""
+    epoch = max(own)
+    others = _at(epoch, peers)
+    if len(others) < least_peers or not math.isfinite(own[epoch]):
+        return False
+    quartile = float(np.quantile(others, 0.25))
+    return own[epoch] < STUCK * quartile and own[epoch] < quartile - WELL_ABOVE
+
+
+def behind(own: Curve, peers: Sequence[Curve], least_peers: int) -> bool:
+    """Whether a trial was an outlier below its peers at each of its last two epochs."""
+    latest = sorted(own)[-2:]
+    return len(latest) == 2 and all(_outlier(own[epoch], _at(epoch, peers), least_peers) for epoch in latest)
+
+
+def settled(trace: Trace) -> bool:
+    """Whether accuracy and reading have both stopped moving at a rate that has not begun to decay.
+
+    Accuracy: the last third of the epochs, four at least, gained less than 2% of the errors. Reading: no layer's
+    redundancy or duplicates moved by more than 0.03 between the last reading and the one before the last third.
+    """
+    rows = before_decay(trace)
+    window = max(PLATEAU_EPOCHS, len(rows) // 3)
+    if len(rows) < len(trace.epochs) or len(rows) < 2 * window:
+        return False
+    earlier, later = _best(rows[:-window]), _best(rows[-window:])
+    return later - earlier < PLATEAU_GAIN and _reading_settled(rows)
+
+
+def _reading_settled(rows: Sequence[Epoch]) -> bool:
+    read = [row for row in rows if row.readings]
+    if not read or read[-1].number < rows[-1].number / 2:
+        return False
+    before = [row for row in read if row.number <= read[-1].number * 2 / 3]
+    if not before:
+        return False
+    moves = [
+        abs(after - start)
+        for name in before[-1].readings.keys() & read[-1].readings.keys()
+        for start, after in (
+            (before[-1].readings[name].redundancy, read[-1].readings[name].redundancy),
+            (before[-1].readings[name].duplicates, read[-1].readings[name].duplicates),
+        )
+        if math.isfinite(abs(after - start))
+    ]
+    return bool(moves) and max(moves) <= PLATEAU_READING
+
+
+def _outlier(own: float, others: Sequence[float], least_peers: int) -> bool:
+    if len(others) < least_peers or not math.isfinite(own):
+        return False
+    middle = float(np.median(others))
+    spread = 1.4826 * float(np.median(np.abs(np.asarray(others) - middle)))
+    return own < middle - BEHIND * max(spread, LEAST_SPREAD)
+
+
+def _at(epoch: int, curves: Sequence[Curve]) -> list[float]:
+    return [curve[epoch] for curve in curves if math.isfinite(curve.get(epoch, math.nan))]
+
+
+def _best(rows: Sequence[Epoch]) -> float:
+    return max((nats(row) for row in rows if math.isfinite(nats(row))), default=math.nan)

@@ -1,0 +1,193 @@
+"""One trial of a study: parameters in, a trained network out, and everything about it in the database."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from optuna import Study, Trial
+from optuna.trial import FrozenTrial
+
+from phashopt.networks import Blueprint
+from phashopt.search import PHashPruner, Verdict
+from phashopt.service.spec import Spec
+from phashopt.service.storage import trial_folder
+from phashopt.service.study import probe_indices
+from phashopt.signal import Probe
+from phashopt.trace import Trace, write_trace
+from phashopt.training.data import DataSet
+from phashopt.training.run import Outcome, Run
+from phashopt.training.snapshot import Snapshot, take_snapshot
+from phashopt.training.weights import save_weights
+
+CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on before a reading
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a trial is: epochs done of those planned, last accuracy, mean redundancy (NaN: not read yet)."""
+
+    trial: int
+    epoch: int
+    epochs: int
+    accuracy: float
+    redundancy: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a trial, and the pictures it leaves."""
+
+    outcome: Outcome
+    snapshot: Snapshot
+    readouts: dict[str, str]  # module name -> width parameter
+
+
+class Objective:
+    """Trains what a trial asks for. Big things go to the trial's folder, plain numbers to the database.
+
+    `interrupted` is asked before every step, `notify` told after every epoch.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        spec: Spec,
+        data: DataSet,
+        root: Path,
+        *,
+        interrupted: Callable[[], bool],
+        notify: Callable[[Progress], None],
+    ) -> None:
+        self._study = study
+        self._spec = spec
+        self._data = data
+        self._root = root
+        self._interrupted = interrupted
+        self._notify = notify
+        self._probes = probe_indices(spec, data)
+
+    def __call__(self, trial: Trial) -> Trained:
+        """Train the network of `trial` to its end, going on from its checkpoint if it has one.
+
+        Raises `Interrupted` and `Diverged` as the training does.
+        """
+        widths = self._spec.widths(trial.params)
+        blueprint = self._spec.blueprint(widths, self._data.shape, len(self._data.classes))
+        self._constrain(trial, blueprint)
+        run = Run(
+            blueprint,
+            self._spec.recipe(trial.params, self._data.mirrored),
+            self._data,
+            self._probe(blueprint),
+            folder=trial_folder(self._root, self._study.study_name, trial.number),
+            seed=trial_seed(self._spec.study.seed, trial.number),
+            every=self._spec.signal.every,
+            judge=lambda trace: self._judge(trial, run, trace),
+            interrupted=self._interrupted,
+        )
+        run.resume()
+        outcome = run.train()
+        snapshot = self._leave_files(run, outcome, widths)
+        for key, value in self._attributes(trial, run, outcome).items():
+            trial.set_user_attr(key, value)
+        return Trained(outcome, snapshot, blueprint.readouts)
+
+    def _constrain(self, trial: Trial, blueprint: Blueprint) -> None:
+        """Say before training whether the network may be chosen: a constraint <= 0 is kept."""
+        known = self._stored(trial).constraints
+        for name, cap in self._spec.limits.caps.items():
+            if name not in known:
+                trial.set_constraint(name, getattr(blueprint.cost, name) - cap)
+
+    def _probe(self, blueprint: Blueprint) -> Probe:
+        train = self._data.train
+        return Probe(
+            train.standardise(train.pixels[self._probes]),
+            widths=blueprint.readouts,
+            std=train.standardisation.std,
+            calibration=train.standardise(train.pixels[:CALIBRATION_IMAGES]),
+        )
+
+    def _judge(self, trial: Trial, run: Run, trace: Trace) -> Verdict:
+        """Write down what the last epoch showed, then ask the pruner."""
+        row = trace.epochs[-1]
+        write_trace(trial, trace)
+        if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
+            trial.report(row.accuracy, row.number)
+        self._notify(
+            Progress(trial.number, row.number, run.trainer.schedule.epochs, row.accuracy, mean_redundancy(trace))
+        )
+        pruner = self._study.pruner
+        if isinstance(pruner, PHashPruner):
+            return pruner.verdict(self._study, self._stored(trial))
+        return Verdict.STOP if trial.should_prune() else Verdict.CONTINUE
+
+    def _stored(self, trial: Trial) -> FrozenTrial:
+        return self._study._storage.get_trial(trial._trial_id)
+
+    def _leave_files(self, run: Run, outcome: Outcome, widths: list[int]) -> Snapshot:
+        network = run.trainer.network
+        description = {
+            "network": self._spec.network.model_dump(mode="json", exclude={"widths", "baseline"}),
+            "widths": widths,
+            "image": list(self._data.shape),
+            "classes": list(self._data.classes),
+            "standardisation": vars(self._data.train.standardisation),
+        }
+        save_weights(run.folder, network, description)
+        snapshot = take_snapshot(network, self._data.train, int(self._probes[0]), outcome.report, run.blueprint.readouts)
+        snapshot.save(run.folder)
+        run.discard_checkpoint()
+        return snapshot
+
+    def _attributes(self, trial: Trial, run: Run, outcome: Outcome) -> dict[str, Any]:
+        """The scalars that the dashboard sorts and plots (DESIGN.md, "What a trial leaves")."""
+        cost = run.blueprint.cost
+        attributes: dict[str, Any] = {
+            "kernels": "-".join(map(str, self._spec.widths(trial.params))),
+            "macs": cost.macs,
+            "params": cost.params,
+            "epochs_used": outcome.epochs_used,
+            "images_seen": outcome.images_seen,
+            "train_macs": outcome.train_macs,
+            "train_seconds": round(outcome.clock.train_seconds, 3),
+            "signal_seconds": round(outcome.clock.signal_seconds, 3),
+            "feasible": all(constraint <= 0 for constraint in self._stored(trial).constraints.values()),
+            "device": device_name(self._data.train.device),
+            "redundancy.mean": mean_redundancy(outcome.trace),
+        }
+        for layer, name in run.blueprint.readouts.items():
+            report = outcome.report[layer]
+            attributes |= {
+                f"redundancy.{name}": report.redundancy,
+                f"duplicates.{name}": report.duplicate_rate,
+                f"dead.{name}": report.dead,
+                f"distinct.{name}": report.distinct,
+            }
+        return {key: value for key, value in attributes.items() if not _is_nan(value)}
+
+
+def mean_redundancy(trace: Trace) -> float:
+    """The mean over layers at the last epoch that was read; NaN before the first reading."""
+    values = [reading.redundancy for reading in trace.last_readings.values() if not math.isnan(reading.redundancy)]
+    return float(np.mean(values)) if values else math.nan
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Weights, data order and augmentation of trial `number`: the same wherever and however often it is trained."""
+    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])
+
+
+def device_name(device: torch.device) -> str:
+    """As a person knows it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,65 @@
+"""What optuna-dashboard shows of a study: pictures and a table on each trial, plots on the study."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from optuna import Study, Trial
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.exceptions import ExperimentalWarning
+
+from phashopt.figures import layer_label, map_sheets, png_bytes, similarity_matrices, study_plots
+from phashopt.service.objective import Trained
+from phashopt.service.storage import uploads_folder
+from phashopt.service.summary import summarize
+
+
+def artifact_store(root: Path) -> FileSystemArtifactStore:
+    """Optuna's store for the files that the dashboard serves."""
+    folder = uploads_folder(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return FileSystemArtifactStore(str(folder))
+
+
+def upload_pictures(trial: Trial, trained: Trained, root: Path) -> None:
+    """Attach similarity matrices, reconstruction sheets and the per-layer table; a finished trial takes no more."""
+    store = artifact_store(root)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in _files(trial.number, trained):
+            path = Path(folder) / name
+            path.write_bytes(content)
+            upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
+
+
+def refresh_plots(study: Study) -> None:
+    """Redraw the study's plots in place."""
+    from optuna_dashboard import save_plotly_graph_object
+
+    for name, figure in study_plots(summarize(study).view()).items():
+        save_plotly_graph_object(study, figure, graph_object_id=name)
+
+
+def _files(number: int, trained: Trained) -> Iterator[tuple[str, bytes]]:
+    snapshot = trained.snapshot
+    title = f"Trial {number}: similarity of the kernels' reconstructions"
+    panels = {layer_label(name): layer.similarity for name, layer in snapshot.layers.items()}
+    yield "similarity.png", png_bytes(similarity_matrices(panels, title))
+    for name, layer in snapshot.layers.items():
+        sheets = map_sheets(layer.maps, layer.groups, f"Trial {number}, {layer_label(name)}", snapshot.image)
+        yield f"maps.{name}.png", png_bytes(next(iter(sheets)))
+    yield "layers.csv", _layer_table(trained).to_csv(index=False).encode()
+
+
+def _layer_table(trained: Trained) -> pd.DataFrame:
+    fields = ("channels", "alive", "dead", "distinct", "redundancy", "duplicate_rate", "mean_similarity", "vendi")
+    rows = [
+        {"width": name, "layer": layer, **{field: getattr(trained.outcome.report[layer], field) for field in fields}}
+        for layer, name in trained.readouts.items()
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,76 @@
+"""From a spec's words to sampler and pruner; Optuna stores neither, so every worker makes them anew."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+
+from phashopt.errors import UserError
+from phashopt.networks import ImageShape
+from phashopt.search import PHashPruner, PHashSampler
+from phashopt.service.spec import Spec
+
+Limits = dict[str, tuple[Callable[[Mapping[str, int]], float], float]]
+
+
+def limits(spec: Spec, image: ImageShape, classes: int) -> Limits:
+    """The spec's caps with what they bind: name to (cost of true kernel counts, cap)."""
+
+    def cost(name: str) -> Callable[[Mapping[str, int]], float]:
+        return lambda widths: float(getattr(spec.cost(widths, image, classes), name))
+
+    return {name: (cost(name), cap) for name, cap in spec.limits.caps.items()}
+
+
+def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -> BaseSampler:
+    """The spec's sampler; raises `UserError` for a name nobody knows.
+
+    Ours draws from (seed, trial number) by itself. Others repeat their first draws in every worker, so a worker makes
+    them anew for each trial `number`.
+    """
+    name = spec.search.sampler
+    if name != "phash":
+        seed = int(np.random.SeedSequence([spec.study.seed, number]).generate_state(1)[0])
+        sampler: BaseSampler = _make(name, optuna.samplers, BaseSampler, "search.sampler", seed=seed)
+        return sampler
+    return PHashSampler(
+        seed=spec.study.seed,
+        widths=list(spec.grids),
+        limits=limits(spec, image, classes),
+        grid={name: grid.grid for name, grid in spec.grids.items() if grid.grid},
+        space=spec.space,
+    )
+
+
+def make_pruner(spec: Spec) -> BasePruner:
+    """The spec's pruner; raises `UserError` for a name nobody knows."""
+    name = spec.search.pruner
+    if name != "phash":
+        pruner: BasePruner = _make(name, optuna.pruners, BasePruner, "search.pruner")
+        return pruner
+    return PHashPruner()
+
+
+def _make(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:
+    """An object of the class `name` of module `home`, or of `module:Class`, with those settings it takes."""
+    module, _, attribute = name.rpartition(":")
+    try:
+        found = getattr(importlib.import_module(module) if module else home, attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{key}: there is no {name!r}; write phash, a class of {home.__name__}, or module:Class"
+        ) from error
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise UserError(f"{key}: {name!r} is no {base.__name__}")
+    known = inspect.signature(found).parameters
+    try:
+        return found(**{setting: value for setting, value in settings.items() if setting in known})
+    except TypeError as error:
+        raise UserError(f"{key}: {name!r} cannot be made from a seed alone ({error})") from error

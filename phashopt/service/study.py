@@ -1,0 +1,177 @@
+"""A study in its database: created whole or not at all, opened only if it is ours and unchanged."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import optuna
+import torch
+from optuna import Study
+from optuna.storages import BaseStorage
+
+from phashopt.errors import UserError
+from phashopt.networks import ImageShape
+from phashopt.service.searching import limits, make_pruner, make_sampler
+from phashopt.service.spec import Spec, parse_spec
+from phashopt.service.storage import artifact_root, open_storage
+from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
+from phashopt.signal import content_hash
+from phashopt.training.data import DataSet, choose_probes, load_raw, prepare
+
+STOP_KEY = "stops_requested"
+VERSIONED = ("phashopt", "optuna", "torch", "numpy")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a study's networks look at: enough to price a network without loading an image."""
+
+    image: ImageShape
+    classes: tuple[str, ...]
+
+
+def load_data(spec: Spec, data_dir: Path, device: torch.device) -> DataSet:
+    """The spec's images, split and on the device; raises `DataError`."""
+    table = spec.data
+    raw = load_raw(table.dataset, data_dir, size=table.size)
+    return prepare(
+        raw,
+        validation=table.validation,
+        held_out=table.held_out,
+        limit=table.limit,
+        seed=spec.study.seed,
+        device=device,
+    )
+
+
+def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
+    """Check the spec against its data and write the study with its baseline as first trial.
+
+    Raises `UserError` before anything is written: unknown or missing data, a network that does not fit the images, a
+    cap below the smallest network, a name already taken.
+    """
+    data = load_data(spec, data_dir, torch.device("cpu"))
+    subject = Subject(data.shape, data.classes)
+    _check(spec, subject)
+    storage = open_storage(url, create=True)
+    name = spec.study.name
+    if name in optuna.get_all_study_names(storage):
+        raise UserError(f"there is a study {name!r} already; choose another --name, or delete it")
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    try:
+        for key, value in _attributes(url, spec, data, subject).items():
+            study.set_user_attr(key, value)
+        study.enqueue_trial(spec.baseline, user_attrs={ROLE_KEY: BASELINE_ROLE})
+    except BaseException:
+        optuna.delete_study(study_name=name, storage=storage)
+        raise
+    return study
+
+
+def open_study(url: str, name: str) -> tuple[Study, Spec]:
+    """The study `name` with the sampler and pruner of its spec; raises `UserError` naming the nearest study."""
+    study = open_plain(open_storage(url), name)
+    spec = read_spec(study)
+    subject = read_subject(study)
+    study.sampler = make_sampler(spec, subject.image, len(subject.classes))
+    study.pruner = make_pruner(spec)
+    return study, spec
+
+
+def open_plain(storage: BaseStorage, name: str) -> Study:
+    """Any Optuna study by name, for reading; raises `UserError`."""
+    names = optuna.get_all_study_names(storage)
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        known = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names) or 'none yet'}"
+        raise UserError(f"there is no study {name!r}; {known}")
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def read_spec(study: Study) -> Spec:
+    """The spec a study was created from; `UserError` if it is none of ours or was changed since."""
+    if SPEC_KEY not in study.user_attrs:
+        raise UserError(f"{study.study_name!r} was not made by phashopt; make one with 'study create SPEC.toml'")
+    spec = parse_spec(json.loads(study.user_attrs[SPEC_KEY]), f"the spec of {study.study_name!r}")
+    if spec.hash != study.user_attrs["spec_hash"]:
+        raise UserError(
+            f"the spec of {study.study_name!r} reads differently here than where it was made; "
+            "use the phashopt version it names, or create the study anew"
+        )
+    return spec
+
+
+def read_subject(study: Study) -> Subject:
+    """Image shape and class names of a study."""
+    return Subject(ImageShape(*study.user_attrs["image"]), tuple(study.user_attrs["classes"]))
+
+
+def read_artifact_root(study: Study, url: str) -> Path:
+    """Where this study's big files are: beside its database, wherever that was moved to."""
+    here = artifact_root(url)
+    return here if here.exists() else Path(study.user_attrs.get("artifacts", here))
+
+
+def check_data(study: Study, data: DataSet) -> None:
+    """Refuse images that are not those the study was made with; raises `UserError`."""
+    if data.hash != study.user_attrs["data_hash"]:
+        raise UserError(
+            f"the images here are not those of study {study.study_name!r} (hash {data.hash}, "
+            f"not {study.user_attrs['data_hash']}); give the --data-dir it was made with"
+        )
+
+
+def probe_indices(spec: Spec, data: DataSet) -> torch.Tensor:
+    """Which training images (N,) are the study's probes: class-balanced, the same for every trial."""
+    return choose_probes(data.train, spec.signal.probes, spec.study.seed)
+
+
+def request_stop(study: Study) -> None:
+    """Ask every worker now running to hand its trial back and leave; workers started later are not concerned."""
+    study.set_user_attr(STOP_KEY, stop_requests(study) + 1)
+
+
+def stop_requests(study: Study) -> int:
+    """How often the study's workers were asked to stop."""
+    return int(study.user_attrs.get(STOP_KEY, 0))
+
+
+def delete_study(url: str, name: str) -> None:
+    """Remove a study, its checkpoints and its figures."""
+    storage = open_storage(url)
+    study = open_plain(storage, name)
+    root = read_artifact_root(study, url)
+    optuna.delete_study(study_name=name, storage=storage)
+    shutil.rmtree(root / name, ignore_errors=True)
+
+
+def _check(spec: Spec, subject: Subject) -> None:
+    spec.blueprint(spec.network.baseline, subject.image, len(subject.classes))
+    make_sampler(spec, subject.image, len(subject.classes))
+    make_pruner(spec)
+    caps = limits(spec, subject.image, len(subject.classes))
+    smallest = {name: grid.decode(grid.distribution.low) for name, grid in spec.grids.items()}
+    for name, (cost, cap) in caps.items():
+        if cost(smallest) > cap:
+            raise UserError(
+                f"limits.{name}: the smallest network needs {cost(smallest):,.0f}; raise the cap {cap:,.0f}"
+            )
+
+
+def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[str, object]:
+    return {
+        SPEC_KEY: spec.model_dump_json(),
+        "spec_hash": spec.hash,
+        "data_hash": data.hash,
+        "probes_hash": content_hash(data.train.pixels[probe_indices(spec, data)]),
+        "image": list(subject.image),
+        "classes": list(subject.classes),
+        "artifacts": str(artifact_root(url)),
+        "versions": {"python": platform.python_version(), **{package: version(package) for package in VERSIONED}},
+    }

@@ -1,0 +1,22 @@
+"""A trained network as files that anybody can load: weights as safetensors, the network's plan beside them as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from phashopt.training.files import save_arrays, save_bytes
+
+WEIGHTS = "weights.safetensors"
+NETWORK = "network.json"
+
+
+def save_weights(folder: Path, network: nn.Module, description: Mapping[str, Any]) -> None:
+    """Write `network`'s state and the JSON `description` of how to build and feed it."""
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    save_arrays(folder / WEIGHTS, arrays)
+    save_bytes(folder / NETWORK, json.dumps(description, indent=2).encode())

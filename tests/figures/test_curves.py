@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pandas as pd
+
+from phashopt.figures import StudyView, learning_curves
+from phashopt.trace import Epoch, Reading, Trace
+
+
+def test_curves_show_the_trace_and_only_epochs_that_were_read() -> None:
+    readings = {"width_00": Reading(0.25, 0.5, 0.0)}
+    trace = Trace([Epoch(1, 1.0, 0.7, 0.1, readings), Epoch(2, 0.9, 0.8, 0.1), Epoch(4, 0.5, 0.9, 0.1, readings)])
+    view = StudyView(pd.DataFrame({"number": [3]}), ["width_00"], [], [], 3, None, None, {3: trace})
+    accuracy, redundancy = learning_curves(view).data
+    assert (list(accuracy.x), list(accuracy.y)) == ([1, 2, 4], [0.7, 0.8, 0.9])
+    assert (list(redundancy.x), list(redundancy.y)) == ([1, 4], [0.25, 0.25])
+
+
+def test_baseline_and_best_each_have_one_curve_a_panel(view: StudyView) -> None:
+    names = [trace.name for trace in learning_curves(view).data]
+    assert names == ["baseline"] * 3 + ["best"] * 3
+
+
+def test_without_epochs_it_says_so(view: StudyView) -> None:
+    figure = learning_curves(StudyView(view.trials, [], [], [], 2, 0, None, {0: Trace(), 2: Trace()}))
+    assert not figure.data
+    assert "Neither" in figure.layout.annotations[0].text

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from phashopt.figures import png_bytes, svg_bytes, webp_bytes, widths_bars
+
+
+@pytest.fixture
+def figure() -> Figure:
+    return widths_bars(["Layer 1 <&>"], {"best": [24]})
+
+
+@pytest.mark.parametrize("export", [png_bytes, svg_bytes])
+def test_the_same_figure_gives_the_same_bytes(export: object) -> None:
+    first, second = (export(widths_bars(["Layer 1"], {"best": [24]})) for _ in range(2))  # type: ignore[operator]
+    assert first == second
+
+
+def test_webp_keeps_every_pixel(figure: Figure) -> None:
+    png = png_bytes(figure)
+    pixels = [np.asarray(Image.open(BytesIO(content)).convert("RGB")) for content in (png, webp_bytes(png))]
+    np.testing.assert_array_equal(*pixels)
+
+
+def test_svg_text_is_text_and_escaped(figure: Figure) -> None:
+    svg = svg_bytes(figure).decode()
+    assert "Layer 1 &lt;&amp;&gt;" in svg
+    assert "Kernels per layer" in svg

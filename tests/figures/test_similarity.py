@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+
+from phashopt.figures import mean_similarity, similarity_matrices
+from phashopt.figures.palette import NO_DATA
+from phashopt.figures.similarity import COLOURS, triangle_colours
+
+
+def matrix(kernels: int, seed: int = 0) -> np.ndarray:
+    entries = np.random.default_rng(seed).uniform(size=(kernels, kernels)).astype(np.float32)
+    entries = (entries + entries.T) / 2
+    np.fill_diagonal(entries, 1.0)
+    return entries
+
+
+def test_only_pairs_above_the_diagonal_are_visible() -> None:
+    alpha = triangle_colours(matrix(7))[..., 3]
+    np.testing.assert_array_equal(alpha, np.triu(np.ones((7, 7)), k=1))
+
+
+def test_equal_similarities_have_equal_colours_whatever_else_is_in_the_matrix() -> None:
+    low, high = matrix(5), matrix(5, seed=1)
+    low[0, 1] = high[0, 1] = 0.3
+    low[2, 3], high[2, 3] = 0.31, 0.99
+    np.testing.assert_array_equal(triangle_colours(low)[0, 1], triangle_colours(high)[0, 1])
+    np.testing.assert_allclose(triangle_colours(low)[0, 1], COLOURS(0.3), atol=0.01)
+
+
+def test_a_dead_kernel_is_grey_in_row_and_column() -> None:
+    entries = matrix(6)
+    entries[2] = entries[:, 2] = math.nan
+    grey = triangle_colours(entries)
+    assert {tuple(grey[0, 2]), tuple(grey[2, 5])} == {to_rgba(NO_DATA)}
+    assert tuple(grey[0, 1]) != to_rgba(NO_DATA)
+
+
+def test_the_mean_is_over_different_living_kernels() -> None:
+    entries = np.array([[1.0, 0.2, np.nan], [0.2, 1.0, np.nan], [np.nan] * 3])
+    assert mean_similarity(entries) == pytest.approx(0.2)
+    assert math.isnan(mean_similarity(np.ones((1, 1))))
+
+
+@pytest.mark.parametrize("kernels", [1, 2, 64, 512])
+def test_labels_stay_readable_at_any_width(kernels: int) -> None:
+    figure = similarity_matrices({"before": matrix(kernels), "after": matrix(max(kernels // 2, 1))}, "Layer 1")
+    for axes in figure.axes[:2]:
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert 1 <= len(ticks) <= 9
+        assert all(tick == round(tick) for tick in ticks)
+
+
+def test_the_colour_bar_runs_from_zero_to_one() -> None:
+    bar = similarity_matrices({"only": matrix(4) * 0.1}, "Layer 1").axes[-1]
+    assert bar.get_ylim() == (0.0, 1.0)

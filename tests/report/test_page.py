@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from phashopt.errors import UserError
+from phashopt.report import write_report
+from phashopt.report.page import script_safe
+from phashopt.service.summary import StudySummary, summarize
+from phashopt.training.snapshot import Snapshot
+
+Write = Callable[..., optuna.Study]
+Make = Callable[..., Snapshot]
+HOSTILE = "</script><script>alert(1)</script><b onclick=alert(2)>{{ 7 * 7 }}"
+
+
+class Page(HTMLParser):
+    """What a reader meets: headings and text, and whether every element is closed in order."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.html = path.read_text(encoding="utf-8")
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(self.html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in {"script", "style"}:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def having(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def write(study: optuna.Study, out: Path, snapshots: dict[int, Snapshot] | None = None) -> Page:
+    return Page(write_report(summarize(study), snapshots or {}, out, command="python -m phashopt report digits"))
+
+
+@pytest.fixture
+def page(tmp_path: Path, summary: StudySummary, snapshots: dict[int, Snapshot]) -> Page:
+    return Page(write_report(summary, snapshots, tmp_path, command="python -m phashopt report digits"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"trials": 0, "spec": {}}, "This study holds no trial yet."),
+        ({"trials": 3, "state": lambda _: TrialState.FAIL}, "No trial has finished with an accuracy yet"),
+        ({"trials": 3, "reading": lambda _: math.nan, "cap": 1e9}, "From the baseline"),
+        ({"trials": 3, "cap": 0}, "No finished trial keeps within the caps"),
+        ({"trials": 3, "cap": 1e9, "baseline": None}, "no baseline was trained"),
+        ({"trials": 3, "layers": 1, "cap": 1e9}, "From the baseline"),
+        ({"trials": 3, "layers": 13, "cap": 1e9}, "From the baseline"),
+        ({"trials": 3, "layers": 0, "cap": 1e9}, "From the baseline"),
+    ],
+)
+def test_any_study_is_a_whole_page(
+    tmp_path: Path, write_study: Write, settings: dict[str, object], sentence: str
+) -> None:
+    page = write(write_study(**settings), tmp_path)
+    assert sentence in page.text
+    assert page.open == []
+
+
+def test_missing_snapshots_are_named(tmp_path: Path, write_study: Write) -> None:
+    page = write(write_study(3, cap=1e9), tmp_path)
+    assert "No snapshot was found of baseline (trial 0) and best (trial 2)" in page.text
+
+
+def test_text_from_the_study_is_inert(tmp_path: Path, write_study: Write, make_snapshot: Make) -> None:
+    plain = write(write_study(3, cap=1e9), tmp_path / "plain")
+    study = write_study(3, cap=1e9, name=HOSTILE, decision=HOSTILE, spec={"study": {"name": HOSTILE, "seed": HOSTILE}})
+    hostile = write(study, tmp_path / "hostile")
+    assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in plain.tags]
+    assert hostile.text.count(HOSTILE) >= 4
+
+
+def test_hostile_text_in_plots_cannot_leave_the_json(tmp_path: Path, write_study: Write) -> None:
+    page = write(write_study(3, cap=1e9, decision=HOSTILE), tmp_path)
+    blocks = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page.html, re.DOTALL)
+    assert len(blocks) == 4
+    hovers = [text for block in blocks for trace in json.loads(block)["data"] for text in trace.get("hovertext", [])]
+    assert any("&lt;/script&gt;" in text for text in hovers)
+    assert not any("<script" in text for text in hovers)
+
+
+def test_script_safe_json_is_the_same_document() -> None:
+    document = {"text": "</script><!-- & ]]>"}
+    safe = script_safe(json.dumps(document))
+    assert json.loads(safe) == document
+    assert not set("<>&") & set(safe)
+
+
+def test_nothing_is_fetched(page: Page) -> None:
+    sources = [attrs[key] for _, attrs in page.tags for key in ("src", "href") if attrs.get(key)]
+    assert all(str(source).startswith(("data:", "#")) for source in sources)
+    assert page.having("link") == []
+
+
+def test_every_picture_and_table_says_what_it_is(page: Page) -> None:
+    assert page.having("img")
+    assert all(attrs.get("alt") and attrs.get("width") and attrs.get("height") for attrs in page.having("img"))
+    assert len(page.having("caption")) == len(page.having("table"))
+    assert all(attrs.get("aria-label") for attrs in page.having("div") if attrs.get("role") in {"img", "region"})
+
+
+def test_headings_nest_and_links_lead_somewhere(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {str(attrs["href"])[1:] for attrs in page.having("a")} <= set(ids)
+
+
+def test_every_trial_is_in_the_csv(tmp_path: Path, summary: StudySummary) -> None:
+    write_report(summary, {}, tmp_path, command="")
+    with (tmp_path / "tables" / "trials.csv").open(newline="") as file:
+        assert [int(row["number"]) for row in csv.DictReader(file)] == [trial.number for trial in summary.trials]
+
+
+def test_a_second_report_replaces_the_first(tmp_path: Path, write_study: Write) -> None:
+    first = write(write_study(2), tmp_path).html
+    assert write(write_study(5), tmp_path).html != first
+    assert write(write_study(2), tmp_path).html == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures", "index.html", "tables"]
+
+
+def test_source_is_at_the_foot(page: Page) -> None:
+    foot = page.text.rpartition("Source")[2]
+    for fact in ("python -m phashopt report digits", f"optuna {optuna.__version__}", "5f1d0a", '"dataset": "digits"'):
+        assert fact in foot
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path, summary: StudySummary) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(UserError, match=r"cannot write the report to .*choose another folder"):
+        write_report(summary, {}, tmp_path / "taken", command="")
+
+
+def test_three_hundred_trials_stay_light(tmp_path: Path, write_study: Write) -> None:
+    page = write(write_study(300, layers=3), tmp_path)
+    assert len(page.html.encode()) < 10_000_000
+    assert "All 300 decisions" in page.text

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from phashopt.report.words import answer, caps, counts, kernels
+from phashopt.service.summary import StudySummary, summarize
+
+Write = Callable[..., optuna.Study]
+
+
+def test_the_answer_leads_from_baseline_to_best_under_the_cap(write_study: Write) -> None:
+    summary = summarize(write_study(12, cap=1_000_000))
+    baseline, best = summary.baseline, summary.best
+    assert baseline is not None
+    assert best is not None
+    assert answer(summary) == (
+        f"From the baseline ({kernels(baseline)} kernels, over the cap) "
+        f"to trial {best.number} ({kernels(best)} kernels): "
+        "validation accuracy 90.0% → 90.7%, MACs 1.51 M → 864 k, parameters 7.56 k → 4.32 k, "
+        "training images seen 5.75 k → 5.75 k, under a cap of 1.00 M MACs."
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "beginning"),
+    [
+        ({"trials": 0}, "This study holds no trial yet."),
+        (
+            {"trials": 3, "state": lambda _: TrialState.FAIL},
+            "No trial has finished with an accuracy yet (3 trials: 3 failed",
+        ),
+        ({"trials": 2, "state": lambda _: TrialState.RUNNING}, "No trial has finished with an accuracy yet"),
+        ({"trials": 4, "cap": 0}, "No finished trial keeps within the caps of 1.00 M MACs; the most accurate one"),
+        ({"trials": 1, "cap": 1e9}, "No trial beat the baseline: it (trial 0, 36-48 kernels) reached 90.0%"),
+        ({"trials": 3, "cap": 1e9, "baseline": None}, "The best (trial 2,"),
+        (
+            {"trials": 3, "cap": 1e9, "state": lambda n: TrialState.COMPLETE if n else TrialState.FAIL},
+            "The best (trial 2,",
+        ),
+    ],
+)
+def test_a_missing_answer_is_said_plainly(write_study: Write, settings: dict[str, object], beginning: str) -> None:
+    assert answer(summarize(write_study(**settings))).startswith(beginning)
+
+
+def test_deep_networks_are_summed_up(write_study: Write) -> None:
+    summary = summarize(write_study(2, layers=13, cap=1e9))
+    assert "kernels in 13 layers" in answer(summary)
+
+
+@pytest.mark.parametrize(
+    ("limits", "text"),
+    [
+        ({}, ""),
+        ({"macs": None}, ""),
+        ({"macs": 1e6}, "1.00 M MACs"),
+        ({"macs": 2_500, "params": 900}, "2.50 k MACs and 900 parameters"),
+    ],
+)
+def test_caps(summary: StudySummary, limits: dict[str, float], text: str) -> None:
+    assert caps(replace(summary, spec={"limits": limits})) == text
+
+
+def test_counts_name_every_state_once(write_study: Write) -> None:
+    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.COMPLETE]
+    summary = summarize(write_study(5, state=lambda number: states[number]))
+    assert counts(summary) == "5 trials: 2 complete, 1 stopped early, 1 failed, 1 running"
