@@ -23,7 +23,10 @@ messages = Console(stderr=True, highlight=False)
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn a `UserError` into its one line and exit status 2, Ctrl-C into 130."""
+    """Turn a `UserError` into its one line and exit status 2, Ctrl-C into 130. Optuna's own chatter is left out."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         yield
     except UserError as error:

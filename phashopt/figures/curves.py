@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from phashopt.figures.labels import layer_label
-from phashopt.figures.plotting import MARKS, cell, count_from, panel_figure, plain_figure, say
+from phashopt.figures.plotting import MARKS, cell, name_axes, panel_figure, plain_figure, say
 from phashopt.figures.view import StudyView
 from phashopt.trace import Trace
 
@@ -14,17 +14,17 @@ DASHES = {"baseline": "dot", "best": "solid"}
 
 def learning_curves(view: StudyView) -> go.Figure:
     """Validation accuracy and each layer's redundancy by epoch, for the baseline and the best trial."""
-    title = "How baseline and best learnt"
+    title = "How baseline and best learnt: accuracy, and redundancy of each layer"
     traces = {role: view.traces[number] for role, number in view.marked.items() if number in view.traces}
     if not any(trace.epochs for trace in traces.values()):
         return say(plain_figure(title), "Neither baseline nor best has left a record of its epochs.")
-    panels = ["Validation accuracy", *(f"Redundancy of {layer_label(name)}" for name in view.widths)]
+    panels = ["Validation accuracy", *(layer_label(name) for name in view.widths)]
     figure = panel_figure(title, panels)
     for role, trace in traces.items():
         for index, curve in enumerate([_accuracy(trace), *(_redundancy(trace, name) for name in view.widths)]):
             _line(figure, curve, role, **cell(index, len(panels)), legend=index == 0)
-    count_from(figure, "epoch", max(len(trace.epochs) for trace in traces.values()))
-    figure.update_yaxes(title_text="share", tickformat=".0%", range=[-0.04, 1.04])
+    name_axes(figure, "epoch", "redundancy", max(len(trace.epochs) for trace in traces.values()))
+    figure.update_yaxes(tickformat=".0%", range=[-0.04, 1.04])
     return figure.update_yaxes(title_text="accuracy", tickformat=".0%", autorange=True, range=None, row=1, col=1)
 
 

@@ -50,12 +50,19 @@ def panel_figure(title: str, panels: Sequence[str]) -> go.Figure:
     return _dress(figure, title, inner + HEAD + FOOT)
 
 
-def count_from(figure: go.Figure, title: str, last: int) -> None:
-    """Give all panels one whole-numbered horizontal axis that ends at `last`, named under the lowest panels."""
-    figure.update_xaxes(matches="x", tickformat="d", dtick=1 if last <= 12 else None)
-    columns = _columns(len(figure.layout.annotations))
-    for axis in list(figure.select_xaxes())[-columns:]:
-        axis.title.text = title
+def name_axes(figure: go.Figure, x: str, y: str, last: int) -> None:
+    """Give the panels one whole-numbered horizontal axis up to about `last`; name axes only at the left and below.
+
+    What stands between the panels would run into its neighbours on a narrow screen.
+    """
+    figure.update_xaxes(tickformat="d", dtick=1 if last <= 12 else None)
+    horizontal = list(figure.select_xaxes())
+    columns = _columns(len(horizontal))
+    for axis in horizontal[1:]:
+        axis.matches = "x"
+    for axis in horizontal[-columns:]:
+        axis.title.text = x
+    figure.update_yaxes(title_text=y, col=1)
 
 
 def cell(index: int, panels: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from phashopt.figures.hover import trial_hover
 from phashopt.figures.labels import layer_label
 from phashopt.figures.palette import BASELINE, DEAD, DUPLICATES, REDUNDANCY, TRIAL
-from phashopt.figures.plotting import MARKS, cell, count_from, marker, panel_figure, plain_figure, say
+from phashopt.figures.plotting import MARKS, cell, marker, name_axes, panel_figure, plain_figure, say
 from phashopt.figures.view import StudyView
 
 QUANTITIES = {
@@ -39,8 +39,8 @@ def width_trajectories(view: StudyView) -> go.Figure:
         if view.baseline is not None and view.baseline in kernels.index:
             dashed = {"dash": "dot", "width": 1.2, "color": BASELINE}
             figure.add_hline(y=kernels[view.baseline], line=dashed, **cell(index, len(view.widths)))
-    count_from(figure, "trial", len(view.trials))
-    return figure.update_yaxes(title_text="kernels", rangemode="tozero")
+    name_axes(figure, "trial", "kernels", len(view.trials))
+    return figure.update_yaxes(rangemode="tozero")
 
 
 def redundancy_trajectories(view: StudyView) -> go.Figure:
@@ -54,8 +54,8 @@ def redundancy_trajectories(view: StudyView) -> go.Figure:
         for quantity, look in QUANTITIES.items():
             shares = view.numbers(f"{quantity}.{name}").dropna()
             _markers(figure, shares, texts, quantity, look, **cell(index, len(view.widths)), legend=index == 0)
-    count_from(figure, "trial", len(view.trials))
-    return figure.update_yaxes(title_text="share", range=[-0.04, 1.04], tickformat=".0%")
+    name_axes(figure, "trial", "share", len(view.trials))
+    return figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
 
 
 def _markers(

@@ -1,6 +1,5 @@
 """What a network says of itself: reconstructions, perceptual hashes, and how redundant each layer is."""
 
-from phashopt.signal.deconvnet import Caveats, Deconvnet
 from phashopt.signal.phash import perceptual_hash
 from phashopt.signal.probe import (
     ROUTINE_CHANNELS,
@@ -16,8 +15,6 @@ from phashopt.signal.redundancy import LayerReport
 __all__ = [
     "ROUTINE_CHANNELS",
     "ROUTINE_PROBES",
-    "Caveats",
-    "Deconvnet",
     "LayerReport",
     "Probe",
     "Report",

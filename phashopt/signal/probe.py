@@ -175,7 +175,7 @@ def _read(
     prints = fingerprint(deconvnet.reconstruct(layer, indices.tolist()), std, mode, relative)
     if not np.isfinite(prints.energy).all():
         raise UserError(f"{layer} overflows: its reconstructions hold NaN or Inf, lower the learning rate")
-    return LayerReport(width, indices, prints, deconvnet.caveats(layer))
+    return LayerReport(width, indices, prints, **vars(deconvnet.caveats(layer)))
 
 
 def _evenly(images: Tensor, count: int) -> Tensor:

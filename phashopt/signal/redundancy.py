@@ -11,7 +11,6 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from phashopt.errors import UserError
-from phashopt.signal.deconvnet import Caveats
 from phashopt.signal.fingerprint import Fingerprints
 from phashopt.trace import Reading
 
@@ -28,33 +27,22 @@ ROUNDING = 1e-9
 class LayerReport:
     """One layer's reading over K measured channels; every number is in [0, 1] unless it counts or is NaN.
 
-    `width` is the layer's kernel count and `indices` (K,) say which of them were measured.
+    `width` is the layer's kernel count and `indices` (K,) say which of them were measured. What lies below the layer
+    and is not reversed exactly: `fallback_ops`, functions without a rule, by their plain gradient; `approximate_ops`,
+    activations, as if they were ReLU; `no_switches`, strided convolutions, which leave no record of what mattered.
     """
 
     width: int
     indices: NDArray[np.int64]
     fingerprints: Fingerprints
-    caveats: Caveats
+    fallback_ops: tuple[str, ...] = ()
+    approximate_ops: tuple[str, ...] = ()
+    no_switches: bool = False
 
     @property
     def channels(self) -> int:
         """K, the channels measured."""
         return len(self.indices)
-
-    @property
-    def fallback_ops(self) -> tuple[str, ...]:
-        """The functions below the layer that were reversed by their plain gradient, for want of a rule."""
-        return self.caveats.fallback_ops
-
-    @property
-    def approximate_ops(self) -> tuple[str, ...]:
-        """The activations below the layer that were reversed as if they were ReLU."""
-        return self.caveats.approximate_ops
-
-    @property
-    def no_switches(self) -> bool:
-        """Whether a strided convolution below shrank the image, leaving no record of which positions mattered."""
-        return self.caveats.no_switches
 
     @property
     def alive(self) -> int:

@@ -1,0 +1,45 @@
+# Every target makes .venv once, from pinned constraints, and reuses it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DATA ?= $(or $(PHASHOPT_DATA),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phashopt/data)
+DATA_SOURCE ?= ../shared/data
+DEMO_STORAGE := sqlite:///demo/phashopt.db
+
+.PHONY: demo test lint format data clean
+
+demo: $(READY)  ## create the digits study, let two workers pull its trials, write the report
+	rm -rf demo && mkdir demo
+	$(BIN)/python -m phashopt study create studies/digits.toml --storage $(DEMO_STORAGE)
+	$(BIN)/python -m phashopt worker digits --processes 2 --storage $(DEMO_STORAGE)
+	$(BIN)/python -m phashopt study show digits --storage $(DEMO_STORAGE)
+	@echo "The report is at"
+	@$(BIN)/python -m phashopt report digits --out demo/report --storage $(DEMO_STORAGE)
+
+test: $(READY)  ## the whole suite
+	@sh scripts/system_packages.sh chromium chromium
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+data: $(READY)  ## unpack MNIST, CIFAR-10 and CIFAR-100 from DATA_SOURCE, each file checked by its md5
+	mkdir -p "$(DATA)"
+	$(BIN)/python $(DATA_SOURCE)/unpack.py "$(DATA)"
+
+clean:
+	rm -rf .venv demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): pyproject.toml constraints.txt
+	@sh scripts/system_packages.sh "$(PYTHON) -m ensurepip --version" python3-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.trial import TrialState, create_trial
+
+from phashopt.search.coding import Coding
+from phashopt.search.history import History, is_feasible, trial_trace
+from phashopt.trace import Epoch, Reading, Trace, write_trace
+
+SPACE: dict[str, BaseDistribution] = {"width_00": IntDistribution(4, 64), "epochs": IntDistribution(1, 9)}
+PARAMS = {"width_00": 8, "epochs": 3}
+NOBODY = 10**6
+
+
+@pytest.mark.parametrize(
+    ("constraints", "feasible"),
+    [({}, True), ({"macs": 0.0}, True), ({"macs": -1.0, "params": 1e-9}, False), ({"macs": -1.0, "params": -2.0}, True)],
+)
+def test_a_trial_is_feasible_if_no_constraint_is_positive(constraints: dict[str, float], feasible: bool) -> None:
+    assert is_feasible(create_trial(value=1.0, constraints=constraints)) == feasible
+
+
+def test_a_running_trial_is_judged_by_what_it_has_stored_so_far() -> None:
+    study = optuna.create_study()
+    trial = study.ask()
+    assert is_feasible(study.trials[0])
+    trial.set_constraint("macs", 1.0)
+    assert not is_feasible(study.trials[0])
+
+
+@pytest.mark.parametrize(("direction", "score"), [("maximize", 0.75), ("minimize", -0.75)])
+def test_a_score_is_more_when_it_is_better(direction: str, score: float) -> None:
+    study = optuna.create_study(direction=direction)
+    study.add_trial(create_trial(value=0.75, params=PARAMS, distributions=SPACE))
+    (record,) = History(Coding({})).read(study, NOBODY).records
+    assert (record.value, record.score) == (0.75, score)
+
+
+def test_readings_come_from_the_trace_and_else_from_user_attributes() -> None:
+    study = optuna.create_study(direction="maximize")
+    traced, told = study.ask(SPACE), study.ask(SPACE)
+    write_trace(traced, Trace([Epoch(1, readings={"width_00": Reading(0.5, 0.25, 0.125)})]))
+    told.set_user_attr("redundancy.width_00", 0.5)
+    told.set_user_attr("redundancy.mean", 0.5)
+    told.set_user_attr("dead.width_00", 0.125)
+    for trial in (traced, told):
+        study.tell(trial, 0.5)
+    first, second = (record.readings for record in History(Coding({})).read(study, NOBODY).records)
+    assert first == {"width_00": Reading(0.5, 0.25, 0.125)}
+    assert list(second) == ["width_00"]
+    assert (second["width_00"].redundancy, second["width_00"].dead) == (0.5, 0.125)
+    assert math.isnan(second["width_00"].duplicates)
+
+
+def test_points_are_those_of_every_other_trial_begun_or_planned() -> None:
+    study = optuna.create_study(direction="maximize")
+    for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
+        value = 0.5 if state == TrialState.COMPLETE else None
+        study.add_trial(create_trial(state=state, value=value, params=PARAMS, distributions=SPACE))
+    running = study.ask()
+    study._storage.set_trial_system_attr(running._trial_id, "proposal", {"width_00": 16, "epochs": 4})
+    running.suggest_int("width_00", 16, 16)
+    study.enqueue_trial({"width_00": 32})
+    past = History(Coding({})).read(study, NOBODY)
+    assert past.points == [PARAMS, PARAMS, PARAMS, {"width_00": 16, "epochs": 4}, {"width_00": 32}]
+    assert len(past.records) == 1
+    assert len(History(Coding({})).read(study, 0).points) == 4
+
+
+def test_distributions_are_those_that_all_finished_trials_share() -> None:
+    study = optuna.create_study(direction="maximize")
+    other = SPACE | {"epochs": IntDistribution(1, 12), "extra": IntDistribution(0, 1)}
+    study.add_trial(create_trial(value=0.5, params=PARAMS, distributions=SPACE))
+    study.add_trial(create_trial(value=0.5, params=PARAMS | {"extra": 1}, distributions=other))
+    study.add_trial(create_trial(state=TrialState.FAIL))
+    assert History(Coding({})).read(study, NOBODY).distributions == {"width_00": SPACE["width_00"]}
+
+
+def test_before_any_trial_is_finished_the_running_one_tells_the_space() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.ask(SPACE)
+    study.ask()
+    assert History(Coding({})).read(study, NOBODY).distributions == SPACE
+
+
+def test_a_second_reading_sees_what_the_first_could_not(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    history = History(Coding({"width_00": [4, 8, 16]}))
+    trial = study.ask({"width_00": IntDistribution(0, 2)})
+    index = trial.params["width_00"]
+    assert history.read(study, NOBODY).records == []
+    study.tell(trial, 0.5)
+    (record,) = history.read(study, NOBODY).records
+    assert record.params == {"width_00": [4, 8, 16][index]}
+    assert history.read(study, NOBODY).records[0] is record
+
+
+@pytest.mark.parametrize(("direction", "scalar"), [("maximize", "accuracy"), ("minimize", "loss")])
+def test_without_a_trace_the_reported_values_stand_in(direction: str, scalar: str) -> None:
+    study = optuna.create_study(direction=direction)
+    trial = create_trial(value=0.5, intermediate_values={2: 0.25, 1: 0.75})
+    rows = trial_trace(trial, study.direction).epochs
+    assert [(row.number, getattr(row, scalar)) for row in rows] == [(1, 0.75), (2, 0.25)]

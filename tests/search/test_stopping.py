@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from phashopt.search.stopping import behind, exploded, settled, stuck
+from phashopt.trace import Epoch, Reading, Trace
+
+
+@pytest.mark.parametrize(
+    ("losses", "lost"),
+    [
+        ([1.0, 0.5, math.nan], True),
+        ([1.0, math.inf], True),
+        ([1.0, 0.5, 3.1], True),
+        ([1.0, 1.5, 2.9], False),
+        ([math.nan, math.nan], False),
+        ([math.nan, 1.0], False),
+    ],
+)
+def test_a_loss_that_vanishes_or_trebles_has_exploded(losses: list[float], lost: bool) -> None:
+    assert exploded(Trace([Epoch(number, loss=loss) for number, loss in enumerate(losses, start=1)])) == lost
+
+
+PEERS = [{1: 0.8 + 0.05 * shift, 2: 1.5 + 0.05 * shift, 3: 2.0 + 0.05 * shift} for shift in range(6)]
+
+
+@pytest.mark.parametrize(("nats", "lost"), [(0.1, True), (0.5, False), (1.4, False), (-math.inf, False)])
+def test_a_trial_at_chance_is_stuck_where_others_were_well_above(nats: float, lost: bool) -> None:
+    assert stuck({1: 0.1, 2: nats}, PEERS, least_peers=5) == lost
+
+
+@pytest.mark.parametrize(
+    ("own", "lost"),
+    [
+        ({1: 0.7, 2: 1.0, 3: 1.5}, True),
+        ({1: 0.7, 2: 1.0, 3: 2.0}, False),
+        ({1: 0.7, 2: 1.5, 3: 1.5}, False),
+        ({1: 0.1}, False),
+        ({8: 0.1, 9: 0.1}, False),
+    ],
+    ids=["twice", "recovered", "once", "one epoch", "where nobody was"],
+)
+def test_a_trial_is_behind_if_it_was_an_outlier_twice(own: dict[int, float], lost: bool) -> None:
+    assert behind(own, PEERS, least_peers=5) == lost
+
+
+def test_a_few_peers_prove_nothing() -> None:
+    assert not behind({2: 0.0, 3: 0.0}, PEERS, least_peers=7)
+    assert not stuck({1: 0.0, 2: 0.0}, PEERS, least_peers=7)
+
+
+def test_a_trial_as_good_as_the_weakest_peer_is_never_behind() -> None:
+    for weakest in PEERS:
+        assert not behind(weakest, PEERS, least_peers=5)
+
+
+FLAT = [0.5, 0.7, 0.8, 0.85, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "rates", "readings", "plateau"),
+    [
+        (FLAT, [0.1] * 12, {4: 0.30, 8: 0.31, 12: 0.32}, True),
+        (FLAT, [0.1] * 12, {4: 0.20, 8: 0.31}, False),
+        (FLAT, [0.1] * 12, {1: 0.5, 2: 0.4, 4: 0.30, 8: 0.31}, True),
+        (FLAT, [0.1] * 12, {}, False),
+        (FLAT, [0.1] * 11 + [0.05], {4: 0.30, 8: 0.31}, False),
+        ([*FLAT[:-1], 0.92], [0.1] * 12, {4: 0.30, 8: 0.31}, False),
+        (FLAT[4:], [0.1] * 8, {2: 0.30, 4: 0.30}, True),
+        (FLAT[4:11], [0.1] * 7, {2: 0.30, 4: 0.30}, False),
+    ],
+    ids=["both flat", "reading moves", "read at doublings", "unread", "decaying", "accuracy rises", "short", "shorter"],
+)
+def test_a_trial_has_settled_when_accuracy_and_reading_have(
+    accuracies: list[float],
+    rates: list[float],
+    readings: dict[int, float],
+    plateau: bool,
+    make_trace: Callable[..., Trace],
+) -> None:
+    trace = make_trace(accuracies, rates)
+    for number, rho in readings.items():
+        trace.epochs[number - 1].readings = {"width_00": Reading(rho, 0.5, 0.0)}
+    assert settled(trace) == plateau
