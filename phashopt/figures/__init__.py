@@ -7,13 +7,14 @@ from phashopt.figures.export import png_bytes, svg_bytes, webp_bytes
 from phashopt.figures.labels import group_letter, group_ranks, layer_label
 from phashopt.figures.maps import map_sheets
 from phashopt.figures.similarity import mean_similarity, similarity_matrices
-from phashopt.figures.study import study_plots
+from phashopt.figures.study import dashboard_plots, study_plots
 from phashopt.figures.trajectories import redundancy_trajectories, width_trajectories
 from phashopt.figures.view import StudyView
 
 __all__ = [
     "StudyView",
     "accuracy_against_macs",
+    "dashboard_plots",
     "group_letter",
     "group_ranks",
     "layer_label",

@@ -80,7 +80,7 @@ def _front(figure: go.Figure, points: pd.DataFrame) -> None:
         x=points["macs"],
         y=points["accuracy"],
         mode="lines",
-        name="front: no cheaper trial is as accurate",
+        name="front",
         line={"color": NEUTRAL_INK, "width": 1.5, "shape": "hv"},
         hoverinfo="skip",
         showlegend=not points.empty,

@@ -14,7 +14,7 @@ DASHES = {"baseline": "dot", "best": "solid"}
 
 def learning_curves(view: StudyView) -> go.Figure:
     """Validation accuracy and each layer's redundancy by epoch, for the baseline and the best trial."""
-    title = "How baseline and best learnt: accuracy, and redundancy of each layer"
+    title = "Accuracy and redundancy, epoch by epoch"
     traces = {role: view.traces[number] for role, number in view.marked.items() if number in view.traces}
     if not any(trace.epochs for trace in traces.values()):
         return say(plain_figure(title), "Neither baseline nor best has left a record of its epochs.")

@@ -21,7 +21,7 @@ DEAD = PURPLE
 GROUPS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE, SKY)
 
 # Plots stand on light and on dark pages, so their ink is the grey that contrasts equally with white and near-black.
-NEUTRAL_INK = "#7a7a7a"
+NEUTRAL_INK = "#808080"
 NEUTRAL_RULE = "rgba(128, 128, 128, 0.22)"
 
 # Pictures bring their own white paper.

@@ -20,7 +20,7 @@ MARKS: dict[str, dict[str, Any]] = {
 PLOT_HEIGHT = 520  # pixels, as all below
 PANEL_HEIGHT = 150
 PANEL_GAP = 62
-HEAD = 84
+HEAD = 76
 FOOT = 96
 
 
@@ -30,7 +30,7 @@ def plain_figure(title: str) -> go.Figure:
 
 
 def panel_figure(title: str, panels: Sequence[str]) -> go.Figure:
-    """Small multiples, one titled panel each, in one column up to three and in two beyond; `cell` finds a panel."""
+    """Small multiples, one titled panel each, in one column up to two and in two beyond; `cell` finds a panel."""
     columns = _columns(len(panels))
     rows = math.ceil(len(panels) / columns)
     inner = rows * PANEL_HEIGHT + (rows - 1) * PANEL_GAP
@@ -84,7 +84,7 @@ def say(figure: go.Figure, text: str) -> go.Figure:
 
 
 def _columns(panels: int) -> int:
-    return 1 if panels <= 3 else 2
+    return 1 if panels <= 2 else 2
 
 
 def _dress(figure: go.Figure, title: str, height: int) -> go.Figure:

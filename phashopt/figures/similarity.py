@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,24 +18,29 @@ from phashopt.figures.palette import FAINT_INK, INK, NO_DATA, PAPER
 
 SCALE = Normalize(0.0, 1.0)
 COLOURS = colormaps["viridis"]
-SIDE = 3.7  # inches
-LEFT, GAP, BAR, BOTTOM, TOP = 0.62, 0.62, 0.95, 0.52, 0.72
+COLUMNS = 4
+SIDE = 3.7  # inches, as the margins and gaps below
+LEFT, GAP, BAR = 0.62, 0.62, 0.95
+TOP, PITCH, BOTTOM = 0.72, 0.9, 0.52
 
 
 def similarity_matrices(panels: Mapping[str, NDArray[np.floating]], title: str) -> Figure:
-    """Upper triangles side by side under their names, on one colour scale from 0 to 1.
+    """Upper triangles under their names, four to a row, on one colour scale from 0 to 1.
 
     Each value is (K, K), NaN where a kernel is dead (drawn grey). The diagonal is left out: a map equals itself.
     """
-    width = LEFT + len(panels) * SIDE + (len(panels) - 1) * GAP + BAR
-    height = BOTTOM + SIDE + TOP
+    columns, rows = min(len(panels), COLUMNS), math.ceil(len(panels) / COLUMNS)
+    width = LEFT + columns * (SIDE + GAP) - GAP + BAR
+    height = TOP + rows * (SIDE + PITCH) - PITCH + BOTTOM
     figure = Figure(figsize=(width, height), facecolor=PAPER)
     figure.text(LEFT / width, 1 - 0.12 / height, title, va="top", size=11.5, weight="bold", color=INK)
     for index, (name, similarity) in enumerate(panels.items()):
-        left = (LEFT + index * (SIDE + GAP)) / width
-        axes = figure.add_axes((left, BOTTOM / height, SIDE / width, SIDE / height))
+        row, column = divmod(index, COLUMNS)
+        left, low = LEFT + column * (SIDE + GAP), BOTTOM + (rows - 1 - row) * (SIDE + PITCH)
+        axes = figure.add_axes((left / width, low / height, SIDE / width, SIDE / height))
         _triangle(axes, similarity, name)
-    bar = figure.add_axes(((width - BAR + 0.2) / width, BOTTOM / height, 0.16 / width, SIDE / height))
+    low = (height - TOP - SIDE) / height
+    bar = figure.add_axes(((width - BAR + 0.2) / width, low, 0.16 / width, SIDE / height))
     scale = figure.colorbar(ScalarMappable(SCALE, COLOURS), cax=bar)
     scale.set_label("similarity S", color=INK, size=9)
     scale.outline.set_visible(False)

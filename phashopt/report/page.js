@@ -5,9 +5,7 @@ for (const plot of document.querySelectorAll(".plot")) {
   Plotly.newPlot(plot, figure.data, figure.layout, config);
 }
 
-function fit() {
-  for (const plot of document.querySelectorAll(".plot")) Plotly.Plots.resize(plot);
-}
-
-window.addEventListener("beforeprint", fit);
-window.addEventListener("afterprint", fit);
+// Paper shows what the screen folds away.
+const folded = [...document.querySelectorAll("details:not([open])")];
+window.addEventListener("beforeprint", () => folded.forEach((details) => (details.open = true)));
+window.addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));

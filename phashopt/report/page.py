@@ -18,21 +18,21 @@ from phashopt.errors import UserError
 from phashopt.figures import study_plots
 from phashopt.report.pictures import Gallery
 from phashopt.report.tables import all_rows, before_after, best_rows, milestones
-from phashopt.report.view import settings_of, study_view
 from phashopt.report.words import answer, caps, counts
 from phashopt.service.summary import StudySummary
 from phashopt.training.snapshot import Snapshot
 
 CAPTIONS = {
     "phashopt-accuracy-against-macs": "Each point is one trial, scored on validation images. Evidence of what accuracy "
-    "costs in this study; as the search chose among these very points, the best of them is a little too good.",
+    "costs in this study; no cheaper trial is as accurate as one on the front. As the search chose among these very "
+    "points, the best of them is a little too good.",
     "phashopt-widths": "What each trial gave each layer. Evidence of where the search looked and settled, not of what "
     "a layer needs.",
     "phashopt-redundancy": "Read on the probe images at the end of each trial. Duplicates without dead kernels speak "
     "of too little training or too low a rate, duplicates with dead ones of too high a rate; alone they say little "
     "about the right width.",
-    "phashopt-learning-curves": "Accuracy and redundancy after each epoch that was read. Evidence of whether training "
-    "was finished when it stopped.",
+    "phashopt-learning-curves": "Validation accuracy after each epoch, redundancy after each that was read. Evidence "
+    "of whether training was finished when it stopped.",
 }
 
 
@@ -86,11 +86,11 @@ def render(summary: StudySummary, snapshots: Mapping[int, Snapshot], gallery: Ga
         caps=caps(summary),
         changes=before_after(summary),
         bars=gallery.widths(summary),
-        plots={name: _plot(name, figure) for name, figure in study_plots(study_view(summary)).items()},
+        plots={name: _plot(name, figure) for name, figure in study_plots(summary.view()).items()},
         milestones=milestones(summary),
         rows=all_rows(summary, summary.trials),
         best=best_rows(summary),
-        settings=settings_of(summary),
+        settings=summary.settings,
         layers=list(gallery.layers(seen)),
         unseen=[f"{role} (trial {number})" for role, number in networks.items() if number not in snapshots],
         facts=_facts(summary.attrs),

@@ -9,7 +9,6 @@ from typing import Any
 
 from phashopt.figures.labels import amount, percent
 from phashopt.figures.view import COMPLETE
-from phashopt.report.view import settings_of
 from phashopt.report.words import STATES, kernels, number
 from phashopt.service.summary import StudySummary, TrialSummary
 
@@ -36,7 +35,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Row:
-    """One trial as text; `settings` are its parameters other than widths, in the order of `settings_of`."""
+    """One trial as text; `settings` are its parameters other than widths, in the order of `StudySummary.settings`."""
 
     number: int
     role: str
@@ -87,9 +86,8 @@ def milestones(summary: StudySummary) -> list[Row]:
 
 def all_rows(summary: StudySummary, trials: list[TrialSummary]) -> list[Row]:
     """The trials in text."""
-    settings = settings_of(summary)
     marked = {trial.number: role for role, trial in (("baseline", summary.baseline), ("best", summary.best)) if trial}
-    return [_row(trial, marked.get(trial.number, ""), settings) for trial in trials]
+    return [_row(trial, marked.get(trial.number, ""), summary.settings) for trial in trials]
 
 
 def _row(trial: TrialSummary, role: str, settings: list[str]) -> Row:
@@ -130,10 +128,11 @@ def _kernels(trial: TrialSummary | None) -> str:
 
 
 def _ratio(before: float | None, after: float | None) -> str:
+    if before == after:
+        return "same"
     if not before or after is None:
         return ""
-    change = 100 * (after / before - 1)
-    return f"{change:+.0f}%" if round(change) else "same"
+    return f"{100 * (after / before - 1):+.0f}%"
 
 
 def _setting(value: Any) -> str:

@@ -11,12 +11,17 @@ from phashopt.trace import Reading
 
 LOW, HIGH = 1 / 3, 2 / 3
 NEVER_HIGH, NEVER_LOW = 0.1, 0.5
-MANY_DEAD, MANY_COPIES = 0.25, 0.25
+MANY_DEAD, MANY_COPIES = 0.25, 0.1
 
 
 def covariate(reading: Reading) -> float:
-    """The one number of a reading by which a layer counts as redundant; any other in [0, 1] may take its place."""
-    return reading.redundancy
+    """The one number by which a layer counts as redundant; any other in [0, 1] may take its place. NaN if unknown.
+
+    The mean of rho, strict copies at similarity 0.90, and of the duplicates at 0.80: rho alone is 0 in every layer of
+    a small network, the duplicates alone also follow the state of the training.
+    """
+    known = [share for share in (reading.redundancy, reading.duplicates) if not math.isnan(share)]
+    return sum(known) / len(known) if known else math.nan
 
 
 def readings_by_layer(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[float]]:
@@ -31,9 +36,9 @@ def levels(start: Record, by_layer: Mapping[str, Sequence[float]]) -> dict[str, 
 
     Redundancy depends on width, depth and data, so no threshold holds for every study. A level is the mean of two
     ranks: among the readings of the same layer in the study's trials, which tells a layer that changed, and among the
-    layers of the same trial, which tells one that is always fuller of copies than the rest. Both are ranks of
-    rho itself, and rho means something: a layer with less than a tenth of copies is never high, one with more than a
-    half never low. `by_layer` holds the study's readings, those of `start` included.
+    layers of the same trial, which tells one that is always fuller of copies than the rest. But the covariate is a
+    share of kernels, so the ends of its scale have a meaning too: a layer with less than a tenth of copies is never
+    high, one with more than a half never low. `by_layer` holds the study's readings, those of `start` included.
     """
     known = {name: covariate(start.readings[name]) for name in by_layer if name in start.readings}
     own = {name: value for name, value in known.items() if not math.isnan(value)}

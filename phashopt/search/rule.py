@@ -7,6 +7,7 @@ and every saving goes to the least redundant ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from phashopt.search.curve import still_improving
 from phashopt.search.fit import fit, nearest_unseen, scatter, uniform
-from phashopt.search.judge import covariate, is_high, is_low, levels, overheated, readings_by_layer
+from phashopt.search.judge import is_high, is_low, levels, overheated, readings_by_layer
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH, RATE, Point, Space
 
@@ -61,8 +62,8 @@ def _candidates(space: Space, records: Sequence[Record], rng: np.random.Generato
     alike = f"all layers alike, {'as wide as the cap allows' if space.limits else 'of middle width'}"
     yield Proposal(first, f"To begin with: {alike}.")
     if len(records) < BEGINNING:
-        for _ in range(TRIES):
-            point = scatter(first, NEARBY, space, rng)
+        for attempt in range(TRIES):
+            point = scatter(first, NEARBY * (1 + attempt), space, rng)
             yield Proposal(point, f"Too little is finished to go by: a random step from {alike}.")
     else:
         starts = _promising(records, rng)
@@ -108,8 +109,8 @@ class _Walk:
     def nearby(self, rng: np.random.Generator) -> Iterator[Proposal]:
         """Random steps from the trial, for want of a reading that says where to go."""
         why = "its reading names no layer not followed before" if self._start.readings else "it was not read"
-        for _ in range(TRIES):
-            point = scatter(self._point, NEARBY, self._space, rng)
+        for attempt in range(TRIES):
+            point = scatter(self._point, NEARBY * (1 + attempt), self._space, rng)
             rate = self._moved_rate(RATE_STEP ** rng.uniform(-1, 1))
             yield self._from_start(point, f"{why}: a random step nearby", rate)
 
@@ -189,13 +190,14 @@ class _Walk:
         name = max(self._hot, key=lambda name: self._start.readings[name].dead)
         return f"{self._layer(name)} has copies beside {self._start.readings[name].dead:.0%} dead maps"
 
-    def _layer(self, name: str, note: str = "") -> str:
-        return f"layer {list(self._space.widths).index(name) + 1} ({name}{note})"
+    def _layer(self, name: str) -> str:
+        return f"layer {list(self._space.widths).index(name) + 1} ({name})"
 
     def _reading(self, name: str, degree: str) -> str:
-        return f"{self._layer(name)} is {degree} redundant ({covariate(self._start.readings[name]):.2f})"
+        reading = self._start.readings[name]
+        shares = {"redundancy": reading.redundancy, "duplicates": reading.duplicates}
+        known = ", ".join(f"{quantity} {share:.2f}" for quantity, share in shares.items() if not math.isnan(share))
+        return f"{self._layer(name)} is {degree} redundant ({known})"
 
     def _change(self, name: str, point: Point) -> str:
-        reading = self._start.readings.get(name)
-        redundancy = f", {covariate(reading):.2f}" if reading else ""
-        return f"{self._layer(name, redundancy)} {self._point[name]} -> {point[name]}"
+        return f"{self._layer(name)} {self._point[name]} -> {point[name]}"

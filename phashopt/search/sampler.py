@@ -26,7 +26,8 @@ PARENT_KEY = "parent"
 WITHOUT_READING_KEY = "proposal_without_reading"
 NO_PARENT = -1
 BASE_STREAM = 1
-UNKNOWN = "No width is known yet: every parameter is left to the base sampler."
+UNKNOWN = "It is not known yet which widths there are: the base sampler draws every parameter."
+UNKNOWN_BUT_LIMITED = "The search space is not known yet: the smallest widths, which keep every cap if any do."
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -97,7 +98,8 @@ class PHashSampler(BaseSampler):
         if space:
             values = self._propose(study, trial, space, past)
         else:
-            _store(study, trial, {DECISION_KEY: UNKNOWN, PARENT_KEY: NO_PARENT})
+            unknown = UNKNOWN_BUT_LIMITED if self._limits else UNKNOWN
+            _store(study, trial, {DECISION_KEY: unknown, PARENT_KEY: NO_PARENT})
         return values | self._base_values(study, trial, self._rest(search_space, values))
 
     def sample_independent(

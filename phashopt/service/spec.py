@@ -144,11 +144,10 @@ class TrainingTable(_Table):
 
     @model_validator(mode="after")
     def _every_end_is_a_recipe(self) -> TrainingTable:
-        middles = {name: middle(entry) for name, entry in self.numbers.items()}
         for name, entry in self.numbers.items():
             for end in ends(entry):
                 try:
-                    Recipe(**{**middles, name: end})
+                    Recipe(**{"epochs": 1, "learning_rate": 1.0, name: end})
                 except ValidationError as error:
                     first = error.errors()[0]
                     raise ValueError(f"{first['loc'][0]}: {_lower(first['msg'])}, not {first['input']!r}") from error

@@ -15,7 +15,6 @@ from enum import Enum
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_input
 
 # Below this many input channels a matrix product and a fold beat a transposed convolution 2 to 4 times on a CPU.
 FEW_CHANNELS = 4
@@ -156,9 +155,13 @@ class Convolution(Reversible):
         return probes * math.prod(self.weight.shape[2:]) * math.prod(self.plane)
 
     def _transpose(self, maps: Tensor) -> Tensor:
-        shape = (len(maps), self.in_channels, *self.plane)
-        result: Tensor = conv2d_input(shape, self.weight, maps, self.stride, self.padding, self.dilation, self.groups)
-        return result
+        # What the stride skipped at the end of the input plane gets zeros.
+        skipped = [
+            (self.plane[axis] + 2 * self.padding[axis] - self._reach(axis) - 1) % self.stride[axis] for axis in (0, 1)
+        ]
+        return F.conv_transpose2d(
+            maps, self.weight, None, self.stride, self.padding, skipped, self.groups, self.dilation
+        )
 
     def _fold(self, maps: Tensor) -> Tensor:
         columns = self.weight.flatten(1).T @ maps.flatten(2)
@@ -172,8 +175,11 @@ class Convolution(Reversible):
         spread[..., :: self.stride[0], :: self.stride[1]] = maps
         margins: list[int] = []
         for axis in (1, 0):
-            reach = self.dilation[axis] * (self.weight.shape[2 + axis] - 1)
-            before = reach - self.padding[axis]
-            after = self.plane[axis] - spread.shape[2 + axis] - before + reach
+            before = self._reach(axis) - self.padding[axis]
+            after = self.plane[axis] - spread.shape[2 + axis] - before + self._reach(axis)
             margins += [before, after]
         return F.pad(spread, margins)
+
+    def _reach(self, axis: int) -> int:
+        """The kernel's extent, less one."""
+        return self.dilation[axis] * (self.weight.shape[2 + axis] - 1)

@@ -60,11 +60,12 @@ class Tape(TorchFunctionMode):
         if known is None:
             return None
         node, version = known
-        if tensor._version != version:
-            # Written through a view of it: only autograd knows the whole story.
-            self.is_tangled = True
-        found: Node = node
-        return found
+        if tensor._version == version:
+            found: Node = node
+            return found
+        # Written through a view of it: from here on only autograd knows the whole story.
+        self.is_tangled = True
+        return self._record("view", (node,), tensor, Operation())
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -85,11 +86,12 @@ class Tape(TorchFunctionMode):
                 self._record(call.name, followed, result, outcome.operation)
         return outcome.output
 
-    def _record(self, name: str, parents: tuple[Node, ...], value: Tensor, operation: Operation) -> None:
+    def _record(self, name: str, parents: tuple[Node, ...], value: Tensor, operation: Operation) -> Node:
         node = Node(name, len(self.nodes), parents, value.shape, get_gradient_edge(value), operation)
         self.nodes.append(node)
         self._known[value] = (node, value._version)
         self._on_record(node, value)
+        return node
 
 
 def _call(

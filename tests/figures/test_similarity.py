@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -58,3 +59,12 @@ def test_labels_stay_readable_at_any_width(kernels: int) -> None:
 def test_the_colour_bar_runs_from_zero_to_one() -> None:
     bar = similarity_matrices({"only": matrix(4) * 0.1}, "Layer 1").axes[-1]
     assert bar.get_ylim() == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("panels", [1, 2, 4, 5, 13])
+def test_panels_share_one_size_and_do_not_overlap(panels: int) -> None:
+    *axes, _ = similarity_matrices({f"layer {n}": matrix(4) for n in range(panels)}, "All layers").axes
+    boxes = [axis.get_window_extent() for axis in axes]
+    assert len(boxes) == panels
+    assert {(round(box.width, 3), round(box.height, 3)) for box in boxes} == {(round(boxes[0].width, 3),) * 2}
+    assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))

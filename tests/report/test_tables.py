@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import optuna
+import pytest
 from optuna.trial import TrialState
 
 from phashopt.report.tables import TOP, all_rows, before_after, best_rows, milestones
@@ -17,6 +18,17 @@ def test_before_and_after_are_baseline_and_best(summary: StudySummary) -> None:
     assert (table["Validation accuracy"].before, table["Validation accuracy"].after) == ("90.0%", "89.0%")
     assert table["Validation accuracy"].change == "-1.0 points"
     assert table["Training images seen"].change == "same"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"), [(200, 150, "-25%"), (200, 300, "+50%"), (7, 7, "same"), (0, 0, "same"), (0, 3, "")]
+)
+def test_change_is_relative_to_before(summary: StudySummary, before: float, after: float, change: str) -> None:
+    pair = [
+        replace(trial, attrs={"macs": macs}) for trial, macs in zip(summary.trials[:2], (before, after), strict=True)
+    ]
+    rows = before_after(replace(summary, baseline=pair[0], best=pair[1]))
+    assert rows[-1].change == change
 
 
 def test_what_nobody_recorded_is_left_out(summary: StudySummary) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 
 import optuna
 import pytest
@@ -29,7 +30,7 @@ def chain_cost() -> Callable[[Mapping[str, int]], int]:
 
     def cost(widths: Mapping[str, int]) -> int:
         counts = [1, *widths.values()]
-        return sum(before * after for before, after in zip(counts, counts[1:], strict=False))
+        return sum(before * after for before, after in pairwise(counts))
 
     return cost
 
@@ -48,7 +49,7 @@ def make_space(chain_cost: Callable[[Mapping[str, int]], int]) -> Callable[..., 
 
 @pytest.fixture
 def make_trace() -> MakeTrace:
-    """Accuracies by epoch at a constant rate, or at `rates`; one reading of (redundancy, duplicates, dead) at the end."""
+    """Accuracies by epoch at a constant rate, or at `rates`; (redundancy, duplicates, dead) read at the last one."""
 
     def make(
         accuracies: Iterable[float],

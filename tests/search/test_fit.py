@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from phashopt.search.space import Axis, Point, Space
 
 def _cost(widths: Point) -> float:
     counts = [3, *widths.values()]
-    return float(sum(9 * before * after for before, after in zip(counts, counts[1:], strict=False)))
+    return float(sum(9 * before * after for before, after in pairwise(counts)))
 
 
 @st.composite

@@ -19,7 +19,12 @@ NOBODY = 10**6
 
 @pytest.mark.parametrize(
     ("constraints", "feasible"),
-    [({}, True), ({"macs": 0.0}, True), ({"macs": -1.0, "params": 1e-9}, False), ({"macs": -1.0, "params": -2.0}, True)],
+    [
+        ({}, True),
+        ({"macs": 0.0}, True),
+        ({"macs": -1.0, "params": 1e-9}, False),
+        ({"macs": -1.0, "params": -2.0}, True),
+    ],
 )
 def test_a_trial_is_feasible_if_no_constraint_is_positive(constraints: dict[str, float], feasible: bool) -> None:
     assert is_feasible(create_trial(value=1.0, constraints=constraints)) == feasible

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from phashopt.search.judge import is_high, is_low, levels, overheated, readings_by_layer
+from phashopt.search.judge import covariate, is_high, is_low, levels, overheated, readings_by_layer
 from phashopt.search.record import Record
+from phashopt.trace import Reading
 
 NAMES = ["width_00", "width_01", "width_02"]
 MakeRecord = Callable[..., Record]
@@ -14,6 +15,19 @@ MakeRecord = Callable[..., Record]
 
 def _levels(records: list[Record]) -> dict[str, float]:
     return levels(records[0], readings_by_layer(records, NAMES))
+
+
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [
+        (Reading(0.2, 0.4, 0.9), 0.3),
+        (Reading(0.2, math.nan, 0.9), 0.2),
+        (Reading(math.nan, 0.4, 0.9), 0.4),
+        (Reading(math.nan, math.nan, 1.0), math.nan),
+    ],
+)
+def test_the_covariate_is_the_mean_of_the_known_shares_of_copies(reading: Reading, expected: float) -> None:
+    assert covariate(reading) == pytest.approx(expected, nan_ok=True)
 
 
 def test_of_one_trial_the_layers_are_ranked_among_each_other(make_record: MakeRecord) -> None:
@@ -29,25 +43,30 @@ def test_half_of_a_level_is_the_layers_rank_in_its_own_history(make_record: Make
 def test_levels_do_not_change_when_every_redundancy_is_halved(make_record: MakeRecord) -> None:
     rows = [(0.2, 0.6, 0.4), (0.5, 0.1, 0.3), (0.9, 0.8, 0.7)]
     full = [make_record(number, (8, 8, 8), row) for number, row in enumerate(rows)]
-    half = [make_record(number, (8, 8, 8), [rho / 2 for rho in row]) for number, row in enumerate(rows)]
+    half = [make_record(number, (8, 8, 8), [rho / 2 for rho in row], duplicates=0.1) for number, row in enumerate(rows)]
     assert _levels(full) == _levels(half)
 
 
-@pytest.mark.parametrize("redundancies", [(0.3, 0.3, 0.3), (math.nan, math.nan, math.nan)])
-def test_where_nothing_differs_or_is_known_every_layer_is_as_usual(
+@pytest.mark.parametrize("redundancies", [(0.3, 0.3, 0.3), (0.0, 0.0, 0.0)])
+def test_where_nothing_differs_every_layer_is_as_usual(
     redundancies: tuple[float, ...], make_record: MakeRecord
 ) -> None:
     assert set(_levels([make_record(0, (8, 8, 8), redundancies)]).values()) == {0.5}
+
+
+def test_a_layer_that_was_not_read_is_as_usual(make_record: MakeRecord) -> None:
+    start = make_record(0, (8, 8, 8), (0.1, math.nan, 0.6), duplicates=math.nan)
+    assert _levels([start]) == {"width_00": 0.0, "width_01": 0.5, "width_02": 1.0}
 
 
 @pytest.mark.parametrize(
     ("rho", "level", "low", "high"),
     [(0.2, 0.0, True, False), (0.7, 0.0, False, False), (0.7, 1.0, False, True), (0.05, 1.0, False, False)],
 )
-def test_a_rank_is_overruled_by_what_rho_itself_means(
+def test_a_rank_is_overruled_by_what_the_share_of_copies_itself_means(
     rho: float, level: float, low: bool, high: bool, make_record: MakeRecord
 ) -> None:
-    start = make_record(0, (8, 8, 8), (rho, 0.3, 0.3))
+    start = make_record(0, (8, 8, 8), (rho, 0.3, 0.3), duplicates=rho)
     assert (is_low(level, start, "width_00"), is_high(level, start, "width_00")) == (low, high)
 
 

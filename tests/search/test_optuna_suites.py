@@ -10,16 +10,11 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSampler
 
 from phashopt.search import PHashSampler
 
-SETUPS = {
+SETUPS: dict[str, Callable[[], BaseSampler]] = {
     "plain": lambda: PHashSampler(seed=0),
-    "unseeded": lambda: PHashSampler(),
+    "unseeded": PHashSampler,
     "widths": lambda: PHashSampler(seed=0, widths=["x", "y"]),
 }
-
-
-@pytest.fixture(params=SETUPS)
-def sampler(request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
-    return SETUPS[request.param]
 
 
 class TestBasic(BasicSamplerTestCase):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -98,17 +99,30 @@ def test_copies_beside_dead_maps_lower_the_rate_and_cut_no_kernels(
 
 
 def test_under_a_cap_the_most_redundant_other_layer_pays(make_space: MakeSpace, make_record: MakeRecord) -> None:
-    space = make_space(24 + 2 * 24 * 24)
-    best = make_record(0, (24, 24, 24), (0.3, 0.1, 0.5))
-    best = replace(best, params=best.params | {"epochs": 7})
-    grown = _from_best(_proposals(space, [best, *_peers(make_record)]), "layer 2 (width_01) is little redundant (0.10)")
+    best = make_record(0, (8, 24, 64), (0.3, 0.1, 0.5))
+    grown = _from_best(_proposals(make_space(1800), [best, *_peers(make_record)]), "little redundant")
     assert grown
-    for proposal in grown:
-        assert proposal.point["width_01"] > 24
-        assert proposal.point["width_02"] < 24
-        assert proposal.point["width_00"] >= 16
-        assert space.feasible(proposal.point)
-        assert "paid for by" in proposal.reason
+    assert all(_widths(proposal.point) == [8, 32, 48] for proposal in grown)
+    assert all("paid for by layer 3 (width_02) 64 -> 48" in proposal.reason for proposal in grown)
+
+
+def test_what_a_cut_saves_goes_to_the_least_redundant_layer(make_space: MakeSpace, make_record: MakeRecord) -> None:
+    best = make_record(0, (24, 24, 64), (0.3, 0.3, 0.6))
+    space = make_space(24 + 24 * 24 + 24 * 64)
+    cut = _from_best(_proposals(space, [best, *_peers(make_record)]), "trained out")
+    assert cut
+    assert all(_widths(proposal.point) == [32, 24, 48] for proposal in cut)
+
+
+def test_walks_start_from_the_best_few_feasible_trials(make_space: MakeSpace, make_record: MakeRecord) -> None:
+    values = {0: 0.6, 1: 0.95, 2: 0.1, 3: 0.8, 4: 0.7}
+    records = [
+        make_record(number, (16 + 8 * number, 24, 24), (0.3, 0.1, 0.6), value=value) for number, value in values.items()
+    ]
+    records[1] = replace(records[1], feasible=False)
+    reasons = [proposal.reason for proposal in _proposals(make_space(None), records, 200)]
+    starts = Counter(reason.split()[2] for reason in reasons if reason.startswith("From trial"))
+    assert [start for start, _ in starts.most_common()] == ["3", "4", "0"]
 
 
 def test_a_start_over_the_cap_and_off_the_grid_is_mended(make_space: MakeSpace, make_record: MakeRecord) -> None:
@@ -158,4 +172,4 @@ def test_one_layer_alone_is_walked_too(make_record: MakeRecord) -> None:
     ]
     seen = {space.key(record.params) for record in records} | {space.key(uniform(space))}
     reasons = [propose(space, records, seen, np.random.default_rng(seed)).reason for seed in range(20)]
-    assert any("little redundant (0.20): 40 -> 56" in reason for reason in reasons)
+    assert any("little redundant (redundancy 0.20, duplicates 0.20): 40 -> 56" in reason for reason in reasons)

@@ -11,7 +11,9 @@ from phashopt.errors import UserError
 from phashopt.search.space import Axis, Space, remembered
 
 axes = st.one_of(
-    st.lists(st.integers(1, 2000), min_size=1, max_size=12, unique=True).map(lambda values: Axis(tuple(sorted(values)))),
+    st.lists(st.integers(1, 2000), min_size=1, max_size=12, unique=True).map(
+        lambda values: Axis(tuple(sorted(values)))
+    ),
     st.builds(lambda low, count, step: Axis(range(low, low + count * step, step)), *[st.integers(1, 40)] * 3),
 )
 

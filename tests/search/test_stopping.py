@@ -35,9 +35,9 @@ def test_a_trial_at_chance_is_stuck_where_others_were_well_above(nats: float, lo
 @pytest.mark.parametrize(
     ("own", "lost"),
     [
-        ({1: 0.7, 2: 1.0, 3: 1.5}, True),
-        ({1: 0.7, 2: 1.0, 3: 2.0}, False),
-        ({1: 0.7, 2: 1.5, 3: 1.5}, False),
+        ({1: 0.7, 2: 0.8, 3: 1.3}, True),
+        ({1: 0.7, 2: 0.8, 3: 2.0}, False),
+        ({1: 0.7, 2: 1.3, 3: 1.3}, False),
         ({1: 0.1}, False),
         ({8: 0.1, 9: 0.1}, False),
     ],

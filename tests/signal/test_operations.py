@@ -85,7 +85,9 @@ def test_unpooling_equals_the_pools_gradient(
         torch.testing.assert_close(alone, torch.autograd.grad(result, maps, expected, retain_graph=True)[0])
 
 
-@pytest.mark.parametrize("pool", [lambda maps: F.avg_pool2d(maps, 3, 2, 1), lambda maps: F.adaptive_avg_pool2d(maps, 3)])
+@pytest.mark.parametrize(
+    "pool", [lambda maps: F.avg_pool2d(maps, 3, 2, 1), lambda maps: F.adaptive_avg_pool2d(maps, 3)]
+)
 def test_an_average_and_its_reverse_are_adjoint(pool) -> None:
     maps = torch.randn(2, 3, 10, 11, dtype=torch.float64)
     result = pool(maps)

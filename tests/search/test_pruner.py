@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import optuna
+import pytest
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import create_trial
+
+from phashopt.search import PHashPruner, Verdict
+from phashopt.trace import Reading, Trace, write_trace
+
+GOOD = [0.5, 0.7, 0.8, 0.85, 0.87, 0.88]
+BAD = [0.1, 0.15, 0.2, 0.25, 0.25, 0.25]
+LENGTH: dict[str, BaseDistribution] = {"epochs": IntDistribution(1, 12)}
+MakeTrace = Callable[..., Trace]
+
+
+def _study(traces: Iterable[Trace], epochs: int = 6) -> optuna.Study:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+    for trace in traces:
+        attrs = {"trace": trace.to_json()}
+        study.add_trial(create_trial(value=0.9, params={"epochs": epochs}, distributions=LENGTH, system_attrs=attrs))
+    return study
+
+
+def _verdict(study: optuna.Study, trace: Trace, epochs: int = 6) -> Verdict:
+    study.enqueue_trial({"epochs": epochs})
+    trial = study.ask(LENGTH)
+    write_trace(trial, trace)
+    pruner = PHashPruner()
+    verdict = pruner.verdict(study, study.trials[-1])
+    assert pruner.prune(study, study.trials[-1]) == (verdict != Verdict.CONTINUE)
+    return verdict
+
+
+@pytest.fixture
+def peers(make_trace: MakeTrace) -> list[Trace]:
+    return [make_trace([value + 0.01 * shift for value in GOOD]) for shift in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "verdict"),
+    [
+        (GOOD[:1], Verdict.CONTINUE),
+        (BAD[:1], Verdict.CONTINUE),
+        (BAD[:2], Verdict.STOP),
+        ([0.2, 0.45], Verdict.CONTINUE),
+        ([0.2, 0.3, 0.4, 0.45], Verdict.STOP),
+        ([0.45, 0.66, 0.78, 0.83], Verdict.CONTINUE),
+        ([0.1, 0.6, 0.8, 0.9], Verdict.CONTINUE),
+    ],
+    ids=["good", "too early", "at chance", "slow but young", "far behind", "a little behind", "a slow start"],
+)
+def test_a_trial_is_stopped_when_it_is_hopeless_and_not_before(
+    accuracies: list[float], verdict: Verdict, peers: list[Trace], make_trace: MakeTrace
+) -> None:
+    assert _verdict(_study(peers), make_trace(accuracies)) == verdict
+
+
+def test_no_peer_would_have_been_stopped_by_the_others(peers: list[Trace]) -> None:
+    for trace in peers:
+        study = _study(other for other in peers if other is not trace)
+        assert all(
+            _verdict(study, Trace(trace.epochs[:count])) == Verdict.CONTINUE
+            for count in range(1, len(trace.epochs) + 1)
+        )
+
+
+def test_nothing_is_stopped_for_being_slow_where_little_is_known(peers: list[Trace], make_trace: MakeTrace) -> None:
+    assert _verdict(_study(peers[:4]), make_trace(BAD)) == Verdict.CONTINUE
+
+
+def test_annealed_epochs_of_shorter_runs_are_no_measure(make_trace: MakeTrace) -> None:
+    rates = [0.1, 0.1, 0.03, 0.01]
+    short = [make_trace([0.2, 0.3, 0.9, 0.95 + 0.005 * shift], rates) for shift in range(6)]
+    own = make_trace([0.2, 0.3, 0.4, 0.45])
+    assert _verdict(_study(short, epochs=4), own, epochs=12) == Verdict.CONTINUE
+    assert _verdict(_study(short, epochs=4), own, epochs=4) == Verdict.STOP
+
+
+def test_stable_epochs_of_other_lengths_are_a_measure(peers: list[Trace], make_trace: MakeTrace) -> None:
+    assert _verdict(_study(peers, epochs=6), make_trace([0.2, 0.3, 0.4, 0.45]), epochs=12) == Verdict.STOP
+
+
+@pytest.mark.parametrize("loss", [math.nan, 9.0])
+def test_an_exploded_loss_stops_at_once(loss: float, make_trace: MakeTrace) -> None:
+    trace = make_trace([0.5, 0.6])
+    trace.epochs[-1].loss = loss
+    assert _verdict(_study([]), trace) == Verdict.STOP
+
+
+def test_a_plateau_of_accuracy_and_reading_is_finished_early(make_trace: MakeTrace) -> None:
+    trace = make_trace([0.5, 0.7, 0.8, 0.85] + [0.9] * 8)
+    assert _verdict(_study([]), trace) == Verdict.CONTINUE
+    for number in (4, 8, 12):
+        trace.epochs[number - 1].readings = {"width_00": Reading(0.3, 0.4, 0.0)}
+    assert _verdict(_study([]), trace) == Verdict.FINISH
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_reported_values_do_where_no_trace_is(direction: str) -> None:
+    study = optuna.create_study(direction=direction, sampler=RandomSampler(seed=0), pruner=PHashPruner())
+
+    def objective(trial: optuna.Trial) -> float:
+        curve = BAD if trial.number == 6 else [value + 0.01 * trial.number for value in GOOD]
+        values = curve if direction == "maximize" else [1 - value for value in curve]
+        for step, value in enumerate(values):
+            trial.report(value, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return values[-1]
+
+    study.optimize(objective, n_trials=7)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 6 + ["PRUNED"]
+    assert study.trials[6].last_step == 1
+
+
+def test_a_reported_nan_stops() -> None:
+    study = optuna.create_study(direction="maximize", pruner=PHashPruner())
+    trial = study.ask()
+    trial.report(0.5, 0)
+    assert not trial.should_prune()
+    trial.report(math.nan, 1)
+    assert trial.should_prune()
+
+
+def test_a_trial_that_has_recorded_nothing_goes_on() -> None:
+    study = optuna.create_study(direction="maximize", pruner=PHashPruner())
+    assert not study.ask().should_prune()

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from phashopt.errors import UserError
+from phashopt.search import PHashSampler, is_feasible
+from phashopt.trace import Epoch, Reading, Trace, write_trace
+
+WIDTHS = ["width_00", "width_01"]
+CAP = 700.0
+SPACE: dict[str, BaseDistribution] = {
+    "width_00": IntDistribution(8, 88, step=16),
+    "width_01": IntDistribution(8, 88, step=16),
+    "epochs": IntDistribution(2, 12),
+    "learning_rate": FloatDistribution(1e-3, 0.3, log=True),
+    "decay": FloatDistribution(0.0, 1.0),
+}
+
+
+def _cost(widths: Mapping[str, int]) -> float:
+    assert list(widths) == WIDTHS
+    return widths["width_00"] + widths["width_00"] * widths["width_01"]
+
+
+def _sampler(seed: int = 0, **settings: Any) -> PHashSampler:
+    return PHashSampler(seed, **({"widths": WIDTHS, "limits": {"macs": (_cost, CAP)}, "space": SPACE} | settings))
+
+
+def _objective(trial: optuna.Trial) -> float:
+    """Better with more kernels in the second layer, more epochs and a rate near 0.03; redundancy falls with need."""
+    first, second = (trial.suggest_int(name, 8, 88, step=16) for name in WIDTHS)
+    epochs = trial.suggest_int("epochs", 2, 12)
+    rate = trial.suggest_float("learning_rate", 1e-3, 0.3, log=True)
+    trial.suggest_float("decay", 0.0, 1.0)
+    trial.set_constraint("macs", _cost({"width_00": first, "width_01": second}) - CAP)
+    accuracy = 0.98 - 0.5 / first - 2.0 / second - 0.3 / epochs - 0.2 * abs(rate - 0.03)
+    readings = {"width_00": Reading(first / 110, 0.4, 0.0), "width_01": Reading(second / 220, 0.2, 0.0)}
+    curve = [accuracy - 0.2 * 0.6**number for number in range(1, epochs + 1)]
+    rows = [Epoch(number, 1 - value, value, rate, readings) for number, value in enumerate(curve, start=1)]
+    write_trace(trial, Trace(rows))
+    return accuracy
+
+
+def _study(sampler: PHashSampler, trials: int = 0, **settings: Any) -> optuna.Study:
+    study = optuna.create_study(sampler=sampler, **({"direction": "maximize"} | settings))
+    study.optimize(_objective, n_trials=trials)
+    return study
+
+
+def _network(trial: FrozenTrial) -> tuple[int, ...]:
+    return tuple(trial.params[name] for name in [*WIDTHS, "epochs"])
+
+
+@given(seed=st.integers(0, 2**32 - 1), cap=st.floats(200, 9000))
+@settings(max_examples=12, deadline=None)
+def test_every_proposal_keeps_the_cap_and_lies_on_the_grid(seed: int, cap: float) -> None:
+    study = _study(_sampler(seed, limits={"macs": (_cost, cap)}), 12)
+    for trial in study.trials:
+        assert _cost({name: trial.params[name] for name in WIDTHS}) <= cap
+        assert trial.params == pytest.approx(trial.params | trial.system_attrs["proposal"])
+    assert len({_network(trial) for trial in study.trials}) == 12
+
+
+def test_a_range_that_optuna_rounds_down_is_proposed_as_rounded() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        return trial.suggest_int("width_00", 8, 100, step=16) / 100
+
+    study = optuna.create_study(direction="maximize", sampler=PHashSampler(0, widths=["width_00"]))
+    with pytest.warns(UserWarning, match="not divisible"):
+        study.optimize(objective, n_trials=6)
+    assert sorted(trial.params["width_00"] for trial in study.trials) == [8, 24, 40, 56, 72, 88]
+
+
+def test_the_same_proposals_follow_from_the_same_seed() -> None:
+    assert [t.params for t in _study(_sampler(7), 15).trials] == [t.params for t in _study(_sampler(7), 15).trials]
+    assert [t.params for t in _study(_sampler(7), 15).trials] != [t.params for t in _study(_sampler(8), 15).trials]
+
+
+def test_a_restarted_process_goes_on_as_if_nothing_had_happened() -> None:
+    whole = _study(_sampler(7), 15)
+    restarted = _study(_sampler(7), 6)
+    for _ in range(9):
+        restarted.sampler = _sampler(7)
+        restarted.optimize(_objective, n_trials=1)
+    assert [trial.params for trial in whole.trials] == [trial.params for trial in restarted.trials]
+
+
+def test_proposals_depend_on_the_trials_and_not_on_who_asked_before() -> None:
+    one, two, other = _study(_sampler(3), 8), _study(_sampler(3), 8), _sampler(3)
+    first = [one.ask(SPACE).params for _ in range(3)]
+    second = []
+    for worker in (two.sampler, other, two.sampler):
+        two.sampler = worker
+        second.append(two.ask(SPACE).params)
+    assert first == second
+    assert len({(*(params[name] for name in WIDTHS), params["epochs"]) for params in first}) == 3
+
+
+def test_a_second_worker_is_joint_from_its_first_trial_on_without_being_told_the_space() -> None:
+    study = _study(_sampler(space=None))
+    first, second = study.ask(SPACE), study.ask(SPACE)
+    assert [first.params[name] for name in WIDTHS] == [8, 8]
+    assert [second.params[name] for name in WIDTHS] == [24, 24]
+
+
+def test_a_small_grid_is_exhausted_before_anything_is_repeated() -> None:
+    space: dict[str, BaseDistribution] = {name: IntDistribution(1, 4) for name in WIDTHS}
+    sampler = PHashSampler(0, widths=WIDTHS, limits={"sum": (lambda p: sum(p.values()), 6)}, space=space)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    feasible = {(a, b) for a in range(1, 5) for b in range(1, 5) if a + b <= 6}
+    for _ in range(len(feasible)):
+        trial = study.ask(space)
+        study.tell(trial, 1 / sum(trial.params.values()))
+    assert {tuple(trial.params[name] for name in WIDTHS) for trial in study.trials} == feasible
+    again = study.ask(space)
+    assert tuple(again.params[name] for name in WIDTHS) in feasible
+    assert "is repeated" in study.trials[again.number].system_attrs["decision"]
+
+
+def test_a_grid_is_suggested_as_an_index_and_priced_by_its_values() -> None:
+    grid = {"width_00": [3, 10, 50], "width_01": [2, 7, 60]}
+    space: dict[str, BaseDistribution] = {name: IntDistribution(0, 2) for name in WIDTHS}
+    sampler = PHashSampler(0, grid=grid, limits={"macs": (_cost, 85)}, space=space)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    proposed = set()
+    for _ in range(5):
+        trial = study.ask(space)
+        study.tell(trial, 0.5)
+        widths = {name: grid[name][trial.params[name]] for name in WIDTHS}
+        assert _cost(widths) <= 85
+        assert study.trials[-1].system_attrs["proposal"] == widths
+        proposed.add(tuple(widths.values()))
+    assert proposed == {(3, 2), (3, 7), (10, 2), (10, 7)}
+
+
+def test_what_was_enqueued_is_kept_and_the_rest_fitted_to_it() -> None:
+    study = _study(_sampler())
+    study.enqueue_trial({"width_00": 56})
+    study.enqueue_trial({"width_01": 88, "epochs": 9})
+    study.enqueue_trial({"width_00": 88, "width_01": 88, "epochs": 12})
+    first, second, third = (study.ask(SPACE).params for _ in range(3))
+    assert (first["width_00"], first["width_01"]) == (56, 8)
+    assert (second["width_00"], second["width_01"], second["epochs"]) == (8, 88, 9)
+    assert (third["width_00"], third["width_01"]) == (88, 88)
+    assert "was given" in study.trials[2].system_attrs["decision"]
+
+
+def test_a_study_that_minimises_walks_the_same_way() -> None:
+    up, down = _study(_sampler(5)), _study(_sampler(5), direction="minimize")
+    up.optimize(_objective, n_trials=12)
+    down.optimize(lambda trial: -_objective(trial), n_trials=12)
+    assert [trial.params for trial in up.trials] == [trial.params for trial in down.trials]
+
+
+def test_every_trial_tells_its_story_in_plain_json() -> None:
+    study = _study(_sampler(), 12)
+    for trial in study.trials:
+        attrs = json.loads(json.dumps(trial.system_attrs))
+        assert attrs["parent"] == -1
+        assert attrs["proposal_without_reading"].keys() == {*WIDTHS, "epochs"}
+        same = attrs["proposal_without_reading"] == attrs["proposal"]
+        assert attrs["decision"].endswith("Without the reading: the same.") == same
+    assert any("redundant" in trial.system_attrs["decision"] for trial in study.trials)
+
+
+def test_readings_change_proposals_and_blank_ones_do_not() -> None:
+    def blank(trial: optuna.Trial) -> float:
+        value = _objective(trial)
+        trial.storage.set_trial_system_attr(trial._trial_id, "trace", {})
+        return value
+
+    read, unread = _study(_sampler(), 12), _study(_sampler())
+    unread.optimize(blank, n_trials=12)
+    assert any(t.system_attrs["proposal"] != t.system_attrs["proposal_without_reading"] for t in read.trials)
+    assert all(t.system_attrs["proposal"] == t.system_attrs["proposal_without_reading"] for t in unread.trials)
+
+
+def test_the_proposal_without_reading_is_what_a_blank_study_would_have_proposed() -> None:
+    study = _study(_sampler(), 10)
+    blank = optuna.create_study(direction="maximize", sampler=_sampler())
+    for trial in study.trials:
+        attrs = {key: value for key, value in trial.system_attrs.items() if key != "trace"}
+        blank.add_trial(
+            optuna.trial.create_trial(
+                value=trial.value, params=trial.params, distributions=trial.distributions, system_attrs=attrs
+            )
+        )
+    blank.ask(SPACE), study.ask(SPACE)
+    assert blank.trials[-1].system_attrs["proposal"] == study.trials[-1].system_attrs["proposal_without_reading"]
+
+
+def test_widths_nobody_named_are_those_with_a_reading() -> None:
+    study = _study(PHashSampler(0), 8)
+    decisions = [trial.system_attrs["decision"] for trial in study.trials]
+    assert decisions[0].startswith("It is not known yet which widths")
+    assert all(trial.system_attrs["proposal"].keys() == {*WIDTHS, "epochs"} for trial in study.trials[1:])
+
+
+@pytest.mark.parametrize("base", [RandomSampler, TPESampler])
+def test_every_other_parameter_is_the_base_samplers(base: type[RandomSampler | TPESampler]) -> None:
+    seeds: list[int] = []
+
+    def factory(seed: int) -> optuna.samplers.BaseSampler:
+        seeds.append(seed)
+        return base(seed=seed)
+
+    study = _study(_sampler(base=factory), 12)
+    assert len({trial.params["decay"] for trial in study.trials}) == 12
+    assert len(set(seeds)) == len(seeds) == 12
+
+
+def test_independent_values_come_from_streams_of_their_own() -> None:
+    study = optuna.create_study(sampler=PHashSampler(0))
+    trial = study.ask()
+    assert trial.suggest_float("a", 0, 1) != trial.suggest_float("b", 0, 1)
+
+
+def test_a_hyperband_bracket_hides_no_trial_from_the_sampler() -> None:
+    pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9)
+    study = _study(_sampler(), 15, pruner=pruner)
+    assert len({_network(trial) for trial in study.trials}) == 15
+    assert any("redundant" in trial.system_attrs["decision"] for trial in study.trials)
+
+
+def test_conditional_widths_do_not_stop_the_study() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        layers = trial.suggest_int("layers", 1, 3)
+        counts = [trial.suggest_int(f"width_{index:02d}", 4, 32) for index in range(layers)]
+        for index, count in enumerate(counts):
+            trial.set_user_attr(f"redundancy.width_{index:02d}", count / 40)
+        return sum(counts) / 96
+
+    study = optuna.create_study(direction="maximize", sampler=PHashSampler(0))
+    study.optimize(objective, n_trials=20)
+    assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
+
+
+def test_a_changed_range_does_not_stop_the_study() -> None:
+    study = optuna.create_study(direction="maximize", sampler=PHashSampler(0, widths=["width_00"]))
+    for low, high in ((0, 9), (1, 9), (20, 30)):
+        study.optimize(lambda trial: trial.suggest_int("width_00", low, high) / 30, n_trials=6)  # noqa: B023
+    assert all(20 <= trial.params["width_00"] <= 30 for trial in study.trials[-6:])
+
+
+def test_a_fixed_parameter_is_left_alone() -> None:
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        partial = optuna.samplers.PartialFixedSampler({"epochs": 3}, _sampler())
+    study = optuna.create_study(direction="maximize", sampler=partial)
+    study.optimize(_objective, n_trials=8)
+    assert {trial.params["epochs"] for trial in study.trials} == {3}
+    assert all(is_feasible(trial) for trial in study.trials)
+
+
+def test_a_cap_that_no_network_keeps_is_the_users_to_mend() -> None:
+    with pytest.raises(UserError, match="macs <= 71: the smallest has 72"):
+        _sampler(limits={"macs": (_cost, 71)}).sample_relative(*_asking(), SPACE)
+
+
+def test_limits_need_widths() -> None:
+    with pytest.raises(UserError, match="widths"):
+        PHashSampler(0, limits={"macs": (_cost, 71)})
+
+
+def test_limits_need_kernel_counts() -> None:
+    space = SPACE | {"width_01": FloatDistribution(8, 100)}
+    with pytest.raises(UserError, match="suggest width_01 with suggest_int"):
+        _sampler(space=space).sample_relative(*_asking(), space)
+
+
+def test_importing_the_search_does_not_import_torch() -> None:
+    script = "import sys, phashopt.search; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_two_processes_propose_what_one_would(tmp_path: Path) -> None:
+    script = f"""
+import json, optuna
+from optuna.distributions import IntDistribution
+from phashopt.search import PHashSampler
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+space = {{"width_00": IntDistribution(4, 64), "width_01": IntDistribution(4, 64)}}
+limits = {{"sum": (lambda widths: sum(widths.values()), 60)}}
+sampler = PHashSampler(0, widths=["width_00", "width_01"], limits=limits, space=space)
+study = optuna.load_study(study_name="s", storage="sqlite:///{tmp_path}/s.db", sampler=sampler)
+trial = study.ask(space)
+study.tell(trial, 0.5)
+print(json.dumps(trial.params))
+"""
+    optuna.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db", direction="maximize")
+    processes = [
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True) for _ in range(3)
+    ]
+    space: dict[str, BaseDistribution] = {name: IntDistribution(4, 64) for name in WIDTHS}
+    sampler = PHashSampler(0, widths=WIDTHS, limits={"sum": (lambda p: sum(p.values()), 60)}, space=space)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    alone = []
+    for _ in processes:
+        trial = study.ask(space)
+        study.tell(trial, 0.5)
+        alone.append(trial.params)
+    assert [json.loads(process.stdout) for process in processes] == alone
+
+
+def _asking() -> tuple[optuna.Study, FrozenTrial]:
+    study = optuna.create_study(direction="maximize")
+    study.ask()
+    return study, study.trials[0]

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from phashopt.service.budget import used_up, waiting
+from phashopt.service.spec import StudyTable
+
+START = datetime(2026, 1, 1)
+
+
+def trial(state: TrialState = TrialState.COMPLETE, macs: float = 10.0) -> FrozenTrial:
+    finished = state == TrialState.COMPLETE
+    made = optuna.trial.create_trial(state=state, value=1.0 if finished else None, user_attrs={"train_macs": macs})
+    made.datetime_start = None if state == TrialState.WAITING else START
+    return made
+
+
+@pytest.mark.parametrize(
+    ("limits", "trials", "hours", "reason"),
+    [
+        ({"trials": 3}, 2, 0, None),
+        ({"trials": 3}, 3, 0, "all 3 trials"),
+        ({"trials": 9, "max_compute": 21}, 2, 0, None),
+        ({"trials": 9, "max_compute": 20}, 2, 0, "20 of 20 MACs"),
+        ({"trials": 9, "max_hours": 2}, 1, 1.9, None),
+        ({"trials": 9, "max_hours": 2}, 1, 2.0, "2 hours"),
+    ],
+)
+def test_the_first_limit_reached_ends_the_study(
+    limits: dict[str, float], trials: int, hours: float, reason: str | None
+) -> None:
+    table = StudyTable(name="s", **limits)
+    answer = used_up(table, [trial() for _ in range(trials)], START + timedelta(hours=hours))
+    assert (answer is None) == (reason is None)
+    assert (reason or "") in (answer or "")
+
+
+@pytest.mark.parametrize("state", [TrialState.RUNNING, TrialState.FAIL, TrialState.WAITING])
+def test_every_trial_made_counts(state: TrialState) -> None:
+    assert used_up(StudyTable(name="s", trials=1), [trial(state)], START) is not None
+
+
+def test_a_trial_handed_back_waits() -> None:
+    assert waiting([trial(), trial(TrialState.WAITING)])
+    assert not waiting([trial(), trial(TrialState.RUNNING)])

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from phashopt.service.objective import Progress
+from phashopt.service.study import open_study
+from phashopt.service.supervisor import Assignment, Closed, Supervisor, _visible
+
+
+def assignment(url: str, name: str, folder: Path) -> Assignment:
+    return Assignment(url=url, name=name, data_dir=folder, threads=1)
+
+
+def states(url: str, name: str) -> list[str]:
+    return [trial.state.name for trial in open_study(url, name)[0].trials]
+
+
+def test_two_slots_share_one_budget(url: str, study: str, tmp_path: Path) -> None:
+    ends: Counter[str] = Counter()
+    for _, event in Supervisor(assignment(url, study, tmp_path), [None, None]).listen():
+        if isinstance(event, Closed):
+            assert event.error is None
+            ends += event.ends
+    assert ends.total() == 3
+    assert set(states(url, study)) <= {"COMPLETE", "PRUNED"}
+
+
+def test_slots_asked_to_leave_hand_their_trials_back(url: str, study: str, tmp_path: Path) -> None:
+    supervisor = Supervisor(assignment(url, study, tmp_path), [None])
+    for _, event in supervisor.listen():
+        if isinstance(event, Progress):
+            supervisor.leave()
+        if isinstance(event, Closed):
+            assert event.error is None
+    assert "RUNNING" not in states(url, study)
+
+
+def test_a_killed_slot_is_reported(url: str, study: str, tmp_path: Path) -> None:
+    supervisor = Supervisor(assignment(url, study, tmp_path), [None])
+    last = None
+    for _, event in supervisor.listen():
+        if isinstance(event, Progress):
+            supervisor.kill()
+        last = event or last
+    assert isinstance(last, Closed)
+    assert f"died with status {-signal.SIGKILL}" in str(last.error)
+
+
+def test_a_users_error_is_told_apart(url: str, study: str, tmp_path: Path) -> None:
+    events = [event for _, event in Supervisor(assignment(url, "other", tmp_path), [None]).listen() if event]
+    assert events == [Closed(error="there is no study 'other'; known are: tiny", users_error=True)]
+
+
+@pytest.mark.parametrize("before", [None, "0,1"])
+def test_a_slot_sees_its_own_gpu_only(monkeypatch: pytest.MonkeyPatch, before: str | None) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if before is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    with _visible("3"):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from phashopt.networks import Blueprint, build
+from phashopt.training.data import DataSet
+from phashopt.training.loop import Diverged, Interrupted, Trainer, evaluate
+from phashopt.training.recipe import Recipe
+
+
+def trained(plan: Blueprint, recipe: Recipe, digits: DataSet, seed: int = 0) -> Trainer:
+    trainer = Trainer(build(plan, seed), recipe, digits.train, seed)
+    while not trainer.finished:
+        trainer.train_epoch()
+    return trainer
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_training_learns(plan: Blueprint, recipe: Recipe, digits: DataSet, optimizer: str) -> None:
+    rate = 0.05 if optimizer == "sgd" else 0.01
+    longer = recipe.model_copy(update={"optimizer": optimizer, "learning_rate": rate, "epochs": 8})
+    assert evaluate(trained(plan, longer, digits).network, digits.validation).accuracy > 0.7
+
+
+def test_the_seed_fixes_every_weight(plan: Blueprint, recipe: Recipe, digits: DataSet) -> None:
+    first, again = (trained(plan, recipe, digits, seed=3).network.state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_training_leaves_the_global_random_state_alone(plan: Blueprint, recipe: Recipe, digits: DataSet) -> None:
+    before = torch.get_rng_state()
+    trained(plan, recipe, digits)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_loss_that_is_no_number_names_its_epoch_and_rate(plan: Blueprint, recipe: Recipe, digits: DataSet) -> None:
+    trainer = Trainer(build(plan, 0), recipe, digits.train, 0)
+    with torch.no_grad():
+        next(trainer.network.parameters()).fill_(torch.nan)
+    with pytest.raises(Diverged, match=r"epoch 1 at learning rate 0\.05"):
+        trainer.train_epoch()
+
+
+def test_an_interrupt_is_heard_within_the_epoch(plan: Blueprint, recipe: Recipe, digits: DataSet) -> None:
+    answers = iter([False, False, True])
+    trainer = Trainer(build(plan, 0), recipe, digits.train, 0)
+    with pytest.raises(Interrupted):
+        trainer.train_epoch(lambda: next(answers))
+    assert trainer.epoch == 0
+
+
+def test_images_seen_counts_whole_batches(plan: Blueprint, recipe: Recipe, digits: DataSet) -> None:
+    per_epoch = len(digits.train) // recipe.batch_size * recipe.batch_size
+    assert trained(plan, recipe, digits).images_seen == recipe.epochs * per_epoch
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_leaves_mode_and_statistics_as_they_were(plan: Blueprint, digits: DataSet, training: bool) -> None:
+    network = build(plan, 0).train(training)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    evaluate(network, digits.validation)
+    assert network.training is training
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_accuracy_is_the_share_of_right_answers(digits: DataSet) -> None:
+    always_three = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    nn.init.zeros_(always_three[1].weight)
+    always_three[1].bias.data = torch.eye(10)[3]
+    share = (digits.validation.labels == 3).float().mean().item()
+    assert evaluate(always_three, digits.validation).accuracy == pytest.approx(share)
+
+
+def test_only_weights_decay(plan: Blueprint, recipe: Recipe, digits: DataSet) -> None:
+    trainer = Trainer(build(plan, 0), recipe, digits.train, 0)
+    decaying, free = trainer.optimizer.param_groups
+    assert {parameter.ndim for parameter in free["params"]} == {1}
+    assert free["weight_decay"] == 0 < decaying["weight_decay"]

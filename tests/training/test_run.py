@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from phashopt.networks import Blueprint
+from phashopt.search import Verdict
+from phashopt.signal import Probe
+from phashopt.trace import Trace
+from phashopt.training import run as module
+from phashopt.training.data import DataSet
+from phashopt.training.loop import Interrupted
+from phashopt.training.recipe import Recipe
+from phashopt.training.run import CHECKPOINT, STABLE, Outcome, Run
+
+
+class Room:
+    """All a run needs but its folder and its judge."""
+
+    def __init__(self, plan: Blueprint, recipe: Recipe, digits: DataSet, probe: Probe) -> None:
+        self.recipe = recipe
+        self._rest = plan, digits, probe
+
+    def run(self, folder: Path, recipe: Recipe | None = None, **hooks: object) -> Run:
+        plan, digits, probe = self._rest
+        return Run(plan, recipe or self.recipe, digits, probe, folder=folder, seed=5, **hooks)
+
+
+@pytest.fixture
+def room(plan: Blueprint, recipe: Recipe, digits: DataSet, probe: Probe, monkeypatch: pytest.MonkeyPatch) -> Room:
+    monkeypatch.setattr(module, "CHECKPOINT_SECONDS", 0.0)
+    return Room(plan, recipe, digits, probe)
+
+
+def state(run: Run) -> dict[str, torch.Tensor]:
+    return run.trainer.network.state_dict()
+
+
+def interrupted_after(epochs: int, run_of: Room, folder: Path) -> None:
+    done: list[Trace] = []
+
+    def judge(trace: Trace) -> Verdict:
+        done.append(trace)
+        return Verdict.CONTINUE
+
+    with pytest.raises(Interrupted):
+        run_of.run(folder, judge=judge, interrupted=lambda: len(done) >= epochs).train()
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_a_resumed_training_ends_bit_identical(room: Room, tmp_path: Path, epochs: int) -> None:
+    whole = room.run(tmp_path / "whole")
+    expected = whole.train()
+    interrupted_after(epochs, room, tmp_path / "parts")
+    rest = room.run(tmp_path / "parts")
+    rest.resume()
+    assert rest.trainer.epoch == epochs
+    outcome = rest.train()
+    assert all(torch.equal(state(whole)[name], tensor) for name, tensor in state(rest).items())
+    assert outcome.trace.to_json() == expected.trace.to_json()
+    assert (outcome.accuracy, outcome.train_macs) == (expected.accuracy, expected.train_macs)
+
+
+def test_a_finished_training_goes_on_from_its_stable_phase_as_if_meant_longer(room: Room, tmp_path: Path) -> None:
+    longer = room.recipe.model_copy(update={"epochs": 7})
+    scheduled = room.run(tmp_path / "scheduled", longer)
+    scheduled.train()
+    room.run(tmp_path / "short").train()
+    extended = room.run(tmp_path / "extended", longer)
+    extended.resume(tmp_path / "short" / STABLE)
+    assert extended.trainer.epoch == 3
+    extended.train()
+    assert all(torch.equal(state(scheduled)[name], tensor) for name, tensor in state(extended).items())
+
+
+def test_readings_leave_the_weights_untouched(room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = room.run(tmp_path / "read")
+    read.train()
+    unread = room.run(tmp_path / "unread")
+    monkeypatch.setattr(unread, "_reading_is_due", lambda: False)
+    unread.train()
+    assert all(torch.equal(state(read)[name], tensor) for name, tensor in state(unread).items())
+
+
+def test_small_sets_are_read_at_powers_of_two_and_the_end(room: Room, tmp_path: Path) -> None:
+    outcome = room.run(tmp_path, room.recipe.model_copy(update={"epochs": 7})).train()
+    assert [row.number for row in outcome.trace.epochs if row.readings] == [1, 2, 4, 7]
+
+
+def test_finish_decays_from_here(room: Room, tmp_path: Path) -> None:
+    longer = room.recipe.model_copy(update={"epochs": 20})
+    outcome = room.run(tmp_path, longer, judge=lambda _: Verdict.FINISH).train()
+    assert outcome.epochs_used == 2
+    assert not outcome.stopped
+    assert outcome.trace.epochs[-1].learning_rate < 0.2 * longer.learning_rate
+
+
+def test_stop_ends_at_once_and_says_so(room: Room, tmp_path: Path) -> None:
+    outcome = room.run(tmp_path, judge=lambda _: Verdict.STOP).train()
+    assert (outcome.epochs_used, outcome.stopped) == (1, True)
+    assert outcome.report["layer0.conv"].channels == 4
+
+
+def test_compute_is_three_passes_an_image_and_the_readings(room: Room, tmp_path: Path) -> None:
+    outcome: Outcome = room.run(tmp_path).train()
+    plan, _, probe = room._rest
+    readings = [row for row in outcome.trace.epochs if row.readings]
+    reading = plan.reading_macs(len(probe))
+    assert outcome.train_macs == 3 * plan.cost.macs * outcome.images_seen + len(readings) * reading
+
+
+def test_only_an_unfinished_training_keeps_its_checkpoint(room: Room, tmp_path: Path) -> None:
+    run = room.run(tmp_path)
+    run.train()
+    assert (tmp_path / CHECKPOINT).exists()
+    run.discard_checkpoint()
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert (tmp_path / STABLE).exists()
