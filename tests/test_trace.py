@@ -14,10 +14,14 @@ epochs = st.builds(Epoch, st.integers(1, 99), shares, shares, shares, readings)
 
 
 def same(left: float, right: float) -> bool:
-    return math.isnan(left) and math.isnan(right) or abs(left - right) <= 1e-5
+    return (math.isnan(left) and math.isnan(right)) or abs(left - right) <= 1e-5
 
 
-@given(st.lists(epochs, max_size=5, unique_by=lambda row: row.number).map(lambda rows: sorted(rows, key=lambda row: row.number)))
+@given(
+    st.lists(epochs, max_size=5, unique_by=lambda row: row.number).map(
+        lambda rows: sorted(rows, key=lambda row: row.number)
+    )
+)
 def test_json_round_trip_keeps_every_number(rows: list[Epoch]) -> None:
     document = json.loads(json.dumps(Trace(rows).to_json(), allow_nan=False))
     back = Trace.from_json(document).epochs

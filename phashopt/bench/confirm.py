@@ -63,7 +63,7 @@ def candidates(summary: StudySummary, top: int) -> list[TrialSummary]:
 def confirm(spec: Spec, data: DataSet, trial: TrialSummary, seeds: int, split: Split) -> Iterator[float]:
     """Retrain `trial`'s network as long as it was trained, once a fresh seed, and score it on `split`."""
     images = judging_images(data, split)
-    blueprint = spec.blueprint(spec.widths(trial.params), data.shape, len(data.classes))
+    blueprint = spec.blueprint([trial.params[name] for name in spec.grids], data.shape, len(data.classes))
     recipe = spec.recipe({**trial.params, "epochs": trial.epochs_used}, data.mirrored)
     for index in range(seeds):
         seed = trial_seed(spec.study.seed, FRESH + index)

@@ -7,28 +7,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 from phashopt.search.record import Record
-from phashopt.trace import Reading
 
 LOW, HIGH = 1 / 3, 2 / 3
 NEVER_HIGH, NEVER_LOW = 0.1, 0.5
 MANY_DEAD, MANY_COPIES = 0.25, 0.1
 
 
-def covariate(reading: Reading) -> float:
-    """The one number by which a layer counts as redundant; any other in [0, 1] may take its place. NaN if unknown.
-
-    The mean of rho, strict copies at similarity 0.90, and of the duplicates at 0.80: rho alone is 0 in every layer of
-    a small network, the duplicates alone also follow the state of the training.
-    """
-    known = [share for share in (reading.redundancy, reading.duplicates) if not math.isnan(share)]
-    return sum(known) / len(known) if known else math.nan
-
-
 def readings_by_layer(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[float]]:
     """Every known covariate of each layer in the study, ascending."""
-    read = [record.readings for record in records if record.readings]
-    by_layer = {name: [covariate(readings[name]) for readings in read if name in readings] for name in names}
-    return {name: sorted(value for value in values if not math.isnan(value)) for name, values in by_layer.items()}
+    read = [record.covariates for record in records if record.readings]
+    return {name: sorted(covariates[name] for covariates in read if name in covariates) for name in names}
 
 
 def levels(start: Record, by_layer: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -40,20 +28,19 @@ def levels(start: Record, by_layer: Mapping[str, Sequence[float]]) -> dict[str, 
     share of kernels, so the ends of its scale have a meaning too: a layer with less than a tenth of copies is never
     high, one with more than a half never low. `by_layer` holds the study's readings, those of `start` included.
     """
-    known = {name: covariate(start.readings[name]) for name in by_layer if name in start.readings}
-    own = {name: value for name, value in known.items() if not math.isnan(value)}
+    own = {name: start.covariates[name] for name in by_layer if name in start.covariates}
     ranks = {name: (_rank(own[name], by_layer[name]), _rank(own[name], sorted(own.values()))) for name in own}
     return {name: _mean(ranks.get(name, ())) for name in by_layer}
 
 
 def is_low(level: float, start: Record, name: str) -> bool:
     """Little redundant: the paper's case for more kernels."""
-    return level <= LOW and covariate(start.readings[name]) < NEVER_LOW
+    return level <= LOW and start.covariates[name] < NEVER_LOW
 
 
 def is_high(level: float, start: Record, name: str) -> bool:
     """Highly redundant: the paper's case for longer training or fewer kernels."""
-    return level >= HIGH and covariate(start.readings[name]) > NEVER_HIGH
+    return level >= HIGH and start.covariates[name] > NEVER_HIGH
 
 
 def overheated(start: Record, names: Iterable[str]) -> list[str]:

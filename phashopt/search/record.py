@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,6 +10,16 @@ from typing import Any
 
 from phashopt.search.curve import before_decay, best_so_far
 from phashopt.trace import Reading, Trace
+
+
+def covariate(reading: Reading) -> float:
+    """The one number by which a layer counts as redundant; any other in [0, 1] may take its place. NaN if unknown.
+
+    The mean of rho, strict copies at similarity 0.90, and of the duplicates at 0.80: rho alone is 0 in every layer of
+    a small network, the duplicates alone also follow the state of the training.
+    """
+    known = [share for share in (reading.redundancy, reading.duplicates) if not math.isnan(share)]
+    return sum(known) / len(known) if known else math.nan
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,12 @@ class Record:
     params: Mapping[str, Any]
     trace: Trace
     readings: Mapping[str, Reading] = field(default_factory=dict)
+
+    @cached_property
+    def covariates(self) -> dict[str, float]:
+        """Each layer's covariate, where it is known."""
+        every = {name: covariate(reading) for name, reading in self.readings.items()}
+        return {name: value for name, value in every.items() if not math.isnan(value)}
 
     @cached_property
     def curve(self) -> dict[int, float]:

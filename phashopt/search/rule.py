@@ -98,6 +98,7 @@ class _Walk:
         self._low = [name for name in self._least_first if is_low(level[name], start, name)]
         self._high = [name for name in reversed(self._least_first) if is_high(level[name], start, name)]
         self._hot = overheated(start, names)
+        self._rising = still_improving(start.trace)
         self._rate: float | None = start.params.get(RATE) if space.rates else None
 
     def section_four(self, longer_first: bool) -> Iterator[Proposal]:
@@ -128,8 +129,12 @@ class _Walk:
             return None
         return self._space.length.up(self._point[LENGTH], LENGTH_STEP)
 
+    @property
+    def _at_full_length(self) -> bool:
+        return self._more_epochs is None
+
     def _longer(self) -> Iterator[Proposal]:
-        if self._high and self._more_epochs and (self._hot or still_improving(self._start.trace)):
+        if self._high and self._more_epochs and (self._hot or self._rising):
             kept = fit(self._point, self._space, self._least_first[::-1], [])
             point = kept | {LENGTH: self._more_epochs}
             why = f"{self._reading(self._high[0], 'highly')} and more training may mend it"
@@ -140,8 +145,7 @@ class _Walk:
         for name in self._low:
             yield self._wider(name)
         # Copies that come from too high a rate or too little training are no reason to cut kernels.
-        trained_out = self._more_epochs is None or not still_improving(self._start.trace)
-        if trained_out and not self._hot:
+        if not self._hot and (self._at_full_length or not self._rising):
             for name in self._high:
                 yield self._narrower(name)
 
@@ -155,7 +159,8 @@ class _Walk:
         others = [other for other in self._least_first if other != name]
         wanted = self._point | {name: self._space.widths[name].down(self._point[name])}
         point = fit(wanted, self._space, [*others[::-1], name], others)
-        return self._resized(name, point, f"{self._reading(name, 'highly')} though trained out")
+        trained = "trained as long as may be" if self._rising else "trained out"
+        return self._resized(name, point, f"{self._reading(name, 'highly')} though {trained}")
 
     def _resized(self, name: str, point: Point, reading: str) -> Proposal:
         why = f"{reading}: {self._point[name]} -> {point[name]} kernels"
@@ -164,7 +169,8 @@ class _Walk:
         gained = [self._change(other, point) for other in others if point[other] > self._point[other]]
         why += f"; paid for by {', '.join(paid)}" if paid else ""
         why += f"; the room left goes to {', '.join(gained)}" if gained else ""
-        return self._from_start(point, why, self._another_rate if self._hot else self._rate)
+        mend = self._hot or (self._rising and self._at_full_length)
+        return self._from_start(point, why, self._another_rate if mend else self._rate)
 
     def _from_start(self, point: Point, why: str, rate: float | None) -> Proposal:
         if self._rate and rate and rate != self._rate:

@@ -141,7 +141,9 @@ class Objective:
             "standardisation": vars(self._data.train.standardisation),
         }
         save_weights(run.folder, network, description)
-        snapshot = take_snapshot(network, self._data.train, int(self._probes[0]), outcome.report, run.blueprint.readouts)
+        snapshot = take_snapshot(
+            network, self._data.train, int(self._probes[0]), outcome.report, run.blueprint.readouts
+        )
         snapshot.save(run.folder)
         run.discard_checkpoint()
         return snapshot

@@ -12,7 +12,7 @@ from optuna import Study, Trial
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.exceptions import ExperimentalWarning
 
-from phashopt.figures import layer_label, map_sheets, png_bytes, similarity_matrices, study_plots
+from phashopt.figures import dashboard_plots, layer_label, map_sheets, png_bytes, similarity_matrices
 from phashopt.service.objective import Trained
 from phashopt.service.storage import uploads_folder
 from phashopt.service.summary import summarize
@@ -41,7 +41,7 @@ def refresh_plots(study: Study) -> None:
     """Redraw the study's plots in place."""
     from optuna_dashboard import save_plotly_graph_object
 
-    for name, figure in study_plots(summarize(study).view()).items():
+    for name, figure in dashboard_plots(summarize(study).view()).items():
         save_plotly_graph_object(study, figure, graph_object_id=name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.figures import StudyView
+from phashopt.networks import width_name
 from phashopt.search import is_feasible
 from phashopt.trace import Trace, read_trace
 
@@ -115,12 +117,14 @@ class StudySummary:
 
 def summarize(study: Study) -> StudySummary:
     """Read everything a study's database holds, once."""
-    trials = [summarize_trial(trial) for trial in study.get_trials(deepcopy=False)]
+    spec = json.loads(study.user_attrs.get(SPEC_KEY, "{}"))
+    lists = _listed_widths(spec)
+    trials = [summarize_trial(trial, lists) for trial in study.get_trials(deepcopy=False)]
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE.name and trial.value is not None]
     feasible = [trial for trial in finished if trial.feasible]
     return StudySummary(
         name=study.study_name,
-        spec=json.loads(study.user_attrs.get(SPEC_KEY, "{}")),
+        spec=spec,
         best=max(feasible, key=lambda trial: (trial.value, -trial.number), default=None),
         baseline=next((trial for trial in trials if trial.attrs.get(ROLE_KEY) == BASELINE_ROLE), None),
         front=pareto_front(feasible),
@@ -129,8 +133,11 @@ def summarize(study: Study) -> StudySummary:
     )
 
 
-def summarize_trial(trial: FrozenTrial) -> TrialSummary:
-    """One trial of any Optuna study; what phashopt did not write is left empty."""
+def summarize_trial(trial: FrozenTrial, lists: Mapping[str, Sequence[int]]) -> TrialSummary:
+    """One trial of any Optuna study; what phashopt did not write is left empty.
+
+    `lists` gives the true values of parameters that Optuna stores as an index.
+    """
     attrs = trial.user_attrs
     decision = attrs.get("decision", trial.system_attrs.get("decision", ""))
     return TrialSummary(
@@ -138,7 +145,7 @@ def summarize_trial(trial: FrozenTrial) -> TrialSummary:
         state=trial.state.name,
         value=trial.value if trial.state.is_finished() and trial.values else None,
         feasible=is_feasible(trial),
-        params=dict(trial.params),
+        params={name: lists[name][value] if name in lists else value for name, value in trial.params.items()},
         attrs=dict(attrs),
         decision=decision,
         parent=attrs.get("parent", trial.system_attrs.get("parent", -1)),
@@ -146,6 +153,14 @@ def summarize_trial(trial: FrozenTrial) -> TrialSummary:
         seconds=trial.duration.total_seconds() if trial.duration else None,
         trace=read_trace(trial.system_attrs),
     )
+
+
+def _listed_widths(spec: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Kernel counts that the spec lists, by width parameter."""
+    network = spec.get("network", {})
+    widths = network.get("widths", [])
+    grids = widths if isinstance(widths, list) else [widths] * len(network["baseline"])
+    return {width_name(index): grid["values"] for index, grid in enumerate(grids) if "values" in grid}
 
 
 def pareto_front(trials: list[TrialSummary]) -> list[int]:

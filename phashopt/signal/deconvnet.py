@@ -54,6 +54,10 @@ class Deconvnet:
         for name in names if layers is not None else ():
             if name not in self._units:
                 raise UserError(f"layer {name!r} did not run or gave no (N, K, H, W) maps: read a convolution instead")
+        if not self._units:
+            raise UserError(
+                f"no convolution of {type(model).__name__} was seen to run: give the plain, unscripted module"
+            )
 
     @property
     def layers(self) -> list[str]:

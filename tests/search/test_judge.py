@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from phashopt.search.judge import covariate, is_high, is_low, levels, overheated, readings_by_layer
+from phashopt.search.judge import is_high, is_low, levels, overheated, readings_by_layer
 from phashopt.search.record import Record
-from phashopt.trace import Reading
 
 NAMES = ["width_00", "width_01", "width_02"]
 MakeRecord = Callable[..., Record]
@@ -15,19 +14,6 @@ MakeRecord = Callable[..., Record]
 
 def _levels(records: list[Record]) -> dict[str, float]:
     return levels(records[0], readings_by_layer(records, NAMES))
-
-
-@pytest.mark.parametrize(
-    ("reading", "expected"),
-    [
-        (Reading(0.2, 0.4, 0.9), 0.3),
-        (Reading(0.2, math.nan, 0.9), 0.2),
-        (Reading(math.nan, 0.4, 0.9), 0.4),
-        (Reading(math.nan, math.nan, 1.0), math.nan),
-    ],
-)
-def test_the_covariate_is_the_mean_of_the_known_shares_of_copies(reading: Reading, expected: float) -> None:
-    assert covariate(reading) == pytest.approx(expected, nan_ok=True)
 
 
 def test_of_one_trial_the_layers_are_ranked_among_each_other(make_record: MakeRecord) -> None:

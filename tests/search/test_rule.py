@@ -80,10 +80,13 @@ def test_highly_redundant_and_trained_out_means_fewer_kernels(make_space: MakeSp
     assert not _from_best(proposals, "more training")
 
 
-def test_who_cannot_be_trained_longer_is_trained_out(make_space: MakeSpace, make_record: MakeRecord) -> None:
+def test_what_cannot_be_trained_longer_is_cut_at_another_rate(make_space: MakeSpace, make_record: MakeRecord) -> None:
     best = make_record(0, (24, 24, 24), (0.3, 0.6, 0.3), accuracies=RISING)
     proposals = _proposals(make_space(None, range(2, 7)), [best, *_peers(make_record)])
-    assert _from_best(proposals, "trained out")
+    cut = _from_best(proposals, "trained as long as may be")
+    assert cut
+    assert all(_widths(proposal.point) == [24, 16, 24] for proposal in cut)
+    assert all(proposal.rate == pytest.approx(0.15) for proposal in cut)
     assert not _from_best(proposals, "more training")
 
 

@@ -43,7 +43,9 @@ def test_cost_is_asked_with_true_kernel_counts(spec_of: SpecOf) -> None:
     assert cost.macs == 4 * 9 * 64 + 6 * 4 * 9 * 16 + 6 * 4 * 10
 
 
-@pytest.mark.parametrize(("given", "mirrored", "expected"), [("", True, True), ("", False, False), ("true", False, True)])
+@pytest.mark.parametrize(
+    ("given", "mirrored", "expected"), [("", True, True), ("", False, False), ("true", False, True)]
+)
 def test_mirroring_follows_the_data_set_unless_given(
     spec_of: SpecOf, given: str, mirrored: bool, expected: bool
 ) -> None:
@@ -119,6 +121,8 @@ def test_a_file_that_is_no_spec_is_named(tmp_path: Path, content: bytes | None) 
         load_spec(path)
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "studies").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "studies").glob("*.toml")), ids=lambda path: path.stem
+)
 def test_the_specs_we_ship_are_sound(path: Path) -> None:
     assert load_spec(path).study.name == path.stem

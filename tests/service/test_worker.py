@@ -69,8 +69,10 @@ def test_pictures_and_table_are_attached(done: StudySummary, url: str) -> None:
 
 def test_the_dashboard_gets_the_studys_plots(done: StudySummary, url: str) -> None:
     study = open_study(url, "tiny")[0]
-    keys = study._storage.get_study_system_attrs(study._study_id)
-    assert any("phashopt-accuracy-against-macs" in key for key in keys)
+    keys = " ".join(study._storage.get_study_system_attrs(study._study_id))
+    assert all(
+        name in keys for name in ("phashopt-accuracy-against-macs", "phashopt-widths-1", "phashopt-redundancy-1")
+    )
 
 
 def test_a_snapshot_shows_every_layer(done: StudySummary, url: str) -> None:
@@ -161,9 +163,7 @@ def test_a_trial_failed_by_hand_is_let_go(
     assert set(states[1:]) <= {"COMPLETE", "PRUNED"}
 
 
-def test_a_loss_that_is_no_number_fails_the_trial_with_its_epoch(
-    url: str, spec_of: SpecOf, tmp_path: Path
-) -> None:
+def test_a_loss_that_is_no_number_fails_the_trial_with_its_epoch(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
     create_study(url, spec_of("training.learning_rate=1e30", "study.trials=1", "search.pruner='NopPruner'"), tmp_path)
     heard: list[Event] = []
     Worker(url, "tiny", tmp_path, label="test", notify=heard.append).work()
@@ -205,3 +205,11 @@ def test_other_samplers_draw_anew_for_every_trial(url: str, spec_of: SpecOf, tmp
     assert trials[1].params != trials[2].params
     assert sampler in trials[1].decision
     assert not math.isnan(trials[1].value or math.nan)
+
+
+def test_listed_widths_are_shown_as_kernel_counts(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
+    create_study(url, spec_of("network.widths={values=[2,4,6]}"), tmp_path)
+    Worker(url, "tiny", tmp_path, label="test").work()
+    for trial in summary_of(url).trials:
+        widths = [trial.params["width_00"], trial.params["width_01"]]
+        assert "-".join(map(str, widths)) == trial.attrs["kernels"]

@@ -7,11 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import settings
 from torch import Tensor, nn
-
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 
 def norm(width: int) -> nn.BatchNorm2d:

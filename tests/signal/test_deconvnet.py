@@ -10,7 +10,10 @@ import phashopt.signal.deconvnet as under_test
 from phashopt.errors import UserError
 from phashopt.signal.deconvnet import Deconvnet, has_rules, plant, walk_by_autograd, walk_by_rules
 
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning"),
+]
 WITH_RULES = ["chain", "residual", "preactivation", "gated"]
 
 
@@ -259,6 +262,15 @@ def test_a_layer_that_cannot_be_read_is_named(layer: str, hint: str) -> None:
 def test_a_network_without_convolutions_is_refused() -> None:
     with pytest.raises(UserError, match="has no nn"):
         Deconvnet(nn.Linear(3, 2), torch.randn(3, 3))
+
+
+def test_a_scripted_network_is_refused_and_not_misread() -> None:
+    images = torch.randn(3, 1, 9, 9)
+    scripted = torch.jit.trace(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()), images)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), scripted)
+    network.forward = scripted.forward
+    with pytest.raises(UserError, match="unscripted"):
+        Deconvnet(network, images)
 
 
 def test_the_budget_bounds_a_chunk(build, monkeypatch) -> None:

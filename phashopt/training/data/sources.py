@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,18 +68,29 @@ def _torchvision(dataset: str, data_dir: Path, download: bool) -> RawData:
         looked.append(f"{DEBIAN_FASHION_MNIST} (Debian package dataset-fashion-mnist)")
         _unpack_debian_fashion_mnist(data_dir)
     try:
-        train, test = _both(dataset, data_dir, download=False)
-    except RuntimeError as absent:
-        try:
-            if not download:
-                raise absent
-            train, test = _both(dataset, data_dir, download=True)
-        except (RuntimeError, OSError) as error:
-            places = ", ".join(looked)
-            raise DataError(f"{dataset} is not in {places}, nor can it be downloaded: give --data-dir") from error
+        train, test = _find(dataset, data_dir, download)
+    except (RuntimeError, OSError) as error:
+        places = ", ".join(looked)
+        raise DataError(f"{dataset} is not in {places}, nor can it be downloaded: give --data-dir") from error
     images, labels = _arrays(train)
     classes = tuple(map(str, getattr(train, "classes", range(int(labels.max()) + 1))))
     return RawData(images, labels, _arrays(test), classes, mirrored=dataset not in SHIFTED_ONLY)
+
+
+def _find(dataset: str, data_dir: Path, download: bool) -> tuple[Any, Any]:
+    """Training and test part; a download that fails leaves no new folder behind."""
+    try:
+        return _both(dataset, data_dir, download=False)
+    except RuntimeError:
+        if not download:
+            raise
+    new = not data_dir.exists()
+    try:
+        return _both(dataset, data_dir, download=True)
+    except (RuntimeError, OSError):
+        if new:
+            shutil.rmtree(data_dir, ignore_errors=True)
+        raise
 
 
 def _both(dataset: str, data_dir: Path, *, download: bool) -> tuple[Any, Any]:

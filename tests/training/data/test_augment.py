@@ -32,9 +32,7 @@ def test_every_move_is_a_crop_of_the_reflected_image(pixels: torch.Tensor, shift
     kinds = set()
     for image, result in zip(pixels, moved, strict=True):
         matches = [
-            index
-            for index, view in enumerate(expected_moves(image, shift, mirror))
-            if torch.equal(view, result)
+            index for index, view in enumerate(expected_moves(image, shift, mirror)) if torch.equal(view, result)
         ]
         assert matches
         kinds.update(matches)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from .conftest import Run
+
+
+def test_create_says_how_to_go_on(run: Run, tmp_path: Path) -> None:
+    result = run("study", "create", "tiny.toml")
+    assert result.exit_code == 0
+    assert "python -m phashopt worker tiny" in result.stdout
+    assert (tmp_path / "phashopt.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["study", "create", "none.toml"], "there is no spec none.toml"),
+        (["study", "create", "tiny.toml", "--set", "network.widht=3"], "did you mean 'widths'?"),
+        (["study", "create", "tiny.toml", "--set", "data.dataset='svhn'", "--data-dir", "nowhere"], "nowhere"),
+        (["study", "create", "tiny.toml", "--storage", "sqlite:///tiny.toml"], "no SQLite database"),
+        (["study", "list"], "no study database phashopt.db"),
+        (["study", "show", "tiny"], "no study database phashopt.db"),
+        (["worker", "tiny"], "no study database phashopt.db"),
+        (["report", "tiny"], "no study database phashopt.db"),
+        (["confirm", "tiny"], "no study database phashopt.db"),
+        (["dashboard", "tiny"], "no study database phashopt.db"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
+    before = sorted(tmp_path.iterdir())
+    result = run(*words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_name_taken_is_refused(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    result = run("study", "create", "tiny.toml")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert run("study", "create", "tiny.toml", "--name", "other").exit_code == 0
+
+
+def test_list_knows_every_study(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    run("study", "create", "tiny.toml", "--name", "other")
+    assert [row["name"] for row in json.loads(run("study", "list", "--json").stdout)] == ["tiny", "other"]
+    assert "other  1 trials" in run("study", "list").stdout
+
+
+def test_show_json_is_the_documented_document(run: Run, finished: str) -> None:
+    document = json.loads(run("study", "show", finished, "--json").stdout)
+    assert set(document) == {"name", "spec", "best", "baseline", "front", "trials"}
+    expected = {
+        "number",
+        "state",
+        "value",
+        "feasible",
+        "params",
+        "attrs",
+        "decision",
+        "parent",
+        "epochs_used",
+        "seconds",
+    }
+    assert all(set(trial) == expected for trial in document["trials"])
+    assert document["best"]["value"] == max(trial["value"] for trial in document["trials"])
+
+
+def test_show_compares_before_and_after_in_words(run: Run, finished: str) -> None:
+    shown = run("study", "show", finished).stdout
+    assert "Before and after" in shown
+    assert "4-6" in shown
+    assert "The network before adjustment" in shown
+
+
+def test_show_speaks_of_a_study_nobody_worked_on(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    assert "1 trials, 1 waiting" in run("study", "show", "tiny").stdout
+
+
+def test_delete_asks_first(run: Run, finished: str, tmp_path: Path) -> None:
+    assert run("study", "delete", finished).exit_code == 1
+    assert run("study", "show", finished).exit_code == 0
+    assert run("study", "delete", finished, "--yes").exit_code == 0
+    assert run("study", "show", finished).exit_code == 2
+    assert not (tmp_path / "phashopt-artifacts" / finished).exists()
+
+
+def test_export_writes_numbers_and_the_best_weights(run: Run, finished: str, tmp_path: Path) -> None:
+    result = run("study", "export", finished, "--out", "out")
+    assert result.exit_code == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"study.json", "trials.csv", "weights.safetensors", "network.json"}
+    network = json.loads((tmp_path / "out" / "network.json").read_text())
+    weights = load_file(tmp_path / "out" / "weights.safetensors")
+    assert weights["layer0.conv.weight"].shape[0] == network["widths"][0]
+
+
+def test_stop_is_heard(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    assert run("study", "stop", "tiny").exit_code == 0
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    shown = run("--help").stdout
+    assert all(word in shown for word in ("study", "worker", "report", "confirm", "dashboard"))

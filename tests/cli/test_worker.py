@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from phashopt.cli.worker import _slots
+
+from .conftest import Run
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """`worker` as a user starts it, in a terminal of its own."""
+    command = [sys.executable, "-m", "phashopt", "worker", *words]
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def trials(run: Run) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(run("study", "show", "tiny", "--json").stdout)["trials"]
+    return found
+
+
+def test_a_worker_in_its_own_process_finishes_the_study(run: Run, tmp_path: Path) -> None:
+    run("study", "create", "tiny.toml")
+    worker = start(tmp_path, "tiny", "--processes", "2")
+    _, said = worker.communicate()
+    assert worker.returncode == 0
+    assert "3 of 3 trials finished; best so far" in said
+    assert all(trial["state"] in ("COMPLETE", "PRUNED") for trial in trials(run))
+
+
+def test_ctrl_c_hands_the_trial_back_and_a_later_worker_goes_on(run: Run, tmp_path: Path) -> None:
+    run("study", "create", "tiny.toml", "--set", "training.epochs=3000", "--set", "study.trials=1")
+    worker = start(tmp_path, "tiny")
+    deadline = time.monotonic() + 60
+    while not any(trial["epochs_used"] for trial in trials(run)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(worker.pid, signal.SIGINT)
+    _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 130
+    assert "handed back in attempt 1" in said
+    assert [trial["state"] for trial in trials(run)] == ["WAITING"]
+
+
+def test_an_unknown_study_is_the_users_to_mend(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    result = run("worker", "tinny")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "did you mean 'tiny'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("processes", "gpus", "per_gpu", "slots"),
+    [(2, None, 1, [None, None]), (1, "0,1", 2, ["0", "0", "1", "1"]), (1, "3", 1, ["3"])],
+)
+def test_slots_are_dealt_out_by_gpu(processes: int, gpus: str | None, per_gpu: int, slots: list[str | None]) -> None:
+    assert _slots(processes, gpus, per_gpu) == slots
