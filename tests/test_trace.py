@@ -13,6 +13,10 @@ readings = st.dictionaries(st.sampled_from(["width_00", "width_01"]), st.builds(
 epochs = st.builds(Epoch, st.integers(1, 99), shares, shares, shares, readings)
 
 
+def number(row: Epoch) -> int:
+    return row.number
+
+
 def same(left: float, right: float) -> bool:
     return (math.isnan(left) and math.isnan(right)) or abs(left - right) <= 1e-5
 

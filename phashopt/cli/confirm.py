@@ -27,7 +27,7 @@ def run(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Retrain the baseline and the best trials with fresh seeds; the winner's luck in the search does not count here."""
+    """Retrain the baseline and the best trials with fresh seeds: luck in the search does not count here."""
     with plain_errors():
         import torch
 

@@ -98,8 +98,9 @@ def _finished(summary: StudySummary) -> int:
 
 
 def _progress(event: Progress) -> str:
-    redundancy = "" if math.isnan(event.redundancy) else f", redundancy {event.redundancy:.2f}"
-    return f"trial {event.trial}: epoch {event.epoch}/{event.epochs}, accuracy {percent(event.accuracy)}{redundancy}"
+    known = {"redundancy": event.redundancy, "duplicates": event.duplicates}
+    read = "".join(f", {name} {value:.2f}" for name, value in known.items() if not math.isnan(value))
+    return f"trial {event.trial}: epoch {event.epoch}/{event.epochs}, accuracy {percent(event.accuracy)}{read}"
 
 
 def _ended(event: Ended) -> str:

@@ -28,7 +28,7 @@ def study_tables(summary: StudySummary) -> Iterator[RenderableType]:
 def answer(summary: StudySummary) -> RenderableType:
     """Before and after, as in the paper's Table I."""
     states = Text(f"{summary.name}: {len(summary.trials)} trials, {_states(summary)}")
-    rows = [trial for trial in (summary.baseline, summary.best) if trial is not None]
+    rows = list({trial.number: trial for trial in (summary.baseline, summary.best) if trial is not None}.values())
     return Group(states, _trial_table("Before and after", rows)) if rows else states
 
 
@@ -53,20 +53,25 @@ def confirmation_table(rows: list[dict[str, Any]], split: str) -> Table:
 
 
 def _trial_table(title: str, trials: list[TrialSummary]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("trial", "kernels", "accuracy", "MACs", "parameters", "epochs", "images seen", "redundancy"):
-        table.add_column(column, justify="left" if column == "kernels" else "right", no_wrap=True)
+    over = not all(trial.feasible for trial in trials)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+    table.caption = "images: seen in training; redund., dupl.: means over layers" + "; *: over the cap" * over
+    for column in ("trial", "kernels", "accuracy", "MACs", "params", "epochs", "images", "redund.", "dupl."):
+        if column == "kernels":
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
     for trial in trials:
         attrs = trial.attrs
         table.add_row(
-            f"{trial.number}{'' if trial.feasible else ' (over cap)'}",
+            f"{trial.number}{'' if trial.feasible else '*'}",
             attrs.get("kernels", "?"),
             "-" if trial.value is None else percent(trial.value),
             amount(attrs["macs"]) if "macs" in attrs else "-",
             amount(attrs["params"]) if "params" in attrs else "-",
             str(trial.epochs_used),
             amount(attrs["images_seen"]) if "images_seen" in attrs else "-",
-            f"{attrs['redundancy.mean']:.2f}" if "redundancy.mean" in attrs else "-",
+            *(f"{attrs[key]:.2f}" if key in attrs else "-" for key in ("redundancy.mean", "duplicates.mean")),
         )
     return table
 

@@ -31,8 +31,8 @@ CAPTIONS = {
     "phashopt-redundancy": "Read on the probe images at the end of each trial. Duplicates without dead kernels speak "
     "of too little training or too low a rate, duplicates with dead ones of too high a rate; alone they say little "
     "about the right width.",
-    "phashopt-learning-curves": "Validation accuracy after each epoch, redundancy after each that was read. Evidence "
-    "of whether training was finished when it stopped.",
+    "phashopt-learning-curves": "Validation accuracy after each epoch; after each that was read, the share of kernels "
+    "with a near-copy. Evidence of whether training was finished when it stopped.",
 }
 
 

@@ -20,6 +20,7 @@ QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
     "Training images seen": ("images_seen", amount),
     "Training time, seconds": ("train_seconds", "{:.1f}".format),
     "Mean redundancy": ("redundancy.mean", "{:.2f}".format),
+    "Mean duplicates": ("duplicates.mean", "{:.2f}".format),
 }
 
 

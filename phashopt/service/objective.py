@@ -30,13 +30,14 @@ CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a trial is: epochs done of those planned, last accuracy, mean redundancy (NaN: not read yet)."""
+    """Where a trial is: epochs done of those planned, last accuracy, mean reading over layers (NaN: not read yet)."""
 
     trial: int
     epoch: int
     epochs: int
     accuracy: float
     redundancy: float
+    duplicates: float
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,14 @@ class Objective:
         if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
             trial.report(row.accuracy, row.number)
         self._notify(
-            Progress(trial.number, row.number, run.trainer.schedule.epochs, row.accuracy, mean_redundancy(trace))
+            Progress(
+                trial.number,
+                row.number,
+                run.trainer.schedule.epochs,
+                row.accuracy,
+                mean_reading(trace, "redundancy"),
+                mean_reading(trace, "duplicates"),
+            )
         )
         pruner = self._study.pruner
         if isinstance(pruner, PHashPruner):
@@ -162,7 +170,8 @@ class Objective:
             "signal_seconds": round(outcome.clock.signal_seconds, 3),
             "feasible": all(constraint <= 0 for constraint in self._stored(trial).constraints.values()),
             "device": device_name(self._data.train.device),
-            "redundancy.mean": mean_redundancy(outcome.trace),
+            "redundancy.mean": mean_reading(outcome.trace, "redundancy"),
+            "duplicates.mean": mean_reading(outcome.trace, "duplicates"),
         }
         for layer, name in run.blueprint.readouts.items():
             report = outcome.report[layer]
@@ -175,10 +184,11 @@ class Objective:
         return {key: value for key, value in attributes.items() if not _is_nan(value)}
 
 
-def mean_redundancy(trace: Trace) -> float:
-    """The mean over layers at the last epoch that was read; NaN before the first reading."""
-    values = [reading.redundancy for reading in trace.last_readings.values() if not math.isnan(reading.redundancy)]
-    return float(np.mean(values)) if values else math.nan
+def mean_reading(trace: Trace, quantity: str) -> float:
+    """The mean over layers of one number at the last epoch that was read; NaN before the first reading."""
+    values = [getattr(reading, quantity) for reading in trace.last_readings.values()]
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def trial_seed(study_seed: int, number: int) -> int:

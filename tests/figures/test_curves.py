@@ -10,9 +10,9 @@ def test_curves_show_the_trace_and_only_epochs_that_were_read() -> None:
     readings = {"width_00": Reading(0.25, 0.5, 0.0)}
     trace = Trace([Epoch(1, 1.0, 0.7, 0.1, readings), Epoch(2, 0.9, 0.8, 0.1), Epoch(4, 0.5, 0.9, 0.1, readings)])
     view = StudyView(pd.DataFrame({"number": [3]}), ["width_00"], [], [], 3, None, None, {3: trace})
-    accuracy, redundancy = learning_curves(view).data
+    accuracy, duplicates = learning_curves(view).data
     assert (list(accuracy.x), list(accuracy.y)) == ([1, 2, 4], [0.7, 0.8, 0.9])
-    assert (list(redundancy.x), list(redundancy.y)) == ([1, 4], [0.25, 0.25])
+    assert (list(duplicates.x), list(duplicates.y)) == ([1, 4], [0.5, 0.5])
 
 
 def test_baseline_and_best_each_have_one_curve_a_panel(view: StudyView) -> None:

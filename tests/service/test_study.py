@@ -80,7 +80,7 @@ def test_a_taken_name_leaves_the_first_study_alone(url: str, study: str, spec_of
 
 
 def test_an_unknown_study_names_the_nearest(url: str, study: str) -> None:
-    with pytest.raises(UserError, match="did you mean 'tiny'?"):
+    with pytest.raises(UserError, match=r"did you mean 'tiny'\?"):
         open_study(url, "tny")
 
 
