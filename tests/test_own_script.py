@@ -16,3 +16,7 @@ def test_anybodys_script_runs_with_sampler_pruner_and_probe() -> None:
     assert [line.partition(":")[0] for line in lines] == [f"trial {number}" for number in range(5)] + ["best"]
     assert any("redundant" in line for line in lines)
     assert float(lines[-1].split()[1]) > 0.8
+
+
+def test_the_readme_shows_the_script_that_runs() -> None:
+    assert (EXAMPLES / "own_script.py").read_text() in (EXAMPLES.parent / "README.md").read_text()

@@ -92,6 +92,8 @@ class PHashSampler(BaseSampler):
     ) -> dict[str, Any]:
         """A whole point of `search_space`; its story is stored with the trial."""
         self._raise_error_if_multi_objective(study)
+        if search_space and search_space.keys() <= trial.params.keys():  # handed back: it goes on as what it was
+            return {}
         past = self._history.read(study, trial.number)
         space = self._network_space(past, search_space)
         values: dict[str, Any] = {}

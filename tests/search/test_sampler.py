@@ -235,6 +235,17 @@ def test_a_hyperband_bracket_hides_no_trial_from_the_sampler() -> None:
     assert any("redundant" in trial.system_attrs["decision"] for trial in study.trials)
 
 
+def test_a_trial_that_was_handed_back_goes_on_as_what_it_was() -> None:
+    study = _study(_sampler(), trials=4)
+    trial = study.ask(SPACE)
+    told = dict(study._storage.get_trial_system_attrs(trial._trial_id))
+    study.optimize(_objective, n_trials=3)
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+    again = study.ask(SPACE)
+    assert (again.number, again.params) == (trial.number, trial.params)
+    assert study._storage.get_trial_system_attrs(again._trial_id) == told
+
+
 def test_conditional_widths_do_not_stop_the_study() -> None:
     def objective(trial: optuna.Trial) -> float:
         layers = trial.suggest_int("layers", 1, 3)
