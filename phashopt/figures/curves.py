@@ -15,7 +15,7 @@ DASHES = {"baseline": "dot", "best": "solid"}
 def learning_curves(view: StudyView) -> go.Figure:
     """Validation accuracy and each layer's share of duplicates by epoch, for the baseline and the best trial.
 
-    Duplicates, not redundancy: of all numbers of a reading they follow the state of training best (SIGNAL.md, section 5)."""
+    Duplicates, not redundancy: of a reading's numbers they follow training best (SIGNAL.md, section 5)."""
     title = "Accuracy and duplicates, epoch by epoch"
     traces = {role: view.traces[number] for role, number in view.marked.items() if number in view.traces}
     if not any(trace.epochs for trace in traces.values()):

@@ -235,8 +235,8 @@ def test_a_hyperband_bracket_hides_no_trial_from_the_sampler() -> None:
     assert any("redundant" in trial.system_attrs["decision"] for trial in study.trials)
 
 
-def test_a_trial_that_was_handed_back_goes_on_as_what_it_was() -> None:
-    study = _study(_sampler(), trials=4)
+def test_a_trial_that_was_handed_back_goes_on_as_what_it_was(tmp_path: Path) -> None:
+    study = _study(_sampler(), trials=4, storage=f"sqlite:///{tmp_path}/study.db")
     trial = study.ask(SPACE)
     told = dict(study._storage.get_trial_system_attrs(trial._trial_id))
     study.optimize(_objective, n_trials=3)
