@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None)  # a deadline would be a timed assertion
 settings.load_profile("suite")
+
+TINY_SPEC = """
+[study]
+name = "tiny"
+trials = 3
+[data]
+dataset = "digits"
+limit = 300
+held_out = 0.2
+[network]
+kernel_size = 3
+widths = { low = 2, high = 8, step = 2 }
+baseline = [4, 6]
+[training]
+epochs = { low = 1, high = 2 }
+learning_rate = { low = 0.01, high = 0.1, log = true }
+[limits]
+macs = 20_000
+[signal]
+probes = 8
+"""
+
+
+@pytest.fixture
+def tiny_spec() -> str:
+    """A study of three tiny trials on real scans, seconds in all."""
+    return TINY_SPEC

@@ -85,7 +85,9 @@ class Display:
         rows = Table.grid(padding=(0, 1))
         for slot, line in enumerate(self._lines):
             rows.add_row(f"slot {slot}", Text(line, overflow="ellipsis", no_wrap=True))
-        return Group(ProgressBar(self._total, _finished(self._summary), width=40), self._headline(), rows)
+        head = Table.grid(padding=(0, 1))
+        head.add_row(ProgressBar(self._total, _finished(self._summary), width=20), self._headline())
+        return Group(head, rows)
 
     def _headline(self) -> Text:
         best = self._summary.best

@@ -13,18 +13,20 @@ from pathlib import Path
 import optuna
 import torch
 from optuna import Study
+from optuna.artifacts import get_all_artifact_meta
 from optuna.storages import BaseStorage
 
 from phashopt.errors import UserError
 from phashopt.networks import ImageShape
 from phashopt.service.searching import limits, make_pruner, make_sampler
 from phashopt.service.spec import Spec, parse_spec
-from phashopt.service.storage import artifact_root, open_storage
+from phashopt.service.storage import artifact_root, open_storage, uploads_folder
 from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
 from phashopt.signal import content_hash
 from phashopt.training.data import DataSet, choose_probes, load_raw, prepare
 
 STOP_KEY = "stops_requested"
+ARTIFACTS_KEY = "artifacts"
 VERSIONED = ("phashopt", "optuna", "torch", "numpy")
 
 
@@ -68,6 +70,7 @@ def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
         for key, value in _attributes(url, spec, data, subject).items():
             study.set_user_attr(key, value)
         study.enqueue_trial(spec.baseline, user_attrs={ROLE_KEY: BASELINE_ROLE})
+        artifact_root(url).mkdir(parents=True, exist_ok=True)
     except BaseException:
         optuna.delete_study(study_name=name, storage=storage)
         raise
@@ -113,9 +116,10 @@ def read_subject(study: Study) -> Subject:
 
 
 def read_artifact_root(study: Study, url: str) -> Path:
-    """Where this study's big files are: beside its database, wherever that was moved to."""
+    """Where this study's big files are: where it was made, or beside its database if that was moved with them."""
     here = artifact_root(url)
-    return here if here.exists() else Path(study.user_attrs.get("artifacts", here))
+    recorded = Path(study.user_attrs.get(ARTIFACTS_KEY, here))
+    return recorded if recorded.is_dir() else here
 
 
 def check_data(study: Study, data: DataSet) -> None:
@@ -147,8 +151,15 @@ def delete_study(url: str, name: str) -> None:
     storage = open_storage(url)
     study = open_plain(storage, name)
     root = read_artifact_root(study, url)
+    uploads = [
+        uploads_folder(root) / meta.artifact_id
+        for trial in study.get_trials(deepcopy=False)
+        for meta in get_all_artifact_meta(trial, storage=storage)
+    ]
     optuna.delete_study(study_name=name, storage=storage)
     shutil.rmtree(root / name, ignore_errors=True)
+    for upload in uploads:
+        upload.unlink(missing_ok=True)
 
 
 def _check(spec: Spec, subject: Subject) -> None:
@@ -172,6 +183,6 @@ def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[s
         "probes_hash": content_hash(data.train.pixels[probe_indices(spec, data)]),
         "image": list(subject.image),
         "classes": list(subject.classes),
-        "artifacts": str(artifact_root(url)),
+        ARTIFACTS_KEY: str(artifact_root(url)),
         "versions": {"python": platform.python_version(), **{package: version(package) for package in VERSIONED}},
     }

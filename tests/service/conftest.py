@@ -10,31 +10,11 @@ import pytest
 from phashopt.service.spec import Spec, load_spec
 from phashopt.service.study import create_study
 
-SPEC = """
-[study]
-name = "tiny"
-trials = 3
-[data]
-dataset = "digits"
-limit = 300
-[network]
-kernel_size = 3
-widths = { low = 2, high = 8, step = 2 }
-baseline = [4, 6]
-[training]
-epochs = { low = 1, high = 2 }
-learning_rate = { low = 0.01, high = 0.1, log = true }
-[limits]
-macs = 20_000
-[signal]
-probes = 8
-"""
-
 
 @pytest.fixture
-def spec_file(tmp_path: Path) -> Path:
+def spec_file(tmp_path: Path, tiny_spec: str) -> Path:
     path = tmp_path / "tiny.toml"
-    path.write_text(SPEC)
+    path.write_text(tiny_spec)
     return path
 
 

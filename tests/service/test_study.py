@@ -18,6 +18,7 @@ from phashopt.service.study import (
     delete_study,
     load_data,
     open_study,
+    read_artifact_root,
     request_stop,
     stop_requests,
 )
@@ -117,6 +118,19 @@ def test_delete_removes_the_study_and_its_files(url: str, study: str, tmp_path: 
     delete_study(url, study)
     assert not folder.exists()
     assert optuna.get_all_study_names(url) == []
+
+
+def test_artifacts_are_found_where_they_were_made_and_where_they_were_moved_to(
+    url: str, study: str, tmp_path: Path
+) -> None:
+    made = tmp_path / "studies-artifacts"
+    assert read_artifact_root(open_study(url, study)[0], url) == made
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for path in (made, tmp_path / "studies.db"):
+        path.rename(moved / path.name)
+    there = f"sqlite:///{moved / 'studies.db'}"
+    assert read_artifact_root(open_study(there, study)[0], there) == moved / "studies-artifacts"
 
 
 def test_a_study_without_a_finished_trial_has_neither_best_nor_front(url: str, study: str) -> None:

@@ -13,7 +13,7 @@ from phashopt.service import worker as module
 from phashopt.service.objective import Progress
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder, uploads_folder
-from phashopt.service.study import create_study, open_study, request_stop
+from phashopt.service.study import create_study, delete_study, open_study, request_stop
 from phashopt.service.summary import StudySummary, summarize
 from phashopt.service.worker import Ended, Event, TooManyFailuresError, Worker
 from phashopt.training import run as training
@@ -65,6 +65,11 @@ def test_pictures_and_table_are_attached(done: StudySummary, url: str) -> None:
     assert sorted(names) == ["layers.csv", "maps.width_00.png", "maps.width_01.png", "similarity.png"]
     files = list(uploads_folder(artifact_root(url)).iterdir())
     assert len(files) == 4 * len(done.trials)
+
+
+def test_deleting_the_study_removes_every_file(done: StudySummary, url: str) -> None:
+    delete_study(url, "tiny")
+    assert [path for path in artifact_root(url).rglob("*") if path.is_file()] == []
 
 
 def test_the_dashboard_gets_the_studys_plots(done: StudySummary, url: str) -> None:
