@@ -16,12 +16,11 @@ from rich.text import Text
 
 from phashopt.figures.labels import percent
 from phashopt.service.objective import Progress
-from phashopt.service.summary import StudySummary, summarize
+from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.supervisor import Closed
-from phashopt.service.worker import Ended
+from phashopt.service.worker import Ended, Idle
 
 PLAIN_SECONDS = 15.0  # between two lines about the same slot's epochs
-FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 
 
 class Display:
@@ -60,6 +59,8 @@ class Display:
             case Ended():
                 self._summary = summarize(self._study)
                 self._say(f"slot {slot}: {_ended(event)}")
+            case Idle():
+                self._lines[slot] = "waiting for the trials of other workers"
             case Closed():
                 self._close(slot, event)
             case _:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SPEC_KEY = "spec"
 ROLE_KEY = "role"
 BASELINE_ROLE = "baseline"
+FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 
 
 @dataclass(frozen=True)

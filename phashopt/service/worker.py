@@ -7,7 +7,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import torch
@@ -16,22 +15,19 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from phashopt.errors import DataError
-from phashopt.search import PHashSampler
-from phashopt.service.budget import used_up, waiting
+from phashopt.service.lease import GRACE_SECONDS, Lease
 from phashopt.service.objective import Objective, Progress, Trained
 from phashopt.service.publish import refresh_plots, upload_pictures
-from phashopt.service.searching import make_sampler
-from phashopt.service.storage import ask_lock
+from phashopt.service.queue import ATTEMPT_KEY, Queue
 from phashopt.service.study import (
     check_data,
     load_data,
     open_study,
     read_artifact_root,
-    read_subject,
     request_stop,
     stop_requests,
 )
-from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY
+from phashopt.service.summary import BASELINE_ROLE, FINISHED, ROLE_KEY
 from phashopt.training.loop import Diverged, Interrupted
 
 BASELINE_DECISION = "The network before adjustment, as the spec gives it: full length, the middle of every range."
@@ -50,7 +46,12 @@ class Ended:
     message: str
 
 
-Event = Progress | Ended
+@dataclass(frozen=True)
+class Idle:
+    """Nothing to claim, but others are still at work, and one of them may yet hand a trial back."""
+
+
+Event = Progress | Ended | Idle
 
 
 class TooManyFailuresError(RuntimeError):
@@ -61,7 +62,8 @@ class Worker:
     """Pulls trials of one study in one process on one device.
 
     `stopping` is asked often and must be cheap; when it turns true the running trial goes back to the queue with its
-    last checkpoint. `notify` hears of every epoch and every end.
+    last checkpoint. `notify` hears of every epoch and every end. A trial whose worker has not been heard of for
+    `grace` seconds is taken over.
     """
 
     def __init__(
@@ -73,17 +75,18 @@ class Worker:
         label: str,
         stopping: Callable[[], bool] = lambda: False,
         notify: Callable[[Event], None] = lambda _: None,
+        grace: float = GRACE_SECONDS,
     ) -> None:
-        self._url = url
         self._label = label
         self._stopping = stopping
         self._notify = notify
         self._study, self._spec = open_study(url, name)
         self._root = read_artifact_root(self._study, url)
+        self._queue = Queue(self._study, self._spec, url, grace=grace)
         self._stops = stop_requests(self._study)
         self._polled_at = 0.0
         self._plotted_at = 0.0
-        self._trial: Trial | None = None
+        self._lease: Lease | None = None
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         data = load_data(self._spec, data_dir, device)
         check_data(self._study, data)
@@ -98,15 +101,17 @@ class Worker:
         """
         ends: Counter[str] = Counter()
         failures = 0
-        while limit is None or ends.total() < limit:
-            trial = self._claim()
+        while not self._asked_to_leave() and (limit is None or ends.total() < limit):
+            trial = self._queue.claim()
+            if trial is None and not self._queue.others_running():
+                break
             if trial is None:
-                break
+                self._notify(Idle())
+                time.sleep(POLL_SECONDS)
+                continue
             ended = self._run(trial)
-            if ended is None:
-                break
             self._notify(ended)
-            ends[ended.state] += 1
+            ends += Counter([ended.state] if ended.state in FINISHED else [])
             failures = failures + 1 if ended.state == TrialState.FAIL.name else 0
             if failures == MAX_FAILURES:
                 raise TooManyFailuresError(f"{failures} trials failed in a row, the last one: {ended.message}")
@@ -114,71 +119,54 @@ class Worker:
         self._plot(at_once=True)
         return ends
 
-    def _claim(self) -> Trial | None:
-        """The next trial, one handed back before a new one; None when there is nothing to do."""
-        with ask_lock(self._url):
-            if self._asked_to_leave():
-                return None
-            trials = self._study.get_trials(deepcopy=False)
-            if not waiting(trials) and used_up(self._spec.study, trials, datetime.now()):
-                return None
-            if not isinstance(self._study.sampler, PHashSampler):
-                subject = read_subject(self._study)
-                number = len(trials)
-                self._study.sampler = make_sampler(self._spec, subject.image, len(subject.classes), number)
-            return self._study.ask(self._spec.space)
-
-    def _run(self, trial: Trial) -> Ended | None:
-        """Train and tell; None if the trial went back to the queue because this worker is to leave."""
-        self._trial = trial
+    def _run(self, trial: Trial) -> Ended:
+        """Train and tell, unless the trial is lost to somebody else or this worker is to leave."""
         attempt = self._sign(trial)
-        try:
-            trained = self._objective(trial)
-            return self._tell(trial, trained)
-        except (Interrupted, UpdateFinishedTrialError):
-            if self._state(trial).is_finished():
-                return Ended(trial.number, self._state(trial).name, None, "ended by somebody else")
-            self._study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-            self._notify(Ended(trial.number, TrialState.WAITING.name, None, f"handed back in attempt {attempt}"))
-            return None
-        except DataError as error:
-            request_stop(self._study)
-            self._fail(trial, error)
-            raise
-        except Exception as error:
-            return self._fail(trial, error)
-        finally:
-            self._trial = None
+        with Lease(self._study._storage, trial._trial_id) as lease:
+            self._lease = lease
+            try:
+                return self._tell(trial, self._objective(trial), lease)
+            except (Interrupted, UpdateFinishedTrialError):
+                if not lease.held():
+                    return Ended(trial.number, self._state(trial).name, None, "no longer this worker's")
+                self._queue.hand_back(trial)
+                return Ended(trial.number, TrialState.WAITING.name, None, f"handed back in attempt {attempt}")
+            except DataError as error:
+                request_stop(self._study)
+                self._fail(trial, error, lease)
+                raise
+            except Exception as error:
+                return self._fail(trial, error, lease)
 
     def _sign(self, trial: Trial) -> int:
         """Write who runs the trial, and for the how-many-eth time."""
-        attempt = int(trial.user_attrs.get("attempt", 0)) + 1
-        trial.set_user_attr("attempt", attempt)
+        attempt = int(trial.user_attrs.get(ATTEMPT_KEY, 0)) + 1
+        trial.set_user_attr(ATTEMPT_KEY, attempt)
         trial.set_user_attr("worker", self._label)
         return attempt
 
-    def _tell(self, trial: Trial, trained: Trained) -> Ended:
+    def _tell(self, trial: Trial, trained: Trained, lease: Lease) -> Ended:
         """Attach what the dashboard shows, then finish the trial: after that it takes nothing more."""
         self._mirror_decision(trial)
         upload_pictures(trial, trained, self._root)
         outcome = trained.outcome
+        if not lease.held():
+            raise Interrupted
         if outcome.stopped:
             self._study.tell(trial, state=TrialState.PRUNED)
             return Ended(trial.number, TrialState.PRUNED.name, outcome.accuracy, f"stopped at {outcome.epochs_used}")
         self._study.tell(trial, outcome.accuracy)
         return Ended(trial.number, TrialState.COMPLETE.name, outcome.accuracy, f"{outcome.epochs_used} epochs")
 
-    def _fail(self, trial: Trial, error: Exception) -> Ended:
+    def _fail(self, trial: Trial, error: Exception, lease: Lease) -> Ended:
         message = str(error).strip() or type(error).__name__
         if not isinstance(error, Diverged | DataError):
             traceback.print_exception(error)
-        try:
+        if lease.held():
             self._mirror_decision(trial)
             trial.set_user_attr("error.type", type(error).__name__)
             trial.set_user_attr("error.message", message)
             self._study.tell(trial, state=TrialState.FAIL)
-        except (UpdateFinishedTrialError, ValueError, AssertionError):
-            message = f"ended by somebody else; {message}"
         return Ended(trial.number, TrialState.FAIL.name, None, message)
 
     def _mirror_decision(self, trial: Trial) -> None:
@@ -201,8 +189,8 @@ class Worker:
         if time.monotonic() - self._polled_at < POLL_SECONDS:
             return False
         self._polled_at = time.monotonic()
-        ended = self._trial is not None and self._state(self._trial).is_finished()
-        return ended or self._asked_to_leave()
+        self._queue.watch()
+        return self._asked_to_leave() or (self._lease is not None and not self._lease.held())
 
     def _asked_to_leave(self) -> bool:
         return self._stopping() or stop_requests(self._study) > self._stops

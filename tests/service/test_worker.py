@@ -218,3 +218,50 @@ def test_listed_widths_are_shown_as_kernel_counts(url: str, spec_of: SpecOf, tmp
     for trial in summary_of(url).trials:
         widths = [trial.params["width_00"], trial.params["width_01"]]
         assert "-".join(map(str, widths)) == trial.attrs["kernels"]
+
+
+def abandoned(url: str, attempts: int) -> None:
+    """The first trial as a worker leaves it that is killed: running, with a lease that stands still."""
+    study, spec = open_study(url, "tiny")
+    trial = study.ask(spec.space)
+    trial.set_user_attr("attempt", attempts)
+    study._storage.set_trial_system_attr(trial._trial_id, "lease", {"token": "gone", "count": 7})
+
+
+def test_a_dead_workers_trial_is_taken_over(url: str, study: str, tmp_path: Path) -> None:
+    abandoned(url, attempts=1)
+    Worker(url, study, tmp_path, label="heir", grace=0.5).work()
+    first, *others = summary_of(url).trials
+    assert (first.number, first.state, first.attrs["attempt"], first.attrs["worker"]) == (0, "COMPLETE", 2, "heir")
+    assert len(others) == 2
+
+
+def test_a_trial_that_kills_every_worker_is_given_up_with_its_reason(url: str, study: str, tmp_path: Path) -> None:
+    abandoned(url, attempts=3)
+    Worker(url, study, tmp_path, label="heir", grace=0.5).work()
+    first, *_ = summary_of(url).trials
+    assert (first.state, first.attrs["error.type"]) == ("FAIL", "WorkerLost")
+    assert "vanished in each of 3 attempts" in first.attrs["error.message"]
+
+
+def test_a_worker_whose_trial_was_taken_over_lets_it_go(
+    url: str, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.0)
+    robbed: list[int] = []
+
+    def notify(event: Event) -> None:
+        if isinstance(event, Progress) and not robbed:
+            robbed.append(event.trial)
+            opened = open_study(url, study)[0]
+            trial_id = opened.trials[event.trial]._trial_id
+            opened._storage.set_trial_system_attr(trial_id, "lease", {"token": "thief", "count": 0})
+
+    heard: list[Event] = []
+    worker = Worker(
+        url, study, tmp_path, label="test", notify=lambda event: (notify(event), heard.append(event)), grace=1
+    )
+    worker.work()
+    lost = next(event for event in heard if isinstance(event, Ended))
+    assert (lost.trial, lost.message) == (robbed[0], "no longer this worker's")
+    assert all(trial.state in ("COMPLETE", "PRUNED") for trial in summary_of(url).trials)

@@ -1,0 +1,137 @@
+"""`inspect`: any trained network through any images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phashopt.cli.options import DataDir, Json
+from phashopt.cli.output import console, messages, plain_errors, print_json
+from phashopt.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from phashopt.inspection import Inspection
+    from phashopt.training.data import Standardisation
+
+FOLDER_SIDE = 64  # pixels a side of a folder's images, where nothing else is known
+
+
+def run(
+    model: Annotated[
+        str, typer.Argument(help="A trial's folder, torchvision:NAME or module:factory.", show_default=False)
+    ],
+    data: Annotated[str, typer.Option(help="A data set's name, or folder:PATH.", show_default=False)],
+    weights: Annotated[
+        Path | None, typer.Option(help="Safetensors, or a saved state dict.", show_default=False)
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=4, help="Pixels a side to resize images to.", show_default=False)
+    ] = None,
+    probes: Annotated[int, typer.Option(min=3, help="How many images; 8 to 16 are advised.")] = 16,
+    layers: Annotated[
+        str | None, typer.Option(help="Only these, as in conv1,layer4.1.conv2", show_default=False)
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="The training pixels' in [0, 1], as in 0.485,0.456,0.406", show_default=False)
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Theirs, beside --mean.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write to.  [default: inspections/MODEL]")] = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Show how redundant each layer is, what its kernels see, and where the classes find support."""
+    with plain_errors():
+        import torch
+
+        from phashopt.inspection import draw, inspect_network, load_subject, worth_drawing
+        from phashopt.training.data import default_data_dir, load_raw
+
+        subject = load_subject(model, weights)
+        subject.network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        side = size or (max(subject.image[1:]) if subject.image else FOLDER_SIDE)
+        names = [name.strip() for name in layers.split(",")] if layers else None
+        given = _standardisation(mean, std)
+        raw = load_raw(data, data_dir or default_data_dir(), size=side)
+        with messages.status("Reading every layer ..."):
+            inspection = inspect_network(
+                subject,
+                raw,
+                probes=probes,
+                size=(size, size) if size else None,
+                layers=names,
+                standardisation=given,
+            )
+        if not json:
+            console.print(_table(inspection))
+        for note in inspection.notes:
+            messages.print(note, markup=False, soft_wrap=True)
+        folder = out or Path("inspections") / re.sub(r"[^\w.-]+", "-", model).strip("-.")
+        chosen = inspection.layers if names else worth_drawing(inspection.layers)
+        files = []
+        for drawn in draw(inspection, folder, chosen):
+            files.append({"path": str(drawn.path), "shows": drawn.words})
+            if not json:
+                console.print(f"{drawn.path}  {drawn.words}", markup=False, soft_wrap=True)
+        if json:
+            print_json({**inspection.to_json(), "data": data, "files": files})
+
+
+def _standardisation(mean: str | None, std: str | None) -> Standardisation | None:
+    from phashopt.training.data import Standardisation
+
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise UserError("--mean and --std belong together: give both")
+    deviations = _numbers("--std", std)
+    if min(deviations) <= 0:
+        raise UserError(f"--std {std}: standard deviations are positive")
+    return Standardisation(_numbers("--mean", mean), deviations)
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(f"{option} {text}: write one number a channel, as in 0.485,0.456,0.406") from error
+
+
+def _table(inspection: Inspection) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from phashopt.figures.labels import amount, percent
+    from phashopt.inspection.advice import CAUTION
+
+    shape = "x".join(map(str, inspection.probes.pixels.shape[1:]))
+    title = (
+        f"{inspection.subject.name}: {amount(inspection.macs)} MACs, {amount(inspection.params)} parameters, "
+        f"seen through {len(inspection.probes)} images of {shape}"
+    )
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    legend = "redund.: 1 - distinct / alive, with its 90% interval; dupl.: share with a near-copy image by image."
+    table.caption = Text(legend + (f"\n{CAUTION}" if inspection.subject.is_trained else ""))
+    table.caption_justify = "left"
+    for column in ("layer", "channels", "alive", "dead", "distinct", "redund.", "dupl.", "MACs", "suggestion"):
+        table.add_column(column, justify="left" if column in ("layer", "suggestion") else "right")
+    for layer in inspection.layers:
+        report = layer.report
+        low, high = report.interval
+        table.add_row(
+            Text(layer.name),
+            str(report.width),
+            str(report.alive),
+            percent(report.dead),
+            str(report.distinct),
+            f"{report.redundancy:.2f} ({low:.2f}-{high:.2f})" if report.alive else "-",
+            f"{report.duplicate_rate:.2f}" if report.alive else "-",
+            percent(layer.share),
+            layer.suggestion,
+        )
+    return table
