@@ -9,10 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phashopt.attribution import grad_cam, gradient, guided_backprop, guided_grad_cam
     from phashopt.search import PHashPruner, PHashSampler, Verdict
     from phashopt.signal import LayerReport, Probe, Report, measure, perceptual_hash, reconstruct
 
 _HOMES = {
+    "grad_cam": "attribution",
+    "gradient": "attribution",
+    "guided_backprop": "attribution",
+    "guided_grad_cam": "attribution",
     "PHashPruner": "search",
     "PHashSampler": "search",
     "Verdict": "search",
@@ -31,6 +36,10 @@ __all__ = [
     "Probe",
     "Report",
     "Verdict",
+    "grad_cam",
+    "gradient",
+    "guided_backprop",
+    "guided_grad_cam",
     "measure",
     "perceptual_hash",
     "reconstruct",

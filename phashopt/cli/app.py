@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from phashopt.cli import confirm, dashboard, report, study, worker
+from phashopt.cli import confirm, dashboard, inspect, report, study, worker
 
 app = typer.Typer(
     name="phashopt",
@@ -17,6 +17,7 @@ app.add_typer(study.app, name="study")
 app.command("worker")(worker.run)
 app.command("report")(report.run)
 app.command("confirm")(confirm.run)
+app.command("inspect")(inspect.run)
 app.command("dashboard")(dashboard.run)
 
 

@@ -14,6 +14,7 @@ from phashopt.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from phashopt.inspection import Inspection
     from phashopt.training.data import Standardisation
@@ -68,6 +69,8 @@ def run(
             )
         if not json:
             console.print(_table(inspection))
+            console.print(_suggestions(inspection))
+            console.print()
         for note in inspection.notes:
             messages.print(note, markup=False, soft_wrap=True)
         folder = out or Path("inspections") / re.sub(r"[^\w.-]+", "-", model).strip("-.")
@@ -107,19 +110,22 @@ def _table(inspection: Inspection) -> Table:
     from rich.text import Text
 
     from phashopt.figures.labels import amount, percent
-    from phashopt.inspection.advice import CAUTION
 
     shape = "x".join(map(str, inspection.probes.pixels.shape[1:]))
     title = (
         f"{inspection.subject.name}: {amount(inspection.macs)} MACs, {amount(inspection.params)} parameters, "
         f"seen through {len(inspection.probes)} images of {shape}"
     )
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    legend = "redund.: 1 - distinct / alive, with its 90% interval; dupl.: share with a near-copy image by image."
-    table.caption = Text(legend + (f"\n{CAUTION}" if inspection.subject.is_trained else ""))
-    table.caption_justify = "left"
-    for column in ("layer", "channels", "alive", "dead", "distinct", "redund.", "dupl.", "MACs", "suggestion"):
-        table.add_column(column, justify="left" if column in ("layer", "suggestion") else "right")
+    table = Table(
+        title=Text(title),
+        caption="redund.: 1 - distinct / alive, with its 90% interval; dupl.: share with a near-copy image by image",
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for column in ("layer", "channels", "alive", "dead", "distinct", "redund.", "dupl.", "MACs"):
+        table.add_column(column, justify="left" if column == "layer" else "right", no_wrap=column != "layer")
     for layer in inspection.layers:
         report = layer.report
         low, high = report.interval
@@ -127,11 +133,23 @@ def _table(inspection: Inspection) -> Table:
             Text(layer.name),
             str(report.width),
             str(report.alive),
-            percent(report.dead),
+            f"{report.dead:.0%}",
             str(report.distinct),
             f"{report.redundancy:.2f} ({low:.2f}-{high:.2f})" if report.alive else "-",
             f"{report.duplicate_rate:.2f}" if report.alive else "-",
             percent(layer.share),
-            layer.suggestion,
         )
     return table
+
+
+def _suggestions(inspection: Inspection) -> Text:
+    """Each suggestion with the layers it is for, then what such words are worth."""
+    from rich.text import Text
+
+    from phashopt.inspection.advice import CAUTION
+
+    layers: dict[str, list[str]] = {}
+    for layer in inspection.layers:
+        layers.setdefault(layer.suggestion, []).append(layer.name)
+    lines = [f"{', '.join(names)}: {words}" for words, names in layers.items()]
+    return Text("\n".join([*lines, *([CAUTION] if inspection.subject.is_trained else [])]))
