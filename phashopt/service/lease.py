@@ -61,7 +61,7 @@ class Lease:
                 continue
 
     def _write(self) -> None:
-        lease = {"token": self._token, "count": self._count}
+        lease: dict[str, str | int] = {"token": self._token, "count": self._count}
         self._storage.set_trial_system_attr(self._trial_id, LEASE_KEY, lease)
 
 

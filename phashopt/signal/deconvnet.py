@@ -21,11 +21,13 @@ from phashopt.signal.units import Unit, convolutions, find_layers, rectified
 
 Seed = Literal["map", "top"]
 SEEDS = ("map", "top")
-# Bytes of maps in flight. On a CPU a chunk should fit its cache; on a GPU it should fill the device.
+# Bytes of maps in flight: on a GPU they should fill the device.
 CPU_BUDGET = 32 << 20
 GPU_BUDGET = 1 << 30
 # Tensors of the largest size alive at once while walking back.
 IN_FLIGHT = 4
+# On a CPU a step's operand and result should stay in its cache, at this many bytes each.
+CPU_STEP = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,10 @@ class Deconvnet:
     def __init__(
         self, model: nn.Module, images: Tensor, layers: Sequence[str] | None = None, budget: int | None = None
     ) -> None:
-        self._budget = budget or (CPU_BUDGET if images.device.type == "cpu" else GPU_BUDGET)
+        is_cpu = images.device.type == "cpu"
+        share = (budget or (CPU_BUDGET if is_cpu else GPU_BUDGET)) // IN_FLIGHT
+        self._limit = share // images.element_size()
+        self._step = (min(share, CPU_STEP) if is_cpu else share) // images.element_size()
         self._units: dict[str, Unit] = {}
         names = convolutions(model) if layers is None else layers
         self._tape = self._run(model, images, find_layers(model, names))
@@ -93,18 +98,24 @@ class Deconvnet:
 
     def _walk_back(self, start: Node, cotangent: Tensor) -> Tensor:
         lineage = start.lineage()
-        if self._tape.is_tangled or not has_rules(lineage):
-            return walk_by_autograd(start, self._tape.leaf, cotangent)
-        return walk_by_rules(lineage, cotangent)
+        if self._has_rules(lineage):
+            return walk_by_rules(lineage, {start: cotangent}, self._step)
+        return walk_by_autograd(start, self._tape.leaf, cotangent)
+
+    def _has_rules(self, lineage: list[Node]) -> bool:
+        return not self._tape.is_tangled and has_rules(lineage)
 
     def _chunk_size(self, unit: Unit) -> int:
-        start, patches = unit.end, 0
+        """Channels to plant at once: rules split them as maps grow, autograd takes all of them all the way."""
+        start, planted = unit.end, unit.end.shape.numel()
         convolution = _peeled(unit.end)[0]
         if isinstance(convolution.operation, Convolution):
             start = convolution.parents[0]
-            patches = convolution.operation.patches(len(unit.maps))
-        largest = max(patches, *(node.shape.numel() for node in start.lineage()))
-        return max(1, self._budget // (IN_FLIGHT * largest * unit.maps.element_size()))
+            planted = max(start.shape.numel(), convolution.operation.patches(len(unit.maps)))
+        lineage = start.lineage()
+        if self._has_rules(lineage):
+            return max(1, self._step // max(planted, self._tape.leaf.numel()))
+        return max(1, self._limit // max(planted, *(node.shape.numel() for node in lineage)))
 
     def _run(self, model: nn.Module, images: Tensor, modules: dict[str, nn.Module]) -> Tape:
         tape = Tape(images, self._extend)
@@ -164,15 +175,28 @@ def has_rules(lineage: list[Node]) -> bool:
     return all(isinstance(node.operation, Reversible) for node in lineage[:-1])
 
 
-def walk_by_rules(lineage: list[Node], cotangent: Tensor) -> Tensor:
-    """From the first of `lineage`, with its cotangent (k, N, C', H', W'), to the pixels (k, N, C, H, W)."""
-    pending = {lineage[0]: cotangent}
-    for node in lineage[:-1]:
+def walk_by_rules(lineage: list[Node], pending: dict[Node, Tensor], step: int) -> Tensor:
+    """From `pending` cotangents (k, N, C', H', W'), the first of `lineage`'s at least, to the pixels (k, N, C, H, W).
+
+    Where a tensor would have more than `step` elements the channels go on in parts, so that each operation takes as
+    many as it should: deep layers many, those near the pixels few. `pending` is overwritten.
+    """
+    for position, node in enumerate(lineage[:-1]):
+        fitting = max(1, step // _elements(node))
+        if len(pending[node]) > fitting:
+            parts = zip(*(cotangent.split(fitting) for cotangent in pending.values()), strict=True)
+            rest = lineage[position:]
+            return torch.cat([walk_by_rules(rest, dict(zip(pending, part, strict=True)), step) for part in parts])
         assert isinstance(node.operation, Reversible)
-        parts = node.operation.back(pending.pop(node))
-        for parent, part in zip(node.parents, parts, strict=True):
-            pending[parent] = pending[parent] + part if parent in pending else part
+        for parent, part in zip(node.parents, node.operation.back(pending.pop(node)), strict=True):
+            pending[parent] = pending[parent].add_(part) if parent in pending else part
     return pending[lineage[-1]]
+
+
+def _elements(node: Node) -> int:
+    """The elements of the largest tensor, a channel, in the step back from `node`."""
+    gathered = node.operation.gathered(node.shape) if isinstance(node.operation, Convolution) else 0
+    return max(gathered, node.shape.numel(), *(parent.shape.numel() for parent in node.parents))
 
 
 def walk_by_autograd(start: Node, pixels: Tensor, cotangent: Tensor) -> Tensor:

@@ -58,10 +58,13 @@ def _analyse(maps: Tensor, std: Tensor | None) -> _Spectra:
     if std is not None:
         maps = maps * std.to(maps)[:, None, None]
     maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
-    energy = maps.square().sum((2, 3, 4))
+    planes = maps.flatten(3)
+    products = planes @ planes.transpose(2, 3)
+    energy = products.diagonal(dim1=2, dim2=3).sum(2)
     luma_energy = energy
     if maps.shape[2] == len(LUMA):
-        luma_energy = torch.einsum("kncxy,c->knxy", maps, maps.new_tensor(LUMA)).square().sum((2, 3))
+        luma = maps.new_tensor(LUMA)
+        luma_energy = products @ luma @ luma
     return _Spectra(energy, luma_energy, spectrum(maps))
 
 

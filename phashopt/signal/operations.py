@@ -1,7 +1,8 @@
 """How each operation of a forward pass is walked backwards by a deconvnet (SIGNAL.md, section 1).
 
 A cotangent is a tensor (k, N, C, H, W): k channels being reconstructed over N probes. `back` takes it from an
-operation's result to its operands; no bias takes part, so every rule is linear, but for the ReLU's.
+operation's result to its operands; no bias takes part, so every rule is linear, but for the ReLU's. Cotangents are
+overwritten where that saves a pass over memory, which on a CPU costs as much as the arithmetic.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Below this many input channels a matrix product and a fold beat a transposed convolution 2 to 4 times on a CPU.
+# Below this many input channels a matrix product and shifted sums beat a transposed convolution 2 to 4 times on a CPU.
 FEW_CHANNELS = 4
 
 
@@ -42,7 +43,7 @@ class Reversible(Operation, ABC):
 
     @abstractmethod
     def back(self, cotangent: Tensor) -> tuple[Tensor, ...]:
-        """The operands' cotangents, in their order."""
+        """The operands' cotangents, in their order: each the caller's own to overwrite, as `cotangent` is this method's."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Rectifier(Reversible):
     """ReLU: max(r, 0), without a forward mask."""
 
     def back(self, cotangent: Tensor) -> tuple[Tensor, ...]:
-        return (cotangent.clamp(min=0),)
+        return (cotangent.clamp_(min=0),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Scaling(Reversible):
     factor: Tensor | float
 
     def back(self, cotangent: Tensor) -> tuple[Tensor, ...]:
-        return (cotangent * self.factor,)
+        return (cotangent.mul_(self.factor),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Sum(Reversible):
     operands: int
 
     def back(self, cotangent: Tensor) -> tuple[Tensor, ...]:
-        return (cotangent,) * self.operands
+        return (cotangent, *(cotangent.clone() for _ in range(1, self.operands)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,15 +125,13 @@ class Convolution(Reversible):
     groups: int
     plane: tuple[int, int]
 
-    @property
-    def in_channels(self) -> int:
-        """C, of all groups together."""
-        return self.weight.shape[1] * self.groups
-
     def back(self, cotangent: Tensor) -> tuple[Tensor, ...]:
-        maps = cotangent.flatten(0, 1)
-        transpose = self._fold if self.in_channels <= FEW_CHANNELS and self.groups == 1 else self._transpose
-        return (transpose(maps).unflatten(0, cotangent.shape[:2]),)
+        transpose = self._fold if self._folds else self._transpose
+        return (transpose(cotangent.flatten(0, 1)).unflatten(0, cotangent.shape[:2]),)
+
+    def gathered(self, result: torch.Size) -> int:
+        """The elements that `back` gathers a channel, besides operands and result (N, K, H', W')."""
+        return math.prod((len(result), self.weight.shape[1], self.weight.shape[3], *result[2:])) if self._folds else 0
 
     def back_from(self, maps: Tensor, channels: Tensor) -> Tensor:
         """`back` of each of `channels` (k,) alone: maps (N, k, H', W') to (k, N, C, H, W).
@@ -154,6 +153,10 @@ class Convolution(Reversible):
         """The elements that `back_from` gathers a channel."""
         return probes * math.prod(self.weight.shape[2:]) * math.prod(self.plane)
 
+    @property
+    def _folds(self) -> bool:
+        return self.weight.shape[1] <= FEW_CHANNELS and self.groups == 1
+
     def _transpose(self, maps: Tensor) -> Tensor:
         # What the stride skipped at the end of the input plane gets zeros.
         skipped = [
@@ -164,9 +167,17 @@ class Convolution(Reversible):
         )
 
     def _fold(self, maps: Tensor) -> Tensor:
-        columns = self.weight.flatten(1).T @ maps.flatten(2)
-        result: Tensor = F.fold(columns, self.plane, self.weight.shape[2:], self.dilation, self.padding, self.stride)
-        return result
+        """A matrix product for each row of the kernel, and a shifted sum for each of its positions."""
+        colours, _, width = self.weight.shape[1:]
+        ends = [(side - 1) * stride + 1 for side, stride in zip(maps.shape[2:], self.stride, strict=True)]
+        padded = [side + 2 * padding for side, padding in zip(self.plane, self.padding, strict=True)]
+        canvas = maps.new_zeros(len(maps), colours, *padded)
+        for row, filters in enumerate(self.weight.permute(2, 1, 3, 0).flatten(1, 2)):
+            taps = (filters @ maps.flatten(2)).view(len(maps), colours, width, *maps.shape[2:])
+            lines = canvas[:, :, row * self.dilation[0] :][:, :, : ends[0] : self.stride[0]]
+            for column in range(width):
+                lines[..., column * self.dilation[1] :][..., : ends[1] : self.stride[1]] += taps[:, :, column]
+        return canvas[..., self.padding[0] :, self.padding[1] :][..., : self.plane[0], : self.plane[1]]
 
     def _spread(self, maps: Tensor) -> Tensor:
         """Put the stride's zeros between the values, and the margins that make patches cover the input plane."""

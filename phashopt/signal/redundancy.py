@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,11 +143,7 @@ def similarity(bits: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.
     signs = _signs(bits) * valid[..., None]
     stacked = signs.transpose(1, 0, 2).reshape(signs.shape[1], -1)
     presence = valid.astype(np.float32)
-    common = (presence.T @ presence).astype(np.float64)
-    agreement = (stacked @ stacked.T).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (1 + agreement / (common * bits.shape[2])) / 2
-    return np.where(common >= MIN_PROBES, mean, np.nan)
+    return _mean_agreement(stacked @ stacked.T, presence.T @ presence, bits.shape[2])
 
 
 def duplicate_rate(bits: NDArray[np.bool_], valid: NDArray[np.bool_]) -> float:
@@ -170,8 +167,7 @@ def dendrogram(similar: NDArray[np.float64], bits: NDArray[np.bool_]) -> NDArray
     count = len(similar)
     if count < 2:
         return np.empty((0, 4))
-    packed = np.packbits(bits.transpose(1, 0, 2).reshape(count, -1), axis=1)
-    order = np.lexsort(packed.T)
+    order = _hash_order(bits)
     distance = 1 - np.nan_to_num(similar[np.ix_(order, order)])
     np.fill_diagonal(distance, 0)
     tree: NDArray[np.float64] = linkage(squareform(distance, checks=False), "average")
@@ -214,24 +210,56 @@ def vendi(similar: NDArray[np.float64]) -> float:
 
 
 def bootstrap(bits: NDArray[np.bool_], valid: NDArray[np.bool_]) -> tuple[float, float]:
-    """The percentile interval of rho over probes drawn with replacement; the same draws every time."""
+    """The percentile interval of rho over probes drawn with replacement; the same draws every time.
+
+    Each probe's agreement is counted once; a draw only weighs the probes.
+    """
+    order = _hash_order(bits)
+    bits, valid = bits[:, order], valid[:, order]
+    first, second = np.triu_indices(len(order), 1)
+    agreement = np.stack([_products(*probe)[first, second] for probe in zip(bits, valid, strict=True)])
+    common = (valid[:, first] & valid[:, second]).astype(np.float32)
     generator = np.random.default_rng(0)
-    samples = generator.integers(len(bits), size=(RESAMPLES, len(bits)))
-    values = [_redundancy(bits[sample], valid[sample]) for sample in samples]
-    known = [value for value in values if not np.isnan(value)]
-    if not known:
+    values = []
+    for draw in generator.integers(len(bits), size=(RESAMPLES, len(bits))):
+        weight = np.bincount(draw, minlength=len(bits)).astype(np.float32)
+        alive = weight @ valid >= MIN_PROBES
+        if alive.any():
+            pairs = alive[first] & alive[second]
+            similar = _mean_agreement(weight @ agreement, weight @ common, bits.shape[2])[pairs]
+            values.append(1 - _count_clusters(similar) / int(alive.sum()))
+    if not values:
         return np.nan, np.nan
-    low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 
-def _redundancy(bits: NDArray[np.bool_], valid: NDArray[np.bool_]) -> float:
-    alive = is_alive(valid)
-    if not alive.any():
-        return np.nan
-    similar = similarity(bits[:, alive], valid[:, alive])
-    groups = cut_at_similarity(dendrogram(similar, bits[:, alive]), SAME)
-    return 1 - (int(groups.max()) + 1) / len(groups)
+def _count_clusters(similar: NDArray[np.float64]) -> int:
+    """The clusters at S = 0.90 of channels whose pairs' S come in scipy's condensed order."""
+    if not similar.size:
+        return 1
+    heights = linkage(1 - np.nan_to_num(similar), "average")[:, 2]
+    return 1 + int((heights > 1 - SAME + ROUNDING).sum())
+
+
+def _products(bits: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(K, B) and (K,) to (K, K): equal bits less unequal ones, 0 where either is invalid."""
+    signs = _signs(bits) * valid[:, None]
+    products: NDArray[np.float32] = signs @ signs.T
+    return products
+
+
+def _mean_agreement(agreement: NDArray[Any], common: NDArray[Any], bits: int) -> NDArray[np.float64]:
+    """S of sums of products over as many `common` probes; NaN below 3."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (1 + agreement.astype(np.float64) / (common.astype(np.float64) * bits)) / 2
+    return np.where(common >= MIN_PROBES, mean, np.nan)
+
+
+def _hash_order(bits: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(N, K, B) to (K,): channels sorted by their hashes."""
+    packed = np.packbits(bits.transpose(1, 0, 2).reshape(bits.shape[1], -1), axis=1)
+    return np.lexsort(packed.T)
 
 
 def _signs(bits: NDArray[np.bool_]) -> NDArray[np.float32]:
