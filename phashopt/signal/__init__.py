@@ -1,5 +1,6 @@
 """What a network says of itself: reconstructions, perceptual hashes, and how redundant each layer is."""
 
+from phashopt.signal.baseline import baseline
 from phashopt.signal.phash import perceptual_hash
 from phashopt.signal.probe import (
     ROUTINE_CHANNELS,
@@ -18,6 +19,7 @@ __all__ = [
     "LayerReport",
     "Probe",
     "Report",
+    "baseline",
     "content_hash",
     "measure",
     "perceptual_hash",

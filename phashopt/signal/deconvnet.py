@@ -114,7 +114,7 @@ class Deconvnet:
             planted = max(start.shape.numel(), convolution.operation.patches(len(unit.maps)))
         lineage = start.lineage()
         if self._has_rules(lineage):
-            return max(1, self._step // max(planted, self._tape.leaf.numel()))
+            return max(1, min(self._step // planted, self._limit // self._tape.leaf.numel()))
         return max(1, self._limit // max(planted, *(node.shape.numel() for node in lineage)))
 
     def _run(self, model: nn.Module, images: Tensor, modules: dict[str, nn.Module]) -> Tape:

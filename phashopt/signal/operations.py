@@ -43,7 +43,7 @@ class Reversible(Operation, ABC):
 
     @abstractmethod
     def back(self, cotangent: Tensor) -> tuple[Tensor, ...]:
-        """The operands' cotangents, in their order: each the caller's own to overwrite, as `cotangent` is this method's."""
+        """The operands' cotangents, in their order, each the caller's to overwrite; `cotangent` is this method's."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ import torch
 import torch.nn.functional as F
 from captum.attr import NeuronDeconvolution
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import phashopt.signal.deconvnet as under_test
 from phashopt.errors import UserError
-from phashopt.signal.deconvnet import Deconvnet, has_rules, plant, walk_by_autograd, walk_by_rules
+from phashopt.signal.deconvnet import IN_FLIGHT, Deconvnet, has_rules, plant, walk_by_autograd, walk_by_rules
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel"),
@@ -113,6 +114,37 @@ def test_chunks_change_nothing(build, name: str, budget: int) -> None:
 def test_a_small_budget_means_one_channel_at_a_time(build) -> None:
     network, images = build("chain")
     assert [len(chunk) for chunk in Deconvnet(network, images, ["7"], budget=1).reconstruct("7", range(7))] == [1] * 7
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the bytes of the largest tensor that any operation made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, list | tuple) else [made]:
+            if isinstance(tensor, Tensor):
+                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
+        return made
+
+
+@pytest.mark.parametrize("width", [8, 32, 128])
+def test_no_tensor_exceeds_its_share_of_the_budget(width: int) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        *(nn.Conv2d(3, width, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3), nn.ReLU()),
+    )
+    share = 3 * 128 * 16 * 16 * 4  # one channel's largest map over three probes in the widest network
+    deconvnet = Deconvnet(network, torch.randn(3, 3, 16, 16), budget=IN_FLIGHT * share)
+    with Largest() as largest:
+        for layer in deconvnet.layers:
+            maps = sum(len(chunk) for chunk in deconvnet.reconstruct(layer, range(width)))
+            assert maps == width
+    assert largest.bytes <= max(share, network[3].weight.nbytes)
 
 
 def test_without_a_relu_below_it_is_the_gradient() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from phashopt.errors import UserError
 from phashopt.signal.fingerprint import Fingerprints
-from phashopt.signal.redundancy import LayerReport, similarity
+from phashopt.signal.redundancy import RESAMPLES, LayerReport, similarity
 
 
 def layer(bits: np.ndarray, valid: np.ndarray | None = None) -> LayerReport:
@@ -92,6 +92,16 @@ def test_cuts_are_nested(reading: LayerReport) -> None:
 def test_the_groups_are_the_cut_at_their_number(reading: LayerReport) -> None:
     if reading.alive:
         assert same_partition(reading.groups, reading.groups_at(reading.distinct))
+
+
+@given(readings())
+@settings(max_examples=20)
+def test_the_interval_is_that_of_probes_drawn_again(reading: LayerReport) -> None:
+    bits, valid = reading.fingerprints.bits, reading.fingerprints.valid
+    draws = np.random.default_rng(0).integers(len(bits), size=(RESAMPLES, len(bits)))
+    values = [layer(bits[draw], valid[draw]).redundancy for draw in draws]
+    expected = np.nanquantile(values, [0.05, 0.95]) if np.isfinite(values).any() else (np.nan, np.nan)
+    np.testing.assert_allclose(reading.interval, expected, atol=1 / reading.channels)
 
 
 def test_groups_below_one_are_refused() -> None:
