@@ -6,7 +6,7 @@ DATA ?= $(or $(PHASHOPT_DATA),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phashopt/da
 DATA_SOURCE ?= ../shared/data
 DEMO_STORAGE := sqlite:///demo/phashopt.db
 
-.PHONY: demo test lint format data clean
+.PHONY: demo test lint format data bench-signal clean
 
 demo: $(READY)  ## create the digits study, let two workers pull its trials, write the report
 	rm -rf demo && mkdir demo
@@ -33,6 +33,9 @@ format: $(READY)
 data: $(READY)  ## unpack MNIST, CIFAR-10 and CIFAR-100 from DATA_SOURCE, each file checked by its md5
 	mkdir -p "$(DATA)"
 	$(BIN)/python $(DATA_SOURCE)/unpack.py "$(DATA)"
+
+bench-signal: $(READY)  ## how fast a reading is, beside captum and beside training
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_signal.py
 
 clean:
 	rm -rf .venv demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phashopt.attribution import grad_cam, gradient, guided_backprop, guided_grad_cam
     from phashopt.search import PHashPruner, PHashSampler, Verdict
-    from phashopt.signal import LayerReport, Probe, Report, measure, perceptual_hash, reconstruct
+    from phashopt.signal import LayerReport, Probe, Report, baseline, measure, perceptual_hash, reconstruct
 
 _HOMES = {
     "grad_cam": "attribution",
@@ -24,6 +24,7 @@ _HOMES = {
     "LayerReport": "signal",
     "Probe": "signal",
     "Report": "signal",
+    "baseline": "signal",
     "measure": "signal",
     "perceptual_hash": "signal",
     "reconstruct": "signal",
@@ -36,6 +37,7 @@ __all__ = [
     "Probe",
     "Report",
     "Verdict",
+    "baseline",
     "grad_cam",
     "gradient",
     "guided_backprop",
