@@ -27,7 +27,7 @@ def default_storage() -> str:
 
 
 def open_storage(url: str, *, create: bool = False) -> BaseStorage:
-    """Open a study database; tables are made only with `create`.
+    """Open a study database; a SQLite file and its tables are made only with `create`, a server's where they miss.
 
     Raises `UserError` if there is none, if the file is something else, or if the server cannot be reached.
     """

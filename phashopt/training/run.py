@@ -141,8 +141,8 @@ class Run:
         )
 
     def _reading_macs(self) -> int:
-        """Forward and reverse passes of the routine readings and of the last, full one."""
-        routine = sum(bool(row.readings) for row in self._trace.epochs[:-1])
+        """Forward and reverse passes of the routine readings and of the full one, the last epoch's if it finished."""
+        routine = sum(bool(row.readings) for row in self._trace.epochs) - self.trainer.finished
         small = self.blueprint.reading_macs(min(len(self._probe), ROUTINE_PROBES), ROUTINE_CHANNELS)
         return routine * small + self.blueprint.reading_macs(len(self._probe))
 

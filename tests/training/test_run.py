@@ -111,6 +111,13 @@ def test_compute_is_three_passes_an_image_and_the_readings(room: Room, tmp_path:
     assert outcome.train_macs == 3 * plan.cost.macs * outcome.images_seen + len(readings) * reading
 
 
+def test_a_stopped_training_pays_for_its_full_reading_too(room: Room, tmp_path: Path) -> None:
+    outcome = room.run(tmp_path, judge=lambda _: Verdict.STOP).train()
+    plan, _, probe = room._rest
+    assert len(outcome.trace.last_readings) == 2
+    assert outcome.train_macs == 3 * plan.cost.macs * outcome.images_seen + 2 * plan.reading_macs(len(probe))
+
+
 def test_only_an_unfinished_training_keeps_its_checkpoint(room: Room, tmp_path: Path) -> None:
     run = room.run(tmp_path)
     run.train()
