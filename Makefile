@@ -6,7 +6,7 @@ DATA ?= $(or $(PHASHOPT_DATA),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phashopt/da
 DATA_SOURCE ?= ../shared/data
 DEMO_STORAGE := sqlite:///demo/phashopt.db
 
-.PHONY: demo test lint format data bench-signal clean
+.PHONY: demo test lint format data bench-signal bench-training clean
 
 demo: $(READY)  ## create the digits study, let two workers pull its trials, write the report
 	rm -rf demo && mkdir demo
@@ -36,6 +36,9 @@ data: $(READY)  ## unpack MNIST, CIFAR-10 and CIFAR-100 from DATA_SOURCE, each f
 
 bench-signal: $(READY)  ## how fast a reading is, beside captum and beside training
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_signal.py
+
+bench-training: $(READY)  ## how fast a trial trains, beside a plain PyTorch loop; needs MNIST and CIFAR-10 (make data)
+	$(BIN)/python scripts/bench_training.py --data-dir "$(DATA)"
 
 clean:
 	rm -rf .venv demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

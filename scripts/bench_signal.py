@@ -6,25 +6,17 @@ and, where there is a device, on CUDA. CPU seconds are the process's own, so tha
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
-import platform
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from captum.attr import NeuronDeconvolution
-from rich.console import Console
-from rich.table import Table
+from results import Row, available_devices, now, percent, publish, seconds
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -39,12 +31,9 @@ from phashopt.training.data import Images, Standardisation
 from phashopt.training.loop import Trainer
 from phashopt.training.recipe import Recipe
 
-RESULTS = Path("studies/results")
 VGG16 = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 EPOCH = 50_000
 MIB = 1 << 20
-
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -53,7 +42,7 @@ def main() -> None:
     torch.backends.cudnn.allow_tf32 = False
     warnings.filterwarnings("ignore", module="captum")
     start = time.perf_counter()
-    devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
+    devices = available_devices()
     tables = {
         "A reading beside captum's NeuronDeconvolution, one channel at a time": [
             against_captum(device, *case)
@@ -75,23 +64,7 @@ def main() -> None:
             row for device in devices for row in operators(device)
         ],
     }
-    facts = {
-        "command": f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python {' '.join(sys.argv)}",
-        "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "devices": ", ".join(device_name(device) for device in devices),
-        "versions": ", ".join(
-            f"{name} {version(name)}" for name in ("torch", "torchvision", "captum", "numpy", "scipy")
-        ),
-        "load": round(os.getloadavg()[0], 1),
-        "seconds": round(time.perf_counter() - start),
-    }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "SIGNAL.json").write_text(json.dumps({"facts": facts, "tables": tables}, indent=1) + "\n")
-    (RESULTS / "SIGNAL.md").write_text(markdown(facts, tables))
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    for title, rows in tables.items():
-        console.print(rich_table(title, rows))
+    publish("SIGNAL", "The signal's speed", tables, ("torch", "torchvision", "captum", "numpy", "scipy"), start)
 
 
 def against_captum(device: torch.device, name: str, divisor: int, stride: int) -> Row:
@@ -272,53 +245,6 @@ class Clock:
         result = run(*args)
         self.spent[stage] = self.spent.get(stage, 0.0) + now(self._device) - start
         return result
-
-
-def seconds(device: torch.device, run: Callable[..., Any], *args: Any) -> float:
-    """How long `run(*args)` takes."""
-    start = now(device)
-    run(*args)
-    return now(device) - start
-
-
-def now(device: torch.device) -> float:
-    """This process's own seconds on the CPU; on CUDA the clock's, once the device is done."""
-    if device.type == "cpu":
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def device_name(device: torch.device) -> str:
-    """Its model name."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
-    return f"1 core of {models[0].split(': ')[1] if models else platform.processor()}"
-
-
-def percent(share: float) -> str:
-    """Two decimals."""
-    return f"{100 * share:.2f}%"
-
-
-def rich_table(title: str, rows: list[Row]) -> Table:
-    """Columns as in the first row."""
-    table = Table(*rows[0], title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    return table
-
-
-def markdown(facts: dict[str, Any], tables: dict[str, list[Row]]) -> str:
-    """The same tables, with where they come from."""
-    lines = ["# The signal's speed", ""]
-    lines += [f"- {name}: {value}" for name, value in facts.items()]
-    for title, rows in tables.items():
-        lines += ["", f"## {title}", "", f"| {' | '.join(rows[0])} |", "|" + " --- |" * len(rows[0])]
-        lines += [f"| {' | '.join(map(str, row.values()))} |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -19,6 +19,9 @@ from typing import Any
 from phashopt.errors import UserError
 
 LISTEN_SECONDS = 0.25
+# glibc gives large blocks back to the kernel when freed, and a training step asks for the same ones again: kept, its
+# steps are a sixth faster. Other C libraries ignore this.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Supervisor:
         for slot, device in enumerate(devices):
             ear, mouth = context.Pipe(duplex=False)
             process = context.Process(target=_run_slot, args=(assignment, self._leave, mouth), name=f"slot-{slot}")
-            with _visible(device):
+            with _environment(KEEP_MEMORY if device is None else {**KEEP_MEMORY, "CUDA_VISIBLE_DEVICES": device}):
                 process.start()
             mouth.close()
             self._processes.append(process)
@@ -92,18 +95,18 @@ class Supervisor:
 
 
 @contextmanager
-def _visible(device: str | None) -> Iterator[None]:
-    """Started processes see one GPU only."""
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Processes started meanwhile see `changes`."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
     try:
         yield
     finally:
-        if device is not None and before is None:
-            del os.environ["CUDA_VISIBLE_DEVICES"]
-        elif before is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _run_slot(assignment: Assignment, leave: Flag, mouth: Connection) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -63,7 +64,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> tuple[Trace, Clock]:
         {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
     )
     trainer.optimizer.load_state_dict(
-        {"state": _optimizer_state(document["scalars"], tensors), "param_groups": document["groups"]}
+        {"state": _optimizer_state(trainer, document["scalars"], tensors), "param_groups": document["groups"]}
     )
     trainer.generator.set_state(tensors[RANDOM_STATE])
     trainer.epoch = document["epoch"]
@@ -85,10 +86,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(f"{path.name} is no checkpoint, or a damaged one") from error
 
 
-def _optimizer_state(scalars: dict[str, dict[str, Any]], tensors: dict[str, Tensor]) -> dict[int, dict[str, Any]]:
+def _optimizer_state(
+    trainer: Trainer, scalars: dict[str, dict[str, Any]], tensors: dict[str, Tensor]
+) -> dict[int, dict[str, Any]]:
+    """The saved state in its parameters' memory layout, which the fused optimizers take for granted."""
+    parameters = [parameter for group in trainer.optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in scalars.items()}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
-            state[int(index)][key] = tensor
+            like = parameters[int(index)]
+            state[int(index)][key] = torch.empty_like(like).copy_(tensor) if tensor.shape == like.shape else tensor
     return state

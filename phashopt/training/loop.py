@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from phashopt.training.data import Images
+from phashopt.training.precision import autocast
 from phashopt.training.recipe import Recipe
 from phashopt.training.schedule import Schedule
 
-EVALUATION_BATCH = 2000
+EVALUATION_BATCH = {"cuda": 2000, "cpu": 125}  # what the device's caches hold
 
 
 class Diverged(ArithmeticError):
@@ -43,9 +44,7 @@ class Trainer:
 
     def __init__(self, network: nn.Module, recipe: Recipe, data: Images, seed: int) -> None:
         self._data = data
-        self._cuda = data.device.type == "cuda"
-        layout = torch.channels_last if self._cuda else torch.contiguous_format
-        self.network = network.to(data.device, memory_format=layout)  # type: ignore[call-overload]
+        self.network = network.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = recipe
         self.schedule = Schedule.of_length(recipe.epochs)
         self.optimizer = _optimizer(self.network, recipe)
@@ -93,8 +92,8 @@ class Trainer:
         augmentation = self.recipe.augmentation
         pixels = augmentation.move(self._data.pixels[indices], self.generator)
         images = augmentation.cut(self._data.standardise(pixels), self.generator)
-        with _autocast(images):
-            outputs = self.network(images)
+        with autocast(images.device):
+            outputs = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(outputs.float(), self._data.labels[indices], label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -109,19 +108,15 @@ def evaluate(network: nn.Module, data: Images) -> Score:
     network.eval()
     loss = torch.zeros((), device=data.device)
     right = torch.zeros((), device=data.device)
-    for pixels, labels in zip(data.pixels.split(EVALUATION_BATCH), data.labels.split(EVALUATION_BATCH), strict=True):
+    batch = EVALUATION_BATCH[data.device.type]
+    for pixels, labels in zip(data.pixels.split(batch), data.labels.split(batch), strict=True):
         images = data.standardise(pixels)
-        with _autocast(images):
-            outputs = network(images).float()
+        with autocast(images.device):
+            outputs = network(images.contiguous(memory_format=torch.channels_last)).float()
         loss += F.cross_entropy(outputs, labels, reduction="sum")
         right += (outputs.argmax(1) == labels).sum()
     network.train(was_training)
     return Score(loss.item() / len(data), right.item() / len(data))
-
-
-def _autocast(images: Tensor) -> torch.autocast:
-    """bf16 on CUDA; the CPU keeps fp32, whose small convolutions are faster there."""
-    return torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=images.device.type == "cuda")
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

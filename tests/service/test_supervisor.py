@@ -9,7 +9,7 @@ import pytest
 
 from phashopt.service.objective import Progress
 from phashopt.service.study import open_study
-from phashopt.service.supervisor import Assignment, Closed, Supervisor, _visible
+from phashopt.service.supervisor import Assignment, Closed, Supervisor, _environment
 
 
 def assignment(url: str, name: str, folder: Path) -> Assignment:
@@ -61,6 +61,6 @@ def test_a_slot_sees_its_own_gpu_only(monkeypatch: pytest.MonkeyPatch, before: s
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if before is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
-    with _visible("3"):
+    with _environment({"CUDA_VISIBLE_DEVICES": "3"}):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == before

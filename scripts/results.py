@@ -1,0 +1,107 @@
+"""What the benchmark scripts share: a clock, the facts of a run, and its tables as Markdown, JSON and on the screen."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path("studies/results")
+
+Row = dict[str, Any]
+Tables = dict[str, list[Row]]
+
+
+def available_devices() -> list[torch.device]:
+    """The CPU and, where there is one, the GPU."""
+    return [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
+
+
+def publish(name: str, title: str, tables: Tables, packages: tuple[str, ...], started: float) -> None:
+    """Print the tables and write them to `studies/results/<name>.md` and `.json`, with what made them."""
+    facts = {
+        "command": f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python {' '.join(sys.argv)}",
+        "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "devices": ", ".join(device_name(device) for device in available_devices()),
+        "versions": ", ".join(f"{package} {version(package)}" for package in packages),
+        "load": round(os.getloadavg()[0], 1),
+        "seconds": round(time.perf_counter() - started),
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps({"facts": facts, "tables": tables}, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(_markdown(title, facts, tables))
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for heading, rows in tables.items():
+        console.print(_rich_table(heading, rows))
+
+
+def seconds(device: torch.device, run: Callable[..., Any], *args: Any) -> float:
+    """How long `run(*args)` takes, by `now`."""
+    start = now(device)
+    run(*args)
+    return now(device) - start
+
+
+def wall_seconds(device: torch.device, run: Callable[..., Any], *args: Any) -> float:
+    """How long `run(*args)` takes by the clock, whatever processes and cores it uses."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    run(*args)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def now(device: torch.device) -> float:
+    """This process's own seconds on the CPU; on CUDA the clock's, once the device is done."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def device_name(device: torch.device) -> str:
+    """Its model name, and of the CPU how many cores are used."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    cores = torch.get_num_threads()
+    return f"{cores} core{'s' * (cores > 1)} of {models[0].split(': ')[1] if models else platform.processor()}"
+
+
+def percent(share: float) -> str:
+    """Two decimals."""
+    return f"{100 * share:.2f}%"
+
+
+def _rich_table(title: str, rows: list[Row]) -> Table:
+    """Columns as in the first row."""
+    table = Table(*rows[0], title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    return table
+
+
+def _markdown(title: str, facts: Row, tables: Tables) -> str:
+    """The same tables, with where they come from."""
+    lines = [f"# {title}", ""]
+    lines += [f"- {name}: {value}" for name, value in facts.items()]
+    for heading, rows in tables.items():
+        lines += ["", f"## {heading}", "", f"| {' | '.join(rows[0])} |", "|" + " --- |" * len(rows[0])]
+        lines += [f"| {' | '.join(map(str, row.values()))} |" for row in rows]
+    return "\n".join(lines) + "\n"
