@@ -22,6 +22,7 @@ from phashopt.signal.operations import (
     Scaling,
     Sum,
     Treatment,
+    fastest_layout,
 )
 
 NEARLY_RELU = {"leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "silu", "gelu", "mish", "softplus", "hardswish"}
@@ -151,14 +152,17 @@ def _convolution(call: Call) -> Outcome:
     output = call.run()
     if padding is None:
         return Outcome(output, Operation(treatment), call.data)
+    groups = named.get("groups", 1)
+    layout = fastest_layout(weight, groups)
     operation = Convolution(
         treatment,
-        weight=weight,
+        weight=weight.contiguous(memory_format=layout),
         stride=stride,
         padding=padding,
         dilation=dilation,
-        groups=named.get("groups", 1),
+        groups=groups,
         plane=_plane(call.data[0]),
+        layout=layout,
     )
     return Outcome(output, operation, call.data)
 
