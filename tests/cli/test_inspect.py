@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def test_a_users_network_and_images(run_inspect: Inspect, tmp_path: Path) -> Non
     result = run_inspect("networks_of_a_user:net", "--data", "folder:images", "--size", "16", "--probes", "6")
     assert result.exit_code == 0
     assert "channels" in result.stdout
+    assert re.search(r"0\.\d\d \(0\.\d\d\)", result.stdout)  # similarity, and that of random weights
     files = sorted((tmp_path / "inspections" / "networks_of_a_user-net").iterdir())
     assert len(files) == 7
     assert all(file.name in result.stdout for file in files)
