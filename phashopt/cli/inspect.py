@@ -120,14 +120,15 @@ def _table(inspection: Inspection) -> Table:
     table = Table(
         title=Text(title),
         caption="redund.: 1 - distinct / alive, with its 90% interval; dupl.: share with a near-copy image by image;\n"
-        "mean S: similarity of two maps, in brackets with the weights drawn anew: what the images alone make alike",
+        "mean S: similarity of two maps, in brackets with weights drawn anew: what the images make alike",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     for column in ("layer", "channels", "alive", "dead", "distinct", "redund.", "dupl.", "mean S", "MACs"):
-        table.add_column(column, justify="left" if column == "layer" else "right", no_wrap=column != "layer")
+        is_name = column == "layer"
+        table.add_column(column, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
     for layer in inspection.layers:
         report = layer.report
         low, high = report.interval
@@ -137,8 +138,8 @@ def _table(inspection: Inspection) -> Table:
             str(report.alive),
             f"{report.dead:.0%}",
             str(report.distinct),
-            f"{report.redundancy:.2f} ({low:.2f}-{high:.2f})" if report.alive else "-",
-            f"{report.duplicate_rate:.2f}" if report.alive else "-",
+            f"{report.redundancy:.0%} ({100 * low:.0f}-{high:.0%})" if report.alive else "-",
+            f"{report.duplicate_rate:.0%}" if report.alive else "-",
             _similarity(layer),
             percent(layer.share),
         )

@@ -21,6 +21,8 @@ STRIP = 0.24  # above a map, for its number and letter
 INCH = 0.72  # width of a cell
 HEAD = 0.8
 
+EVIDENCE = "Left: the image. Maps show what of it passes a kernel, not what a class rests on."
+
 
 def map_sheets(
     maps: NDArray[np.floating], groups: NDArray[np.integer], title: str, image: NDArray[np.uint8]
@@ -78,8 +80,7 @@ def _sheet(cells: int, aspect: float, title: str, image: NDArray[np.uint8]) -> t
     thumb.imshow(image_pixels(image), interpolation="none")
     thumb.set_axis_off()
     figure.text(0.8 / width, 1 - 0.28 / height, title, va="center", size=10.5, weight="bold", color=INK)
-    figure.text(0.8 / width, 1 - 0.55 / height, "left: the probe image all maps stem from", va="center", size=8.5,
-                color=INK)  # fmt: skip
+    figure.text(0.8 / width, 1 - 0.55 / height, EVIDENCE, va="center", size=7.5, color=INK)
     axes = figure.add_axes((0, 0, 1, 1 - HEAD / height))
     axes.set(xlim=(0, across), ylim=(down, 0))
     axes.set_axis_off()
