@@ -78,7 +78,7 @@ def _sheet(cells: int, aspect: float, title: str, image: NDArray[np.uint8]) -> t
     thumb.imshow(image_pixels(image), interpolation="none")
     thumb.set_axis_off()
     figure.text(0.8 / width, 1 - 0.28 / height, title, va="center", size=10.5, weight="bold", color=INK)
-    figure.text(0.8 / width, 1 - 0.55 / height, "left: the probe image all maps stem from", va="center", size=8.5,
+    figure.text(0.8 / width, 1 - 0.55 / height, "left: the image all maps stem from", va="center", size=8.5,
                 color=INK)  # fmt: skip
     axes = figure.add_axes((0, 0, 1, 1 - HEAD / height))
     axes.set(xlim=(0, across), ylim=(down, 0))
