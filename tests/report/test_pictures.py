@@ -9,7 +9,8 @@ import pytest
 from phashopt.report.exhibit import Exhibit, gather
 from phashopt.report.gallery import Gallery
 from phashopt.report.images import of_classes
-from phashopt.report.pictures import DRAWN, SEVENTH, Showroom, followed, maps_of, reading, worth_drawing
+from phashopt.report.pictures import DRAWN, Showroom, worth_drawing
+from phashopt.report.views import SEVENTH, LayerView, followed, maps_of
 from phashopt.service.summary import StudySummary
 from phashopt.signal import reconstruct
 from phashopt.training.snapshot import LayerSnapshot, Snapshot
@@ -45,8 +46,10 @@ def show(tmp_path: Path, summary: StudySummary) -> Callable[..., Showroom]:
         ([-1, -1], "Best: all 2 kernels are dead."),
     ],
 )
-def test_a_reading_in_words(groups: list[int], sentence: str) -> None:
-    assert reading("best", layer(groups)) == sentence
+def test_a_reading_in_words(groups: list[int], sentence: str, summary: StudySummary) -> None:
+    snapshot = Snapshot(np.zeros((1, 2, 2), dtype=np.uint8), {"width_00": layer(groups)})
+    view = LayerView("width_00", Exhibit("best", summary.trials[0], snapshot=snapshot), snapshot, None)
+    assert view.words == sentence
 
 
 def test_without_a_network_the_kept_maps_are_shown(
@@ -66,9 +69,12 @@ def test_big_layers_are_paged_and_what_finds_no_room_is_a_file(
     tmp_path: Path, show: Callable[..., Showroom], make_snapshot: Make
 ) -> None:
     (wide,) = show(best=make_snapshot([64 * 2 + 1], side=4)).layers()
-    assert len(wide.sheets[0].shown) == 3
+    assert len(wide.scenes[0][0].shown) == 3
     (narrow,) = show(room=0, best=make_snapshot([65], side=4)).layers()
-    assert [picture.name for picture in narrow.sheets[0].elsewhere] == ["layer-01-maps-best-1", "layer-01-maps-best-2"]
+    assert [picture.name for picture in narrow.scenes[0][0].elsewhere] == [
+        "layer-01-maps-best-1",
+        "layer-01-maps-best-2",
+    ]
     assert (tmp_path / "layer-01-maps-best-2.svg").exists()
 
 
@@ -82,7 +88,8 @@ def test_of_many_layers_the_ends_and_the_likest_are_drawn(make_snapshot: Make, s
     names = [f"width_{index:02d}" for index in range(2 * DRAWN)]
     snapshot = make_snapshot([3] * len(names), dead=0)
     snapshot.layers["width_09"].similarity[:] = 0.99
-    chosen = worth_drawing(names, [Exhibit("best", summary.trials[0], snapshot=snapshot)], 3)
+    exhibit = Exhibit("best", summary.trials[0], snapshot=snapshot)
+    chosen = worth_drawing({name: [LayerView(name, exhibit, snapshot, None)] for name in names}, 3)
     assert chosen == {names[0], "width_09", names[-1]}
 
 
@@ -98,5 +105,6 @@ def test_maps_are_made_from_the_weights(real: Real) -> None:
     exhibit = gather(real.summary, real.root)[-1]
     probes = of_classes(real.data, ["3"])
     assert exhibit.subject is not None
-    expected = reconstruct(exhibit.subject.network, probes.images, "layer1.conv")[0]
-    np.testing.assert_allclose(maps_of(exhibit.subject, "layer1.conv", probes, 0), expected.numpy(), atol=1e-6)
+    network = exhibit.subject.network
+    expected = reconstruct(network, probes.images, "layer1.conv")[0].numpy()
+    np.testing.assert_allclose(maps_of(network, "layer1.conv", probes.images, len(expected)), expected, atol=1e-6)
