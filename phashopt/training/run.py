@@ -15,6 +15,7 @@ from phashopt.signal import ROUTINE_CHANNELS, ROUTINE_PROBES, Probe, Report
 from phashopt.trace import Epoch, Reading, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet
+from phashopt.training.film import Camera
 from phashopt.training.loop import Diverged, Trainer, evaluate
 from phashopt.training.recipe import Recipe
 
@@ -76,6 +77,7 @@ class Run:
         self._clock = Clock()
         self._saved_at = time.monotonic()
         self.trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
+        self._camera = Camera(folder, data.train, blueprint.readouts)
 
     def resume(self) -> None:
         """Go on from the folder's last checkpoint, else from the training that is extended, where they are there."""
@@ -84,16 +86,19 @@ class Run:
         elif self._extends is not None and self._extends.exists():
             self._trace, _ = load_checkpoint(self._extends, self.trainer)
             self._clock = Clock(inherited_epochs=self.trainer.epoch)
+        self._camera.rewind(self.trainer.epoch)
 
     def train(self) -> Outcome:
         """Train to the end; raises `Interrupted` and `Diverged` as the loop does."""
         verdict = Verdict.CONTINUE
         report = None
+        self._film()
         while not self.trainer.finished and verdict is not Verdict.STOP:
             report = self._epoch()
             verdict = self._judge(self._trace)
             if verdict is Verdict.FINISH:
                 self.trainer.schedule = self.trainer.schedule.finish_from(self.trainer.epoch)
+            self._film(last=self.trainer.finished or verdict is Verdict.STOP)
             self._save()
         if report is None or not self.trainer.finished:
             report = self._read(full=True)
@@ -126,6 +131,11 @@ class Run:
         report = self._probe.measure(self.trainer.network, full=full)
         self._clock.signal_seconds += time.perf_counter() - start
         return report
+
+    def _film(self, *, last: bool = False) -> None:
+        start = time.perf_counter()
+        self._camera.shoot(self.trainer.network, self.trainer.epoch, last=last)
+        self._clock.signal_seconds += time.perf_counter() - start
 
     def _save(self) -> None:
         if self.trainer.epoch == self.trainer.schedule.decay_start:
