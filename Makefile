@@ -18,6 +18,7 @@ demo: $(READY)  ## create the digits study, let two workers pull its trials, wri
 
 test: $(READY)  ## the whole suite
 	@sh scripts/system_packages.sh chromium chromium
+	@sh scripts/system_packages.sh "ls /usr/lib/postgresql/*/bin/postgres" postgresql
 	$(BIN)/python -m pytest
 
 lint: $(READY)  ## style, types, layers

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from optuna import Study, Trial
-from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
 
 from phashopt.figures import dashboard_plots, layer_label, map_sheets, png_bytes, similarity_matrices
-from phashopt.service.objective import Trained
 from phashopt.service.storage import uploads_folder
 from phashopt.service.summary import summarize
+from phashopt.training.run import Outcome
+from phashopt.training.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a trial, and the pictures it leaves."""
+
+    outcome: Outcome
+    snapshot: Snapshot
+    readouts: dict[str, str]  # module name -> width parameter
 
 
 def artifact_store(root: Path) -> FileSystemArtifactStore:
@@ -29,12 +41,24 @@ def artifact_store(root: Path) -> FileSystemArtifactStore:
 
 def upload_pictures(trial: Trial, trained: Trained, root: Path) -> None:
     """Attach similarity matrices, reconstruction sheets and the per-layer table; a finished trial takes no more."""
+    attach(trial.storage, trial._trial_id, _files(trial.number, trained), root)
+
+
+def attach(storage: BaseStorage, trial_id: int, files: Iterable[tuple[str, bytes]], root: Path) -> None:
+    """Attach named files to an unfinished trial, each once however many attempts the trial takes."""
     store = artifact_store(root)
+    trial = storage.get_trial(trial_id)
+    present = {
+        meta.filename
+        for meta in get_all_artifact_meta(trial, storage=storage)
+        if (uploads_folder(root) / meta.artifact_id).exists()
+    }
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in _files(trial.number, trained):
-            path = Path(folder) / name
-            path.write_bytes(content)
-            upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
+        for name, content in files:
+            if name not in present:
+                path = Path(folder) / name
+                path.write_bytes(content)
+                upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial, storage=storage)
 
 
 def refresh_plots(study: Study) -> None:

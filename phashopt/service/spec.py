@@ -63,6 +63,8 @@ class StudyTable(_Table):
     max_compute: float | None = Field(default=None, gt=0)  # MACs
     max_hours: float | None = Field(default=None, gt=0)  # since the study was created
     seed: int = Field(default=0, ge=0)
+    max_attempts: int = Field(default=3, ge=1)  # workers that may vanish under a trial before it fails
+    max_failures: int = Field(default=3, ge=1)  # trials that may fail in a row before a worker gives up
 
 
 class DataTable(_Table):
@@ -247,8 +249,12 @@ class Spec(_Table):
 
     @property
     def hash(self) -> str:
-        """Short content hash: workers refuse a study whose spec they read differently."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """Short content hash: workers refuse a study whose spec they read differently.
+
+        How patient workers are changes no trial, so studies older than those entries are still read.
+        """
+        told = self.model_dump_json(exclude={"study": {"max_attempts", "max_failures"}})
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:

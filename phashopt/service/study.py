@@ -6,6 +6,7 @@ import difflib
 import json
 import platform
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -77,9 +78,12 @@ def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
     return study
 
 
-def open_study(url: str, name: str) -> tuple[Study, Spec]:
-    """The study `name` with the sampler and pruner of its spec; raises `UserError` naming the nearest study."""
-    study = open_plain(open_storage(url), name)
+def open_study(url: str, name: str, *, give_up: Callable[[], bool] = lambda: False) -> tuple[Study, Spec]:
+    """The study `name` with the sampler and pruner of its spec; raises `UserError` naming the nearest study.
+
+    A server that goes away later is waited for until `give_up()`.
+    """
+    study = open_plain(open_storage(url, give_up=give_up), name)
     spec = read_spec(study)
     subject = read_subject(study)
     study.sampler = make_sampler(spec, subject.image, len(subject.classes))
