@@ -17,9 +17,13 @@ PROGRAMS = "/usr/lib/postgresql"
 
 
 class Postgres:
-    """Made and started by `with`; may be stopped and started again in between, as a server in trouble is."""
+    """Made and started by `with`; may be stopped and started again in between, as a server in trouble is.
 
-    def __init__(self) -> None:
+    `durable` writes through to the disk, as a server that is meant to last does.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._fsync = "on" if durable else "off"
         self._programs = sorted(Path(PROGRAMS).glob("*/bin"))[-1]
         self._folder = Path(tempfile.mkdtemp(prefix="phashopt-postgres-"))
         self._port = _free_port()
@@ -40,7 +44,7 @@ class Postgres:
 
     def start(self) -> None:
         """Returns once connections are taken; what was committed before a stop is there again."""
-        settings = f"-p {self._port} -h 127.0.0.1 -k {self._folder} -c fsync=off -c max_connections=300"
+        settings = f"-p {self._port} -h 127.0.0.1 -k {self._folder} -c fsync={self._fsync} -c max_connections=300"
         log = str(self._folder / "log")
         self._run("pg_ctl", "start", "--wait", "--pgdata", str(self._data), "--log", log, "--options", settings)
 

@@ -18,7 +18,7 @@ from phashopt.errors import UserError
 from phashopt.service.lease import BEAT_SECONDS, read_lease
 from phashopt.service.reaper import LOST_KEY
 from phashopt.service.spec import Spec
-from phashopt.service.storage import trial_folder, uploads_folder
+from phashopt.service.storage import inside, trial_folder, uploads_folder
 from phashopt.service.study import read_spec
 from phashopt.trace import read_trace
 
@@ -94,7 +94,7 @@ def _check_files(folder: Path) -> Iterator[str]:
 def _check_artifacts(trial: FrozenTrial, study: Study, root: Path) -> Iterator[str]:
     """Each attached name has its file; of two attempts at attaching it the first may have been cut short."""
     metas = get_all_artifact_meta(trial, storage=study._storage)
-    present = {meta.filename for meta in metas if (uploads_folder(root) / meta.artifact_id).is_file()}
+    present = {meta.filename for meta in metas if inside(uploads_folder(root), meta.artifact_id).is_file()}
     if trial.state.is_finished():
         yield from (f"lacks its attached {name}" for name in sorted({meta.filename for meta in metas} - present))
 

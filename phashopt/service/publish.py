@@ -15,7 +15,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 
 from phashopt.figures import dashboard_plots, layer_label, map_sheets, png_bytes, similarity_matrices
-from phashopt.service.storage import uploads_folder
+from phashopt.service.storage import inside, uploads_folder
 from phashopt.service.summary import summarize
 from phashopt.training.run import Outcome
 from phashopt.training.snapshot import Snapshot
@@ -51,7 +51,7 @@ def attach(storage: BaseStorage, trial_id: int, files: Iterable[tuple[str, bytes
     present = {
         meta.filename
         for meta in get_all_artifact_meta(trial, storage=storage)
-        if (uploads_folder(root) / meta.artifact_id).exists()
+        if inside(uploads_folder(root), meta.artifact_id).exists()
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files:

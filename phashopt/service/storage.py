@@ -25,6 +25,7 @@ from phashopt.service.patience import Patient
 DEFAULT_STORAGE = "sqlite:///phashopt.db"
 KINDS = "sqlite:///FILE, journal:///FILE, postgresql://USER@HOST/DATABASE or grpc://HOST:PORT"
 BUSY_SECONDS = 60  # how long SQLite waits for another process's write
+UPLOADS = "uploads"
 PROXY_PORT = 13000
 PROXY_SECONDS = 10  # how long a proxy may take to answer for the first time
 
@@ -68,12 +69,14 @@ def shown(url: str) -> str:
 
 
 def without_password(text: str, url: str) -> str:
-    """`text` with the URL's password, should it have got there, made unreadable."""
+    """`text` with the URL's password, should it have got there, made unreadable: as it is written, and as it is."""
     try:
-        password = make_url(url).password
+        written, meant = urlsplit(url).password, make_url(url).password
     except (ArgumentError, ValueError):
         return text
-    return text.replace(str(password), "***") if password else text
+    for password in filter(None, (written, meant)):
+        text = text.replace(str(password), "***")
+    return text
 
 
 def file_path(url: str) -> Path | None:
@@ -99,12 +102,26 @@ def artifact_root(url: str) -> Path:
 
 def uploads_folder(root: Path) -> Path:
     """Optuna's own artifact store in `root`, which the dashboard serves."""
-    return root / "uploads"
+    return root / UPLOADS
+
+
+def study_folder(root: Path, study: str) -> Path:
+    """The trials' folders; raises `UserError` for the name of somebody else's study that would lead elsewhere."""
+    if study == UPLOADS:
+        raise UserError(f"a study called {study!r} would share its folder with all studies' pictures; rename it")
+    return inside(root, study)
 
 
 def trial_folder(root: Path, study: str, number: int) -> Path:
     """Checkpoint, weights and snapshot of one trial."""
-    return root / study / f"trial-{number:05d}"
+    return study_folder(root, study) / f"trial-{number:05d}"
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder / name` where `name` is one plain name; raises `UserError` for anything that would leave the folder."""
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise UserError(f"{name!r} is no name of a file or folder")
+    return folder / name
 
 
 def _open_sqlite(path: Path, *, create: bool) -> BaseStorage:

@@ -21,7 +21,7 @@ from phashopt.errors import UserError
 from phashopt.networks import ImageShape
 from phashopt.service.searching import limits, make_pruner, make_sampler
 from phashopt.service.spec import Spec, parse_spec
-from phashopt.service.storage import artifact_root, open_storage, uploads_folder
+from phashopt.service.storage import artifact_root, inside, open_storage, study_folder, uploads_folder
 from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
 from phashopt.signal import content_hash
 from phashopt.training.data import DataSet, choose_probes, load_raw, prepare
@@ -155,13 +155,14 @@ def delete_study(url: str, name: str) -> None:
     storage = open_storage(url)
     study = open_plain(storage, name)
     root = read_artifact_root(study, url)
+    folder = study_folder(root, name)
     uploads = [
-        uploads_folder(root) / meta.artifact_id
+        inside(uploads_folder(root), meta.artifact_id)
         for trial in study.get_trials(deepcopy=False)
         for meta in get_all_artifact_meta(trial, storage=storage)
     ]
     optuna.delete_study(study_name=name, storage=storage)
-    shutil.rmtree(root / name, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     for upload in uploads:
         upload.unlink(missing_ok=True)
 

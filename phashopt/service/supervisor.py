@@ -116,6 +116,7 @@ def _run_slot(assignment: Assignment, leave: Flag, mouth: Connection) -> None:
     import optuna
     import torch
 
+    from phashopt.service.storage import without_password
     from phashopt.service.worker import Worker
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -136,4 +137,4 @@ def _run_slot(assignment: Assignment, leave: Flag, mouth: Connection) -> None:
     except BrokenPipeError:
         pass  # the supervisor is gone; the trial is back in the queue
     except Exception as error:
-        mouth.send(Closed(error=f"{type(error).__name__}: {error}"))
+        mouth.send(Closed(error=without_password(f"{type(error).__name__}: {error}", assignment.url)))

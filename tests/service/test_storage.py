@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from phashopt.errors import UserError
 from phashopt.service.storage import (
     artifact_root,
     default_storage,
     file_path,
+    inside,
     kind,
     open_storage,
     shown,
@@ -126,3 +130,18 @@ def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, create: bool, c
 
 def test_a_password_is_taken_out_of_any_text() -> None:
     assert without_password("login secret refused", "postgresql://user:secret@host/db") == "login *** refused"
+
+
+def test_a_password_is_taken_out_as_it_is_written_too() -> None:
+    assert without_password("p%40ss p@ss", "postgresql://user:p%40ss@host/db") == "*** ***"
+
+
+@given(name=st.text(max_size=20) | st.sampled_from(["..", "a/../..", "/etc", "\0", "..\\x", ""]))
+def test_no_name_leads_out_of_its_folder(name: str) -> None:
+    root = Path("/root/artifacts")
+    try:
+        path = inside(root, name)
+    except UserError:
+        return
+    assert path.parent == root
+    assert Path(os.path.normpath(path)) == path
