@@ -57,7 +57,7 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join(self._beat)  # it may be waiting for a database that is away
+        self._thread.join(BEAT_SECONDS)  # it may be waiting for a database that is away
 
     def held(self) -> bool:
         """Whether the trial is still running and still this worker's: asked before anything is told of it."""

@@ -7,9 +7,7 @@ there is one; each is released when its holder dies.
 from __future__ import annotations
 
 import hashlib
-import random
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -29,13 +27,15 @@ if TYPE_CHECKING:
 SERVICE, METHOD = "phashopt.ClaimLock", "Hold"
 HELD, BUSY = b"held", b"busy"
 IDLE = "60s"  # a holder whose host lost power is given up after this
+POLL_SECONDS = 0.005
+TURN_SECONDS = 5.0  # how long the proxy lets a client stand in line before it is to ask again
 
 
 def claim_lock(storage: BaseStorage, url: str, study: str) -> AbstractContextManager[Any]:
     """Hold the one right to claim trials of `study`; blocks until it is free."""
     path = file_path(url)
     if path is not None:
-        return FileLock(f"{path}.claim")
+        return FileLock(f"{path}.claim", poll_interval=POLL_SECONDS)
     return _held_by_proxy(storage, study) if kind(url) == "grpc" else _held_by_server(storage, study)
 
 
@@ -67,7 +67,6 @@ def _held_by_proxy(storage: BaseStorage, study: str) -> Iterator[None]:
             raise
         finally:
             call.cancel()
-        time.sleep(random.uniform(0.005, 0.02))
 
 
 def claim_lock_service(storage: BaseStorage, url: str) -> grpc.GenericRpcHandler:
@@ -78,7 +77,7 @@ def claim_lock_service(storage: BaseStorage, url: str) -> grpc.GenericRpcHandler
 
     def hold(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         study = request.decode()
-        if not taken[study].acquire(blocking=False):
+        if not taken[study].acquire(timeout=TURN_SECONDS):
             yield BUSY
             return
         gone = threading.Event()

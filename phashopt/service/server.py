@@ -22,7 +22,7 @@ from phashopt.service.summary import SPEC_KEY
 if TYPE_CHECKING:
     import grpc
 
-THREADS = 256  # a worker has two calls under way at most, and a third open while it claims
+THREADS = 256  # a worker has two calls under way at most, and a third while it claims or stands in line to
 KEEP_ALIVE = {"grpc.keepalive_time_ms": 20_000, "grpc.keepalive_timeout_ms": 10_000}  # a client's host may lose power
 
 

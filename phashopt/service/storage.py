@@ -27,7 +27,7 @@ KINDS = "sqlite:///FILE, journal:///FILE, postgresql://USER@HOST/DATABASE or grp
 BUSY_SECONDS = 60  # how long SQLite waits for another process's write
 UPLOADS = "uploads"
 PROXY_PORT = 13000
-PROXY_SECONDS = 10  # how long a proxy may take to answer for the first time
+PROXY_SECONDS = 30  # how long a proxy may take to answer for the first time
 
 
 def default_storage() -> str:
@@ -154,6 +154,7 @@ def _open_proxy(url: str, give_up: Callable[[], bool]) -> BaseStorage:
         raise UserError(f"{url!r} is no address of a proxy ({error}); write grpc://HOST:PORT") from error
     if host is None:
         raise UserError(f"{url!r} names no host; write grpc://HOST:PORT")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # a server that goes away is told of once, by `repeat`
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         try:

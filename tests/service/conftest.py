@@ -12,6 +12,7 @@ from phashopt.service.server import Server
 from phashopt.service.spec import Spec, load_spec
 from phashopt.service.study import create_study
 
+PATIENT = 3600.0  # a grace period that no test outlasts, however slow the machine
 KINDS = ("sqlite", "journal", "postgresql", "grpc")
 
 
@@ -59,7 +60,7 @@ def any_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
             yield request.getfixturevalue("postgres").new_database()
         case _:
             database = request.getfixturevalue("postgres").new_database()
-            with Server(database, "127.0.0.1", 0) as server:
+            with Server(database, "127.0.0.1", 0, grace=PATIENT) as server:
                 yield f"grpc://127.0.0.1:{server.port}"
 
 

@@ -28,6 +28,7 @@ from phashopt.training.loop import Interrupted
 
 SpecOf = Callable[..., Spec]
 PROCESSES = 6
+PATIENT = 3600.0  # nobody keeps these leases up, and nobody is to take them
 
 
 def summary_of(url: str) -> StudySummary:
@@ -45,7 +46,7 @@ def sleeper(url: str, folder: Path, label: str = "test", grace: float = 60.0) ->
 
 def claim_until_empty(url: str, start: Barrier, claimed: Any) -> None:
     study, spec = open_study(url, "tiny")
-    queue = Queue(study, spec, url)
+    queue = Queue(study, spec, url, grace=PATIENT)
     start.wait()
     numbers = []
     while (claim := queue.claim()) is not None:
