@@ -20,6 +20,8 @@ from phashopt.service.summary import summarize
 from phashopt.training.run import Outcome
 from phashopt.training.snapshot import Snapshot
 
+DRAWN_KEY = "phashopt:drawn"  # how many finished trials the plots show
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -61,10 +63,18 @@ def attach(storage: BaseStorage, trial_id: int, files: Iterable[tuple[str, bytes
                 upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial, storage=storage)
 
 
-def refresh_plots(study: Study) -> None:
-    """Redraw the study's plots in place."""
+def refresh_plots(study: Study, *, growth: float = 0.0) -> None:
+    """Redraw the study's plots in place once its finished trials have grown by a share since anybody drew them last.
+
+    A drawing takes longer the more trials it shows: with a share, all workers together draw ever more seldom.
+    """
     from optuna_dashboard import save_plotly_graph_object
 
+    finished = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    drawn = study._storage.get_study_system_attrs(study._study_id).get(DRAWN_KEY, 0)
+    if finished - drawn <= growth * drawn:
+        return
+    study._storage.set_study_system_attr(study._study_id, DRAWN_KEY, finished)
     for name, figure in dashboard_plots(summarize(study).view()).items():
         save_plotly_graph_object(study, figure, graph_object_id=name)
 

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     import grpc
 
 THREADS = 256  # a worker has two calls under way at most, and a third while it claims or stands in line to
-KEEP_ALIVE = {"grpc.keepalive_time_ms": 20_000, "grpc.keepalive_timeout_ms": 10_000}  # a client's host may lose power
+OPTIONS = {
+    "grpc.so_reuseport": 0,  # else two servers share a port, and each gets half of the calls
+    "grpc.keepalive_time_ms": 20_000,  # a client's host may lose power
+    "grpc.keepalive_timeout_ms": 10_000,
+}
 
 
 class Server:
@@ -103,7 +107,7 @@ def _grpc_server(storage: BaseStorage, url: str) -> grpc.Server:
                 return handler
             return handler._replace(unary_unary=_saying_when_away(handler.unary_unary))
 
-    server = grpc.server(ThreadPoolExecutor(THREADS), interceptors=[Honest()], options=list(KEEP_ALIVE.items()))
+    server = grpc.server(ThreadPoolExecutor(THREADS), interceptors=[Honest()], options=list(OPTIONS.items()))
     add_StorageServiceServicer_to_server(OptunaStorageProxyService(storage), server)
     server.add_generic_rpc_handlers((claim_lock_service(storage, url),))
     return server

@@ -43,6 +43,7 @@ ATTEMPT_KEY = "attempt"
 BASELINE_DECISION = "The network before adjustment, as the spec gives it: full length, the middle of every range."
 POLL_SECONDS = 1.0  # between looks at the database for a stop
 PLOT_SECONDS = 10.0  # between redrawings of the study's plots
+PLOT_GROWTH = 0.1  # and only when so many more trials are there to be seen
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,7 @@ class Worker:
     def _plot(self, *, at_once: bool = False) -> None:
         if at_once or time.monotonic() - self._plotted_at >= PLOT_SECONDS:
             self._plotted_at = time.monotonic()
-            refresh_plots(self._study)
+            refresh_plots(self._study, growth=0.0 if at_once else PLOT_GROWTH)
 
 
 def training_objective(study: Study, spec: Spec, root: Path, hooks: Hooks, *, data_dir: Path) -> Objective:
