@@ -31,6 +31,7 @@ from throwaway_postgres import Postgres
 
 from phashopt.service.check import check_study
 from phashopt.service.objective import Hooks, Result
+from phashopt.service.patience import repeat
 from phashopt.service.spec import Spec, parse_spec
 from phashopt.service.storage import artifact_root, open_storage, trial_folder
 from phashopt.service.study import create_study, open_plain
@@ -118,16 +119,18 @@ class Herd:
 
 
 def _work(url: str, grace: float, seconds: float) -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-
     def make(study: Study, spec: Spec, root: Path, hooks: Hooks) -> Sleeper:
         return Sleeper(root, hooks, seconds)
 
-    Worker(url, NAME, Path(), label=str(os.getpid()), grace=grace, make_objective=make).work()
+    def worker() -> Worker:
+        return Worker(url, NAME, Path(), label=str(os.getpid()), grace=grace, make_objective=make)
+
+    repeat(worker, lambda: False).work()  # a new one may begin while the server is away, as a supervisor's does
 
 
 def main() -> int:
     options = _options()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="phashopt-chaos-")))
         os.environ["PHASHOPT_ARTIFACTS"] = str(folder / "artifacts")

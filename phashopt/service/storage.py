@@ -13,7 +13,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import make_url
@@ -188,8 +188,9 @@ def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:
         raise UserError(f"{shown(url)!r} is no storage URL; write {KINDS}") from error
     except ImportError as error:
         raise UserError(f"PostgreSQL needs psycopg ({error}); pip install 'phashopt[postgres]'") from error
-    except (SQLAlchemyError, RuntimeError) as error:
-        reason = without_password(str(error).strip().splitlines()[0], url)
+    except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = without_password(str(cause).strip().splitlines()[0], url)
         raise UserError(f"{shown(url)} cannot be opened: {reason}") from error
 
 

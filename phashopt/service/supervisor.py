@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from phashopt.errors import UserError
-from phashopt.service.patience import logger
+from phashopt.service.patience import logger, repeat
 
 LISTEN_SECONDS = 0.25
 RESTARTS = 5  # of a slot whose process died
@@ -145,15 +145,18 @@ def _run_slot(assignment: Assignment, leave: Flag, mouth: Connection) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(assignment.threads)
     parent = os.getppid()
-    try:
-        worker = Worker(
-            assignment.url,
-            assignment.name,
-            assignment.data_dir,
-            label=f"{socket.gethostname()}:{os.getpid()}",
-            stopping=lambda: leave.is_set() or os.getppid() != parent,
-            notify=mouth.send,
+
+    def stopping() -> bool:
+        return leave.is_set() or os.getppid() != parent
+
+    def make() -> Worker:
+        label = f"{socket.gethostname()}:{os.getpid()}"
+        return Worker(
+            assignment.url, assignment.name, assignment.data_dir, label=label, stopping=stopping, notify=mouth.send
         )
+
+    try:
+        worker = repeat(make, stopping)  # the supervisor has seen the database: it is there, or will be again
         mouth.send(Closed(worker.work(assignment.limit)))
     except UserError as error:
         mouth.send(Closed(error=str(error), users_error=True))
