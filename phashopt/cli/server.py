@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 from typing import Annotated
 
 import typer
@@ -30,6 +31,7 @@ def run(
         from phashopt.service.server import Server
         from phashopt.service.storage import artifact_root, default_storage
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a container's end is an orderly one
         url = storage or default_storage()
         with Server(url, host, proxy_port) as server:
             messages.print(f"workers:   --storage grpc://{host}:{proxy_port}", markup=False, soft_wrap=True)

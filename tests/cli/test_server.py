@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import sys
@@ -33,8 +32,8 @@ def ports(run: Run, tmp_path: Path) -> Iterator[tuple[int, int]]:
         [sys.executable, "-m", "phashopt", "server", *options], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
     yield dashboard, proxy
-    server.send_signal(signal.SIGINT)
-    assert server.wait() == 130
+    server.terminate()
+    assert server.wait() == 0
 
 
 def read(url: str) -> str:
