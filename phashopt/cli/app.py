@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from phashopt.cli import bench, confirm, dashboard, inspect, report, study, worker
+from phashopt.cli import bench, confirm, dashboard, inspect, report, server, study, worker
 
 app = typer.Typer(
     name="phashopt",
@@ -20,6 +20,7 @@ app.command("report")(report.run)
 app.command("confirm")(confirm.run)
 app.command("inspect")(inspect.run)
 app.command("dashboard")(dashboard.run)
+app.command("server")(server.run)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial
 
 from phashopt.networks import Blueprint
 from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
+from phashopt.service.publish import Trained, upload_pictures
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
 from phashopt.service.study import probe_indices
@@ -24,6 +26,8 @@ from phashopt.training.data import DataSet
 from phashopt.training.run import STABLE, Outcome, Run
 from phashopt.training.snapshot import Snapshot, take_snapshot
 from phashopt.training.weights import save_weights
+
+logger = logging.getLogger("phashopt")
 
 CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on before a reading
 
@@ -41,19 +45,24 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of a trial, and the pictures it leaves."""
+class Result:
+    """What a worker tells of a trial: accuracy in [0, 1], and whether the pruner stopped it."""
 
-    outcome: Outcome
-    snapshot: Snapshot
-    readouts: dict[str, str]  # module name -> width parameter
+    accuracy: float
+    stopped: bool
+    epochs_used: int
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a trial under way needs of its worker: `interrupted` is asked often, `notify` told after every epoch."""
+
+    interrupted: Callable[[], bool]
+    notify: Callable[[Progress], None]
 
 
 class Objective:
-    """Trains what a trial asks for. Big things go to the trial's folder, plain numbers to the database.
-
-    `interrupted` is asked before every step, `notify` told after every epoch.
-    """
+    """Trains what a trial asks for. Big things go to the trial's folder, plain numbers to the database."""
 
     def __init__(
         self,
@@ -61,19 +70,16 @@ class Objective:
         spec: Spec,
         data: DataSet,
         root: Path,
-        *,
-        interrupted: Callable[[], bool],
-        notify: Callable[[Progress], None],
+        hooks: Hooks,
     ) -> None:
         self._study = study
         self._spec = spec
         self._data = data
         self._root = root
-        self._interrupted = interrupted
-        self._notify = notify
+        self._hooks = hooks
         self._probes = probe_indices(spec, data)
 
-    def __call__(self, trial: Trial) -> Trained:
+    def __call__(self, trial: Trial) -> Result:
         """Train the network of `trial` to its end, going on from its checkpoint if it has one.
 
         Raises `Interrupted` and `Diverged` as the training does.
@@ -81,6 +87,27 @@ class Objective:
         widths = self._spec.widths(trial.params)
         blueprint = self._spec.blueprint(widths, self._data.shape, len(self._data.classes))
         self._constrain(trial, blueprint)
+        run = self._resumed(trial, blueprint)
+        outcome = run.train()
+        snapshot = self._leave_files(run, outcome, widths)
+        for key, value in self._attributes(trial, run, outcome).items():
+            trial.set_user_attr(key, value)
+        upload_pictures(trial, Trained(outcome, snapshot, blueprint.readouts), self._root)
+        return Result(outcome.accuracy, outcome.stopped, outcome.epochs_used)
+
+    def _resumed(self, trial: Trial, blueprint: Blueprint) -> Run:
+        """The trial's training where its checkpoint left it; a checkpoint that cannot be read is as good as none."""
+        run = self._run(trial, blueprint)
+        try:
+            run.resume()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            logger.warning("Trial %d starts afresh: %s.", trial.number, reason)
+            run.discard_checkpoint()
+            return self._run(trial, blueprint)
+        return run
+
+    def _run(self, trial: Trial, blueprint: Blueprint) -> Run:
         run = Run(
             blueprint,
             self._spec.recipe(trial.params, self._data.mirrored),
@@ -91,14 +118,9 @@ class Objective:
             every=self._spec.signal.every,
             extends=self._extended(trial),
             judge=lambda trace: self._judge(trial, run, trace),
-            interrupted=self._interrupted,
+            interrupted=self._hooks.interrupted,
         )
-        run.resume()
-        outcome = run.train()
-        snapshot = self._leave_files(run, outcome, widths)
-        for key, value in self._attributes(trial, run, outcome).items():
-            trial.set_user_attr(key, value)
-        return Trained(outcome, snapshot, blueprint.readouts)
+        return run
 
     def _constrain(self, trial: Trial, blueprint: Blueprint) -> None:
         """Say before training whether the network may be chosen: a constraint <= 0 is kept."""
@@ -127,7 +149,7 @@ class Objective:
         write_trace(trial, trace)
         if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
             trial.report(row.accuracy, row.number)
-        self._notify(
+        self._hooks.notify(
             Progress(
                 trial.number,
                 row.number,
