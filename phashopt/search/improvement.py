@@ -57,12 +57,15 @@ class Improvement:
         self._incumbent = self._best_so_far()
 
     def actions(self) -> list[Action]:
-        """The most promising networks at several lengths, and finished ones trained on; the best action first."""
+        """The most promising networks at several lengths, and finished ones trained on; the best action first.
+
+        Where no gain is to be expected any more, the one that may still turn out best.
+        """
         pool = self._pool()
         gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
         finalists = pool[np.argsort(-gain, kind="stable")[:FINALISTS]]
         actions = [*self._trainings(finalists), *self._extensions()]
-        return sorted(actions, key=lambda action: -action.score)
+        return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
     def _pool(self) -> Array:
         """(n, K) coordinates at the longest length: every world's best network, and those next to them."""
