@@ -141,3 +141,20 @@ def test_gc_lists_first_and_removes_then(run: Run, finished: str, tmp_path: Path
 def test_help_lists_every_command(run: Run) -> None:
     shown = run("--help").stdout
     assert all(word in shown for word in ("study", "worker", "report", "confirm", "dashboard", "server"))
+
+
+def test_best_names_a_network_under_any_cap_with_what_it_should_reach(run: Run, finished: str) -> None:
+    document = json.loads(run("study", "best", finished, "--json").stdout)
+    smaller = json.loads(run("study", "best", finished, "--params", "1200", "--json").stdout)
+    assert document["low"] <= document["value"] <= document["high"]
+    assert smaller["params"]["width_00"] + smaller["params"]["width_01"] <= (
+        document["params"]["width_00"] + document["params"]["width_01"]
+    )
+    assert "predicted" in run("study", "best", finished).stdout
+
+
+def test_best_of_a_study_without_a_model_says_what_it_takes(run: Run) -> None:
+    run("study", "create", "tiny.toml", "--set", "search.strategy=paper")
+    result = run("study", "best", "tiny")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert 'strategy = "model"' in result.stderr
