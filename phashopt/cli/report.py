@@ -66,7 +66,8 @@ def _data(study: Study, data_dir: Path | None) -> tuple[DataSet | None, list[str
     from phashopt.training.data import default_data_dir
 
     try:
-        data = load_data(read_spec(study), data_dir or default_data_dir(), torch.device("cpu"))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        data = load_data(read_spec(study), data_dir or default_data_dir(), device)
         check_data(study, data)
     except (DataError, UserError) as error:
         return None, [f"The study's images were not at hand ({error}), so some pictures and numbers are left out."]

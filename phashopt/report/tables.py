@@ -35,9 +35,13 @@ class Row:
 
 def front_rows(summary: StudySummary) -> list[Row]:
     """The trials that are more accurate than every cheaper one, whatever the caps, cheapest first."""
-    finished = [trial for trial in summary.trials if trial.state == COMPLETE and number(trial.value) is not None]
-    chosen = set(pareto_front(finished))
-    rows = [trial for trial in finished if trial.number in chosen]
+    priced = [
+        trial
+        for trial in summary.trials
+        if trial.state == COMPLETE and number(trial.value) is not None and (number(trial.attrs.get("macs")) or 0) > 0
+    ]
+    chosen = set(pareto_front(priced))
+    rows = [trial for trial in priced if trial.number in chosen]
     return all_rows(summary, sorted(rows, key=lambda trial: trial.attrs["macs"]))
 
 
