@@ -6,7 +6,7 @@ DATA ?= $(or $(PHASHOPT_DATA),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phashopt/da
 DATA_SOURCE ?= ../shared/data
 DEMO_STORAGE := sqlite:///demo/phashopt.db
 
-.PHONY: demo test lint format data bench-signal bench-training clean
+.PHONY: demo test lint format data bench-signal bench-training bench-service chaos clean
 
 demo: $(READY)  ## create the digits study, let two workers pull its trials, write the report
 	rm -rf demo && mkdir demo
@@ -18,6 +18,7 @@ demo: $(READY)  ## create the digits study, let two workers pull its trials, wri
 
 test: $(READY)  ## the whole suite
 	@sh scripts/system_packages.sh chromium chromium
+	@sh scripts/system_packages.sh "ls /usr/lib/postgresql/*/bin/postgres" postgresql
 	$(BIN)/python -m pytest
 
 lint: $(READY)  ## style, types, layers
@@ -39,6 +40,14 @@ bench-signal: $(READY)  ## how fast a reading is, beside captum and beside train
 
 bench-training: $(READY)  ## how fast a trial trains, beside a plain PyTorch loop; needs MNIST and CIFAR-10 (make data)
 	$(BIN)/python scripts/bench_training.py --data-dir "$(DATA)"
+
+bench-service: $(READY)  ## what database, sampler and lease cost a trial; starts a PostgreSQL server of its own
+	@sh scripts/system_packages.sh "ls /usr/lib/postgresql/*/bin/postgres" postgresql
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_service.py
+
+chaos: $(READY)  ## 32 workers, 100 of them killed, PostgreSQL away twice for 20 s: every trial must end once
+	@sh scripts/system_packages.sh "ls /usr/lib/postgresql/*/bin/postgres" postgresql
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/chaos.py
 
 clean:
 	rm -rf .venv demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""`study create | list | show | stop | delete | export`."""
+"""`study create | list | show | check | gc | stop | delete | export`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from phashopt.cli.options import DataDir, Json, Name, Storage
-from phashopt.cli.output import console, messages, plain_errors, print_json
+from phashopt.cli.output import FAILED, console, messages, plain_errors, print_json
 
 app = typer.Typer(help="Create, look at and remove studies.", no_args_is_help=True)
 
@@ -73,6 +73,50 @@ def show(name: Name, storage: Storage = None, json: Json = False) -> None:
         else:
             for table in study_tables(summary):
                 console.print(table)
+
+
+@app.command()
+def check(name: Name, storage: Storage = None, json: Json = False) -> None:
+    """Whether database and files agree: every trial's state, lease and files, and the budget."""
+    with plain_errors():
+        from phashopt.service.check import check_study
+        from phashopt.service.storage import default_storage, open_storage
+        from phashopt.service.study import open_plain, read_artifact_root
+
+        url = storage or default_storage()
+        study = open_plain(open_storage(url), name)
+        findings = check_study(study, read_artifact_root(study, url))
+        if json:
+            print_json({"name": name, "trials": len(study.get_trials(deepcopy=False)), "findings": findings})
+        else:
+            for line in findings or [f"Study {name} is sound."]:
+                console.print(line, soft_wrap=True, markup=False)
+        if findings:
+            raise typer.Exit(FAILED)
+
+
+@app.command()
+def gc(
+    name: Name,
+    storage: Storage = None,
+    best: Annotated[int, typer.Option(min=1, help="How many of the best trials keep their weights.")] = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
+) -> None:
+    """Remove what nothing needs any more: checkpoints of finished trials, weights of all but the best and parents."""
+    with plain_errors():
+        from phashopt.service.gc import collect, garbage
+        from phashopt.service.storage import default_storage, open_storage
+        from phashopt.service.study import open_plain, read_artifact_root
+
+        url = storage or default_storage()
+        study = open_plain(open_storage(url), name)
+        files = garbage(study, read_artifact_root(study, url), best=best)
+        if dry_run:
+            for path in files:
+                console.print(str(path), soft_wrap=True, markup=False)
+        else:
+            count, size = collect(files)
+            messages.print(f"{count} files removed, {size / 1e6:.1f} MB.")
 
 
 @app.command()

@@ -6,9 +6,11 @@ holder bumps; whoever sees the pair unchanged for a grace period of its own mono
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from uuid import uuid4
@@ -17,14 +19,23 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 LEASE_KEY = "lease"
-BEAT_SECONDS = 5.0
 GRACE_SECONDS = 60.0
+BEATS = 12  # in a grace period: so often its holder bumps a lease
+BEAT_SECONDS = GRACE_SECONDS / BEATS
+LOOKS = 4  # at least so many looks must see a lease stand still: one who was away himself has seen nothing
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # the same for all containers of one kernel
 
 
 class Lease:
-    """This worker's hold on a running trial, kept up by a thread from `with` to its end."""
+    """This worker's hold on a running trial: taken under the claim lock, kept up by a thread from `with` to its end.
 
-    def __init__(self, storage: BaseStorage, trial_id: int, *, beat: float = BEAT_SECONDS) -> None:
+    `host` is named where the database serves one host only.
+    """
+
+    def __init__(
+        self, storage: BaseStorage, trial_id: int, *, host: str | None = None, beat: float = BEAT_SECONDS
+    ) -> None:
+        self._host = host
         self._storage = storage
         self._trial_id = trial_id
         self._beat = beat
@@ -33,8 +44,12 @@ class Lease:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, name=f"lease-{trial_id}", daemon=True)
 
-    def __enter__(self) -> Lease:
+    def take(self) -> Lease:
+        """Write the first token: from now on whoever held the trial before has lost it."""
         self._write()
+        return self
+
+    def __enter__(self) -> Lease:
         self._thread.start()
         return self
 
@@ -42,7 +57,7 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        self._thread.join(BEAT_SECONDS)  # it may be waiting for a database that is away
 
     def held(self) -> bool:
         """Whether the trial is still running and still this worker's: asked before anything is told of it."""
@@ -61,33 +76,47 @@ class Lease:
                 continue
 
     def _write(self) -> None:
-        lease: dict[str, str | int] = {"token": self._token, "count": self._count}
+        lease: dict[str, str | int | None] = {"token": self._token, "count": self._count, "host": self._host}
         self._storage.set_trial_system_attr(self._trial_id, LEASE_KEY, lease)
 
 
 class Watch:
-    """Sees which running trials have lost their worker: leases that stood still for `grace` seconds."""
+    """Sees which running trials have lost their worker: leases that stood still for `grace` seconds of looking."""
 
     def __init__(self, *, grace: float = GRACE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._grace = grace
         self._clock = clock
-        self._seen: dict[int, tuple[Any, float]] = {}
+        self._looked_at = clock()
+        self._seen: dict[int, tuple[Any, float]] = {}  # trial id -> its lease, and for how long it was seen so
+        self.moved: list[FrozenTrial] = []  # whose lease was bumped between the last two looks: the holder lives
 
     def expired(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Those of the study's `trials` whose lease has been the same for the grace period; call it often."""
         now = self._clock()
+        looked = min(now - self._looked_at, self._grace / LOOKS)
+        self._looked_at = now
         running = {trial._trial_id: trial for trial in trials if trial.state == TrialState.RUNNING}
-        self._seen = {
-            key: self._seen[key] if key in self._seen and self._seen[key][0] == _lease(trial) else (_lease(trial), now)
-            for key, trial in running.items()
-        }
-        return [trial for key, trial in running.items() if now - self._seen[key][1] >= self._grace]
+        before = self._seen
+        self._seen = {}
+        self.moved = []
+        for key, trial in running.items():
+            lease, still = before.get(key, (None, 0.0))
+            same = key in before and lease == read_lease(trial)
+            self._seen[key] = (read_lease(trial), still + looked if same else 0.0)
+            self.moved += [trial] if key in before and not same else []
+        return [trial for key, trial in running.items() if self._seen[key][1] >= self._grace]
 
 
-def _lease(trial: FrozenTrial) -> Any:
+def read_lease(trial: FrozenTrial) -> Any:
+    """The trial's lease as it was last written: `token`, `count`, `host`; None if nobody ever took it."""
     return trial.system_attrs.get(LEASE_KEY)
 
 
+def this_host() -> str:
+    """What tells this host from others, containers on it included."""
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else socket.gethostname()
+
+
 def _token(trial: FrozenTrial) -> str | None:
-    lease = _lease(trial)
+    lease = read_lease(trial)
     return lease["token"] if lease else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,16 +15,19 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 
 from phashopt.networks import Blueprint
-from phashopt.search import PHashPruner, Verdict
+from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
+from phashopt.service.publish import Trained, upload_pictures
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
 from phashopt.service.study import probe_indices
 from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
 from phashopt.training.data import DataSet
-from phashopt.training.run import Outcome, Run
+from phashopt.training.run import STABLE, Outcome, Run
 from phashopt.training.snapshot import Snapshot, take_snapshot
 from phashopt.training.weights import save_weights
+
+logger = logging.getLogger("phashopt")
 
 CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on before a reading
 
@@ -41,19 +45,24 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What came of a trial, and the pictures it leaves."""
+class Result:
+    """What a worker tells of a trial: accuracy in [0, 1], and whether the pruner stopped it."""
 
-    outcome: Outcome
-    snapshot: Snapshot
-    readouts: dict[str, str]  # module name -> width parameter
+    accuracy: float
+    stopped: bool
+    epochs_used: int
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a trial under way needs of its worker: `interrupted` is asked often, `notify` told after every epoch."""
+
+    interrupted: Callable[[], bool]
+    notify: Callable[[Progress], None]
 
 
 class Objective:
-    """Trains what a trial asks for. Big things go to the trial's folder, plain numbers to the database.
-
-    `interrupted` is asked before every step, `notify` told after every epoch.
-    """
+    """Trains what a trial asks for. Big things go to the trial's folder, plain numbers to the database."""
 
     def __init__(
         self,
@@ -61,19 +70,16 @@ class Objective:
         spec: Spec,
         data: DataSet,
         root: Path,
-        *,
-        interrupted: Callable[[], bool],
-        notify: Callable[[Progress], None],
+        hooks: Hooks,
     ) -> None:
         self._study = study
         self._spec = spec
         self._data = data
         self._root = root
-        self._interrupted = interrupted
-        self._notify = notify
+        self._hooks = hooks
         self._probes = probe_indices(spec, data)
 
-    def __call__(self, trial: Trial) -> Trained:
+    def __call__(self, trial: Trial) -> Result:
         """Train the network of `trial` to its end, going on from its checkpoint if it has one.
 
         Raises `Interrupted` and `Diverged` as the training does.
@@ -81,6 +87,27 @@ class Objective:
         widths = self._spec.widths(trial.params)
         blueprint = self._spec.blueprint(widths, self._data.shape, len(self._data.classes))
         self._constrain(trial, blueprint)
+        run = self._resumed(trial, blueprint)
+        outcome = run.train()
+        snapshot = self._leave_files(run, outcome, widths)
+        for key, value in self._attributes(trial, run, outcome).items():
+            trial.set_user_attr(key, value)
+        upload_pictures(trial, Trained(outcome, snapshot, blueprint.readouts), self._root)
+        return Result(outcome.accuracy, outcome.stopped, outcome.epochs_used)
+
+    def _resumed(self, trial: Trial, blueprint: Blueprint) -> Run:
+        """The trial's training where its checkpoint left it; a checkpoint that cannot be read is as good as none."""
+        run = self._run(trial, blueprint)
+        try:
+            run.resume()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            logger.warning("Trial %d starts afresh: %s.", trial.number, reason)
+            run.discard_checkpoint()
+            return self._run(trial, blueprint)
+        return run
+
+    def _run(self, trial: Trial, blueprint: Blueprint) -> Run:
         run = Run(
             blueprint,
             self._spec.recipe(trial.params, self._data.mirrored),
@@ -89,15 +116,11 @@ class Objective:
             folder=trial_folder(self._root, self._study.study_name, trial.number),
             seed=trial_seed(self._spec.study.seed, trial.number),
             every=self._spec.signal.every,
+            extends=self._extended(trial),
             judge=lambda trace: self._judge(trial, run, trace),
-            interrupted=self._interrupted,
+            interrupted=self._hooks.interrupted,
         )
-        run.resume()
-        outcome = run.train()
-        snapshot = self._leave_files(run, outcome, widths)
-        for key, value in self._attributes(trial, run, outcome).items():
-            trial.set_user_attr(key, value)
-        return Trained(outcome, snapshot, blueprint.readouts)
+        return run
 
     def _constrain(self, trial: Trial, blueprint: Blueprint) -> None:
         """Say before training whether the network may be chosen: a constraint <= 0 is kept."""
@@ -105,6 +128,11 @@ class Objective:
         for name, cap in self._spec.limits.caps.items():
             if name not in known:
                 trial.set_constraint(name, getattr(blueprint.cost, name) - cap)
+
+    def _extended(self, trial: Trial) -> Path | None:
+        """Where the trial that the sampler chose to go on from left its stable phase."""
+        parent = self._stored(trial).system_attrs.get(PARENT_KEY, NO_PARENT)
+        return None if parent == NO_PARENT else trial_folder(self._root, self._study.study_name, parent) / STABLE
 
     def _probe(self, blueprint: Blueprint) -> Probe:
         train = self._data.train
@@ -121,7 +149,7 @@ class Objective:
         write_trace(trial, trace)
         if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
             trial.report(row.accuracy, row.number)
-        self._notify(
+        self._hooks.notify(
             Progress(
                 trial.number,
                 row.number,
@@ -169,6 +197,7 @@ class Objective:
             "train_seconds": round(outcome.clock.train_seconds, 3),
             "signal_seconds": round(outcome.clock.signal_seconds, 3),
             "feasible": all(constraint <= 0 for constraint in self._stored(trial).constraints.values()),
+            STABLE_KEY: outcome.stable_epochs,
             "device": device_name(self._data.train.device),
             "redundancy.mean": mean_reading(outcome.trace, "redundancy"),
             "duplicates.mean": mean_reading(outcome.trace, "duplicates"),
@@ -181,7 +210,7 @@ class Objective:
                 f"dead.{name}": report.dead,
                 f"distinct.{name}": report.distinct,
             }
-        return {key: value for key, value in attributes.items() if not _is_nan(value)}
+        return {key: value for key, value in attributes.items() if value is not None and not _is_nan(value)}
 
 
 def mean_reading(trace: Trace, quantity: str) -> float:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from optuna import Study, Trial
-from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
 
 from phashopt.figures import dashboard_plots, layer_label, map_sheets, png_bytes, similarity_matrices
-from phashopt.service.objective import Trained
-from phashopt.service.storage import uploads_folder
+from phashopt.service.storage import inside, uploads_folder
 from phashopt.service.summary import SPEC_KEY, summarize
+from phashopt.training.run import Outcome
+from phashopt.training.snapshot import Snapshot
 
+DRAWN_KEY = "phashopt:drawn"  # how many finished trials the plots show
 NOTE = """\
 # {name}
 
@@ -43,6 +47,15 @@ The plots below are redrawn while workers run. `python -m phashopt report {name}
 """
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What came of a trial, and the pictures it leaves."""
+
+    outcome: Outcome
+    snapshot: Snapshot
+    readouts: dict[str, str]  # module name -> width parameter
+
+
 def artifact_store(root: Path) -> FileSystemArtifactStore:
     """Optuna's store for the files that the dashboard serves."""
     folder = uploads_folder(root)
@@ -54,19 +67,40 @@ def artifact_store(root: Path) -> FileSystemArtifactStore:
 
 def upload_pictures(trial: Trial, trained: Trained, root: Path) -> None:
     """Attach similarity matrices, reconstruction sheets and the per-layer table; a finished trial takes no more."""
+    attach(trial.storage, trial._trial_id, _files(trial.number, trained), root)
+
+
+def attach(storage: BaseStorage, trial_id: int, files: Iterable[tuple[str, bytes]], root: Path) -> None:
+    """Attach named files to an unfinished trial, each once however many attempts the trial takes."""
     store = artifact_store(root)
+    trial = storage.get_trial(trial_id)
+    present = {
+        meta.filename
+        for meta in get_all_artifact_meta(trial, storage=storage)
+        if inside(uploads_folder(root), meta.artifact_id).exists()
+    }
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in _files(trial.number, trained):
-            path = Path(folder) / name
-            path.write_bytes(content)
-            upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
+        for name, content in files:
+            if name not in present:
+                path = Path(folder) / name
+                path.write_bytes(content)
+                upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial, storage=storage)
 
 
-def refresh_plots(study: Study) -> None:
-    """Redraw the study's plots in place, and say what they are where nobody has written a note."""
+def refresh_plots(study: Study, *, growth: float = 0.0) -> None:
+    """Redraw the study's plots in place once its finished trials have grown by a share since anybody drew them last.
+
+    A drawing takes longer the more trials it shows: with a share, all workers together draw ever more seldom. A note
+    that says what is seen is left where nobody has written one.
+    """
     from optuna_dashboard import save_plotly_graph_object
 
     leave_note(study)
+    finished = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    drawn = study._storage.get_study_system_attrs(study._study_id).get(DRAWN_KEY, 0)
+    if finished - drawn <= growth * drawn:
+        return
+    study._storage.set_study_system_attr(study._study_id, DRAWN_KEY, finished)
     for name, figure in dashboard_plots(summarize(study).view()).items():
         save_plotly_graph_object(study, figure, graph_object_id=name)
 

@@ -7,14 +7,15 @@ import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from optuna.distributions import BaseDistribution
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from phashopt.errors import UserError
 from phashopt.networks import FAMILIES, Blueprint, Cost, ImageShape, Plain, ResNet, Vgg, width_name
 from phashopt.service.ranges import Choices, FloatRange, IntRange, WidthRange, WidthValues, distribution, ends, middle
+from phashopt.service.storage import UPLOADS
 from phashopt.training.data import SOURCES, Augmentation
 from phashopt.training.recipe import Recipe
 
@@ -52,7 +53,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class StudyTable(_Table):
@@ -63,6 +64,15 @@ class StudyTable(_Table):
     max_compute: float | None = Field(default=None, gt=0)  # MACs
     max_hours: float | None = Field(default=None, gt=0)  # since the study was created
     seed: int = Field(default=0, ge=0)
+    max_attempts: int = Field(default=3, ge=1)  # workers that may vanish under a trial before it fails
+    max_failures: int = Field(default=3, ge=1)  # trials that may fail in a row before a worker gives up
+
+    @field_validator("name")
+    @classmethod
+    def _check_folder(cls, name: str) -> str:
+        if name == UPLOADS:
+            raise ValueError(f"{name!r} is the folder of all studies' pictures; choose another name")
+        return name
 
 
 class DataTable(_Table):
@@ -179,9 +189,10 @@ class SignalTable(_Table):
 
 
 class SearchTable(_Table):
-    """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`."""
+    """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`; `strategy` is that of `phash`."""
 
     sampler: str = "phash"
+    strategy: Literal["model", "paper"] = "model"
     pruner: str = "phash"
 
 
@@ -247,8 +258,12 @@ class Spec(_Table):
 
     @property
     def hash(self) -> str:
-        """Short content hash: workers refuse a study whose spec they read differently."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """Short content hash: workers refuse a study whose spec they read differently.
+
+        How patient workers are changes no trial, so studies older than those entries are still read.
+        """
+        told = self.model_dump_json(exclude={"study": {"max_attempts", "max_failures"}})
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:

@@ -1,24 +1,33 @@
-"""Where studies live: storage URLs opened, the lock that makes `ask` safe on SQLite, the folder of big files."""
+"""Where studies live: SQLite, Optuna's journal file, PostgreSQL or a proxy before one, opened by URL."""
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+import warnings
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import optuna
-from filelock import FileLock
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import BaseStorage, GrpcStorageProxy, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from phashopt.errors import UserError
+from phashopt.service.patience import Patient
 
 DEFAULT_STORAGE = "sqlite:///phashopt.db"
+KINDS = "sqlite:///FILE, journal:///FILE, postgresql://USER@HOST/DATABASE or grpc://HOST:PORT"
 BUSY_SECONDS = 60  # how long SQLite waits for another process's write
+UPLOADS = "uploads"
+PROXY_PORT = 13000
+PROXY_SECONDS = 30  # how long a proxy may take to answer for the first time
 
 
 def default_storage() -> str:
@@ -26,75 +35,176 @@ def default_storage() -> str:
     return os.environ.get("PHASHOPT_STORAGE") or DEFAULT_STORAGE
 
 
-def open_storage(url: str, *, create: bool = False) -> BaseStorage:
-    """Open a study database; a SQLite file and its tables are made only with `create`, a server's where they miss.
+def open_storage(url: str, *, create: bool = False, give_up: Callable[[], bool] = lambda: False) -> BaseStorage:
+    """Open a study database; a file is made only with `create`, a server's tables where they miss.
 
-    Raises `UserError` if there is none, if the file is something else, or if the server cannot be reached.
+    Once open, a server that goes away is waited for until `give_up()`. Raises `UserError` if there is none, if the
+    file is something else, or if the server cannot be reached.
     """
-    path = sqlite_path(url)
-    if path is not None:
-        _check_sqlite(path, create=create)
-    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if path else {"pool_pre_ping": True}
-    try:
-        storage = RDBStorage(url, engine_kwargs=options)
-    except ArgumentError as error:
-        raise UserError(f"{url!r} is no storage URL; write one like {DEFAULT_STORAGE}") from error
-    except (SQLAlchemyError, ImportError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{shown(url)} cannot be opened: {reason}") from error
-    return optuna.storages.get_storage(storage)  # with Optuna's cache of finished trials
+    match kind(url):
+        case "sqlite":
+            return _open_sqlite(file_of(url), create=create)
+        case "journal":
+            return _open_journal(file_of(url), create=create)
+        case "postgresql":
+            return _open_postgresql(url, give_up)
+        case "grpc":
+            return _open_proxy(url, give_up)
+        case _:
+            raise UserError(f"{shown(url)!r} is no storage URL; write {KINDS}")
+
+
+def kind(url: str) -> str:
+    """`sqlite`, `journal`, `postgresql`, `grpc`, or whatever else the URL begins with."""
+    scheme = url.partition("://")[0] if "://" in url else ""
+    return "postgresql" if scheme == "postgres" else scheme.partition("+")[0]
 
 
 def shown(url: str) -> str:
     """The URL without its password, for messages and attributes."""
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return "the storage"
 
 
-def sqlite_path(url: str) -> Path | None:
-    """The file behind a SQLite URL; None for every other storage."""
-    prefix = "sqlite:///"
-    return Path(url.removeprefix(prefix)).absolute() if url.startswith(prefix) else None
+def without_password(text: str, url: str) -> str:
+    """`text` with the URL's password, should it have got there, made unreadable: as it is written, and as it is."""
+    try:
+        written, meant = urlsplit(url).password, make_url(url).password
+    except (ArgumentError, ValueError):
+        return text
+    for password in filter(None, (written, meant)):
+        text = text.replace(str(password), "***")
+    return text
 
 
-@contextmanager
-def ask_lock(url: str) -> Iterator[None]:
-    """Serialise `ask` on one host: SQLite lets two processes pop the same waiting trial. Servers need no lock."""
-    path = sqlite_path(url)
-    with FileLock(f"{path}.lock") if path is not None else nullcontext():
-        yield
+def file_path(url: str) -> Path | None:
+    """The file behind a SQLite or journal URL; None for a server."""
+    return file_of(url) if kind(url) in ("sqlite", "journal") else None
+
+
+def file_of(url: str) -> Path:
+    """As SQLAlchemy reads it: three slashes and a path, which is absolute if it begins with a fourth."""
+    return Path(url.partition(":///")[2]).absolute()
 
 
 def artifact_root(url: str) -> Path:
     """The folder that the workers share for checkpoints and figures.
 
-    `PHASHOPT_ARTIFACTS`, else beside the SQLite file, else in the current folder.
+    `PHASHOPT_ARTIFACTS`, else beside the database file, else in the current folder.
     """
     if given := os.environ.get("PHASHOPT_ARTIFACTS"):
         return Path(given).absolute()
-    path = sqlite_path(url)
+    path = file_path(url)
     return path.with_name(f"{path.stem}-artifacts") if path is not None else Path("phashopt-artifacts").absolute()
 
 
 def uploads_folder(root: Path) -> Path:
     """Optuna's own artifact store in `root`, which the dashboard serves."""
-    return root / "uploads"
+    return root / UPLOADS
+
+
+def study_folder(root: Path, study: str) -> Path:
+    """The trials' folders; raises `UserError` for the name of somebody else's study that would lead elsewhere."""
+    if study == UPLOADS:
+        raise UserError(f"a study called {study!r} would share its folder with all studies' pictures; rename it")
+    return inside(root, study)
 
 
 def trial_folder(root: Path, study: str, number: int) -> Path:
     """Checkpoint, weights and snapshot of one trial."""
-    return root / study / f"trial-{number:05d}"
+    return study_folder(root, study) / f"trial-{number:05d}"
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder / name` where `name` is one plain name; raises `UserError` for anything that would leave the folder."""
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise UserError(f"{name!r} is no name of a file or folder")
+    return folder / name
+
+
+def _open_sqlite(path: Path, *, create: bool) -> BaseStorage:
+    if _exists(path, create=create):
+        _check_sqlite(path, create=create)
+    storage = _rdb(f"sqlite:///{path}", {"connect_args": {"timeout": BUSY_SECONDS}})
+    return optuna.storages.get_storage(storage)  # with Optuna's cache of finished trials
+
+
+def _open_journal(path: Path, *, create: bool) -> BaseStorage:
+    if _exists(path, create=create):
+        _check_journal(path)
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _open_postgresql(url: str, give_up: Callable[[], bool]) -> BaseStorage:
+    """With psycopg 3 unless the URL names a driver; a connection found dead is replaced before it is used."""
+    scheme, _, rest = url.partition("://")
+    driver = scheme if "+" in scheme else "postgresql+psycopg"
+    storage = _rdb(f"{driver}://{rest}", {"pool_pre_ping": True})
+    patient = Patient(storage, give_up, once=("create_new_study", "_create_new_trial"))
+    return optuna.storages._CachedStorage(cast(RDBStorage, patient))
+
+
+def _open_proxy(url: str, give_up: Callable[[], bool]) -> BaseStorage:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or PROXY_PORT
+    except ValueError as error:
+        raise UserError(f"{url!r} is no address of a proxy ({error}); write grpc://HOST:PORT") from error
+    if host is None:
+        raise UserError(f"{url!r} names no host; write grpc://HOST:PORT")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # a server that goes away is told of once, by `repeat`
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        try:
+            storage = _PatientProxy(host=host, port=port)
+            storage.wait_server_ready(PROXY_SECONDS)
+        except ImportError as error:
+            raise UserError("a proxy needs grpcio; pip install 'phashopt[server]'") from error
+        except ConnectionError as error:
+            raise UserError(f"no proxy answers at {host}:{port}; start one with 'phashopt server'") from error
+    storage.wait_with(give_up)
+    return storage
+
+
+class _PatientProxy(GrpcStorageProxy):
+    """Optuna's client, which waits for a server that is away."""
+
+    def wait_with(self, give_up: Callable[[], bool]) -> None:
+        stub: Any = Patient(self._stub, give_up, once=("CreateNewStudy", "CreateNewTrial"))
+        self._stub = self._cache.grpc_client = stub
+
+    @property
+    def channel(self) -> Any:
+        """Where the claim lock is asked for too."""
+        return self._channel
+
+
+def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:
+    try:
+        return RDBStorage(url, engine_kwargs=engine)
+    except ArgumentError as error:
+        raise UserError(f"{shown(url)!r} is no storage URL; write {KINDS}") from error
+    except ImportError as error:
+        raise UserError(f"PostgreSQL needs psycopg ({error}); pip install 'phashopt[postgres]'") from error
+    except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = without_password(str(cause).strip().splitlines()[0], url)
+        raise UserError(f"{shown(url)} cannot be opened: {reason}") from error
+
+
+def _exists(path: Path, *, create: bool) -> bool:
+    if path.exists():
+        return True
+    if not create:
+        raise UserError(f"there is no study database {path.name}; create a study first, or give --storage")
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent} is no folder; make it, or give another --storage")
+    return False
 
 
 def _check_sqlite(path: Path, *, create: bool) -> None:
-    if not path.exists():
-        if not create:
-            raise UserError(f"there is no study database {path.name}; create a study first, or give --storage")
-        if not path.parent.is_dir():
-            raise UserError(f"{path.parent} is no folder; make it, or give another --storage")
-        return
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -102,3 +212,15 @@ def _check_sqlite(path: Path, *, create: bool) -> None:
         raise UserError(f"{path.name} is no SQLite database ({error}); give another --storage") from error
     if "studies" not in tables and (tables or not create):
         raise UserError(f"{path.name} is a database but holds no Optuna studies; give another --storage")
+
+
+def _check_journal(path: Path) -> None:
+    """An Optuna journal is one JSON object with an `op_code` a line; an empty file may become one."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline()
+        known = not line or "op_code" in json.loads(line)
+    except (OSError, ValueError, TypeError):
+        known = False
+    if not known:
+        raise UserError(f"{path.name} is no journal of Optuna's; give another --storage")

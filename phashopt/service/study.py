@@ -6,6 +6,7 @@ import difflib
 import json
 import platform
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from phashopt.errors import UserError
 from phashopt.networks import ImageShape
 from phashopt.service.searching import limits, make_pruner, make_sampler
 from phashopt.service.spec import Spec, parse_spec
-from phashopt.service.storage import artifact_root, open_storage, uploads_folder
+from phashopt.service.storage import artifact_root, inside, open_storage, study_folder, uploads_folder
 from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
 from phashopt.signal import content_hash
 from phashopt.training.data import DataSet, choose_probes, load_raw, prepare
@@ -77,9 +78,12 @@ def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
     return study
 
 
-def open_study(url: str, name: str) -> tuple[Study, Spec]:
-    """The study `name` with the sampler and pruner of its spec; raises `UserError` naming the nearest study."""
-    study = open_plain(open_storage(url), name)
+def open_study(url: str, name: str, *, give_up: Callable[[], bool] = lambda: False) -> tuple[Study, Spec]:
+    """The study `name` with the sampler and pruner of its spec; raises `UserError` naming the nearest study.
+
+    A server that goes away later is waited for until `give_up()`.
+    """
+    study = open_plain(open_storage(url, give_up=give_up), name)
     spec = read_spec(study)
     subject = read_subject(study)
     study.sampler = make_sampler(spec, subject.image, len(subject.classes))
@@ -151,13 +155,14 @@ def delete_study(url: str, name: str) -> None:
     storage = open_storage(url)
     study = open_plain(storage, name)
     root = read_artifact_root(study, url)
+    folder = study_folder(root, name)
     uploads = [
-        uploads_folder(root) / meta.artifact_id
+        inside(uploads_folder(root), meta.artifact_id)
         for trial in study.get_trials(deepcopy=False)
         for meta in get_all_artifact_meta(trial, storage=storage)
     ]
     optuna.delete_study(study_name=name, storage=storage)
-    shutil.rmtree(root / name, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     for upload in uploads:
         upload.unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
@@ -23,6 +23,9 @@ SPEC_KEY = "spec"
 ROLE_KEY = "role"
 BASELINE_ROLE = "baseline"
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")
+NUMBERS = {"macs", "params", "epochs_used", "images_seen", "train_macs", "train_seconds", "signal_seconds"}
+READINGS = ("redundancy.", "duplicates.", "dead.", "distinct.")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,8 @@ def summarize_trial(trial: FrozenTrial, lists: Mapping[str, Sequence[int]]) -> T
 
     `lists` gives the true values of parameters that Optuna stores as an index.
     """
-    attrs = trial.user_attrs
-    decision = attrs.get("decision", trial.system_attrs.get("decision", ""))
+    attrs = {key: value for key, value in trial.user_attrs.items() if _is_as_we_write_it(key, value)}
+    noted = {**trial.system_attrs, **attrs}
     return TrialSummary(
         number=trial.number,
         state=trial.state.name,
@@ -148,12 +151,29 @@ def summarize_trial(trial: FrozenTrial, lists: Mapping[str, Sequence[int]]) -> T
         feasible=is_feasible(trial),
         params={name: lists[name][value] if name in lists else value for name, value in trial.params.items()},
         attrs=dict(attrs),
-        decision=decision,
-        parent=attrs.get("parent", trial.system_attrs.get("parent", -1)),
-        epochs_used=attrs.get("epochs_used", len(trial.intermediate_values)),
+        decision=_of(str, noted.get("decision"), ""),
+        parent=_of(int, noted.get("parent"), -1),
+        epochs_used=_of(int, attrs.get("epochs_used"), len(trial.intermediate_values)),
         seconds=trial.duration.total_seconds() if trial.duration else None,
-        trace=read_trace(trial.system_attrs),
+        trace=_trace(trial),
     )
+
+
+def _is_as_we_write_it(key: str, value: Any) -> bool:
+    """Anybody may write anything into a study; under the names that we count with, only numbers are read."""
+    is_ours = key in NUMBERS or key.startswith(READINGS)
+    return not is_ours or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+
+
+def _of(kind: type[T], value: Any, default: T) -> T:
+    return value if isinstance(value, kind) and not isinstance(value, bool) else default
+
+
+def _trace(trial: FrozenTrial) -> Trace:
+    try:
+        return read_trace(trial.system_attrs)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return Trace()
 
 
 def _listed_widths(spec: Mapping[str, Any]) -> dict[str, list[int]]:
@@ -179,4 +199,6 @@ def pareto_front(trials: list[TrialSummary]) -> list[int]:
 def _jsonable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

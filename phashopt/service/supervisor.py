@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from phashopt.errors import UserError
+from phashopt.service.patience import logger, repeat
 
 LISTEN_SECONDS = 0.25
+RESTARTS = 5  # of a slot whose process died
 # glibc gives large blocks back to the kernel when freed, and a training step asks for the same ones again: kept, its
 # steps are a sixth faster. Other C libraries ignore this.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
@@ -47,35 +49,36 @@ class Closed:
 class Supervisor:
     """Runs one worker a slot, each in its own process with its own `CUDA_VISIBLE_DEVICES`.
 
-    `devices` names each slot's GPU, None to leave the environment as it is.
+    `devices` names each slot's GPU, None to leave the environment as it is. A process that dies without a word, as
+    those do that the kernel kills for memory, is started again a few times.
     """
 
     def __init__(self, assignment: Assignment, devices: Sequence[str | None]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._leave = context.Event()
-        self._processes: list[SpawnProcess] = []
+        self._assignment = assignment
+        self._devices = devices
+        self._context = multiprocessing.get_context("spawn")
+        self._leave = self._context.Event()
+        self._killed = False
+        self._processes: dict[int, SpawnProcess] = {}
         self._ears: dict[Connection, int] = {}
-        for slot, device in enumerate(devices):
-            ear, mouth = context.Pipe(duplex=False)
-            process = context.Process(target=_run_slot, args=(assignment, self._leave, mouth), name=f"slot-{slot}")
-            with _environment(KEEP_MEMORY if device is None else {**KEEP_MEMORY, "CUDA_VISIBLE_DEVICES": device}):
-                process.start()
-            mouth.close()
-            self._processes.append(process)
-            self._ears[ear] = slot
+        self._deaths: Counter[int] = Counter()
+        for slot in range(len(devices)):
+            self._start(slot)
 
     def listen(self) -> Iterator[tuple[int, Any]]:
         """(slot, event) as they come, (-1, None) when it is quiet, until every slot has closed."""
-        open_ears = dict(self._ears)
-        while open_ears:
-            heard = [ear for ear in wait(list(open_ears), LISTEN_SECONDS) if isinstance(ear, Connection)]
+        while self._ears:
+            heard = [ear for ear in wait(list(self._ears), LISTEN_SECONDS) if isinstance(ear, Connection)]
             if not heard:
                 yield -1, None
             for ear in heard:
-                event = self._hear(ear, open_ears[ear])
-                yield open_ears[ear], event
+                slot = self._ears[ear]
+                event = self._hear(ear, slot)
+                if event is None:
+                    continue
+                yield slot, event
                 if isinstance(event, Closed):
-                    del open_ears[ear]
+                    del self._ears[ear]
 
     def leave(self) -> None:
         """Ask all slots to hand their trials back and end."""
@@ -83,15 +86,35 @@ class Supervisor:
 
     def kill(self) -> None:
         """End all slots at once: their trials stay where their last checkpoints are."""
-        for process in self._processes:
+        self._killed = True
+        for process in self._processes.values():
             process.kill()
 
+    def _start(self, slot: int) -> None:
+        ear, mouth = self._context.Pipe(duplex=False)
+        arguments = (self._assignment, self._leave, mouth)
+        process = self._context.Process(target=_run_slot, args=arguments, name=f"slot-{slot}")
+        device = self._devices[slot]
+        with _environment(KEEP_MEMORY if device is None else {**KEEP_MEMORY, "CUDA_VISIBLE_DEVICES": device}):
+            process.start()
+        mouth.close()
+        self._processes[slot] = process
+        self._ears[ear] = slot
+
     def _hear(self, ear: Connection, slot: int) -> Any:
+        """What the slot says; of one that died, its last word, or None if it was started again."""
         try:
             return ear.recv()
         except EOFError:
             self._processes[slot].join()
-            return Closed(error=f"the process of slot {slot} died with status {self._processes[slot].exitcode}")
+            said = f"the process of slot {slot} died with status {self._processes[slot].exitcode}"
+            self._deaths[slot] += 1
+            if self._killed or self._leave.is_set() or self._deaths[slot] > RESTARTS:
+                return Closed(error=said)
+            logger.warning("%s and is started again.", said.capitalize())
+            del self._ears[ear]
+            self._start(slot)
+            return None
 
 
 @contextmanager
@@ -116,24 +139,28 @@ def _run_slot(assignment: Assignment, leave: Flag, mouth: Connection) -> None:
     import optuna
     import torch
 
+    from phashopt.service.storage import without_password
     from phashopt.service.worker import Worker
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(assignment.threads)
     parent = os.getppid()
-    try:
-        worker = Worker(
-            assignment.url,
-            assignment.name,
-            assignment.data_dir,
-            label=f"{socket.gethostname()}:{os.getpid()}",
-            stopping=lambda: leave.is_set() or os.getppid() != parent,
-            notify=mouth.send,
+
+    def stopping() -> bool:
+        return leave.is_set() or os.getppid() != parent
+
+    def make() -> Worker:
+        label = f"{socket.gethostname()}:{os.getpid()}"
+        return Worker(
+            assignment.url, assignment.name, assignment.data_dir, label=label, stopping=stopping, notify=mouth.send
         )
+
+    try:
+        worker = repeat(make, stopping)  # the supervisor has seen the database: it is there, or will be again
         mouth.send(Closed(worker.work(assignment.limit)))
     except UserError as error:
         mouth.send(Closed(error=str(error), users_error=True))
     except BrokenPipeError:
         pass  # the supervisor is gone; the trial is back in the queue
     except Exception as error:
-        mouth.send(Closed(error=f"{type(error).__name__}: {error}"))
+        mouth.send(Closed(error=without_password(f"{type(error).__name__}: {error}", assignment.url)))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from optuna import Trial
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna import Study, Trial
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from phashopt.errors import DataError
+from phashopt.service.failures import blocked, empty_device, fail, failure_of, is_out_of_memory
 from phashopt.service.lease import GRACE_SECONDS, Lease
-from phashopt.service.objective import Objective, Progress, Trained
-from phashopt.service.publish import refresh_plots, upload_pictures
-from phashopt.service.queue import ATTEMPT_KEY, Queue
+from phashopt.service.objective import Hooks, Objective, Progress, Result
+from phashopt.service.patience import StorageAwayError
+from phashopt.service.publish import refresh_plots
+from phashopt.service.queue import Claim, Queue
+from phashopt.service.spec import Spec
+from phashopt.service.storage import without_password
 from phashopt.service.study import (
     check_data,
     load_data,
@@ -30,10 +37,13 @@ from phashopt.service.study import (
 from phashopt.service.summary import BASELINE_ROLE, FINISHED, ROLE_KEY
 from phashopt.training.loop import Diverged, Interrupted
 
+MakeObjective = Callable[[Study, Spec, Path, Hooks], Callable[[Trial], Result]]
+
+ATTEMPT_KEY = "attempt"
 BASELINE_DECISION = "The network before adjustment, as the spec gives it: full length, the middle of every range."
 POLL_SECONDS = 1.0  # between looks at the database for a stop
 PLOT_SECONDS = 10.0  # between redrawings of the study's plots
-MAX_FAILURES = 3  # in a row: then something is wrong with more than a trial
+PLOT_GROWTH = 0.1  # and only when so many more trials are there to be seen
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Worker:
 
     `stopping` is asked often and must be cheap; when it turns true the running trial goes back to the queue with its
     last checkpoint. `notify` hears of every epoch and every end. A trial whose worker has not been heard of for
-    `grace` seconds is taken over.
+    `grace` seconds is taken over. `make_objective` stands in for the training.
     """
 
     def __init__(
@@ -76,67 +86,85 @@ class Worker:
         stopping: Callable[[], bool] = lambda: False,
         notify: Callable[[Event], None] = lambda _: None,
         grace: float = GRACE_SECONDS,
+        make_objective: MakeObjective | None = None,
     ) -> None:
+        self._url = url
         self._label = label
         self._stopping = stopping
         self._notify = notify
-        self._study, self._spec = open_study(url, name)
+        self._study, self._spec = open_study(url, name, give_up=stopping)
         self._root = read_artifact_root(self._study, url)
-        self._queue = Queue(self._study, self._spec, url, grace=grace)
+        self._queue = Queue(self._study, self._spec, url, grace=grace, give_up=stopping)
         self._stops = stop_requests(self._study)
         self._polled_at = 0.0
         self._plotted_at = 0.0
         self._lease: Lease | None = None
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        data = load_data(self._spec, data_dir, device)
-        check_data(self._study, data)
-        self._objective = Objective(
-            self._study, self._spec, data, self._root, interrupted=self._interrupted, notify=notify
-        )
+        make = make_objective or partial(training_objective, data_dir=data_dir)
+        self._objective = make(self._study, self._spec, self._root, Hooks(self._interrupted, notify))
 
     def work(self, limit: int | None = None) -> Counter[str]:
         """Run trials until nothing is left to do, or `limit` of them; returns how many ended in which state.
 
-        Raises `DataError` after asking all workers to stop, `TooManyFailuresError` after three failures in a row.
+        Raises `DataError` after asking all workers to stop, `UserError` where this machine cannot go on,
+        `TooManyFailuresError` after as many failures in a row as the spec allows, `StorageAwayError` if the database
+        stays away.
         """
         ends: Counter[str] = Counter()
         failures = 0
+        self._queue.check_host()
         while not self._asked_to_leave() and (limit is None or ends.total() < limit):
-            trial = self._queue.claim()
-            if trial is None and not self._queue.others_running():
+            claim = self._queue.claim()
+            if claim is None and not self._queue.others_running():
                 break
-            if trial is None:
+            if claim is None:
                 self._notify(Idle())
                 time.sleep(POLL_SECONDS)
                 continue
-            ended = self._run(trial)
+            ended = self._run(claim)
             self._notify(ended)
             ends += Counter([ended.state] if ended.state in FINISHED else [])
             failures = failures + 1 if ended.state == TrialState.FAIL.name else 0
-            if failures == MAX_FAILURES:
+            if failures == self._spec.study.max_failures:
                 raise TooManyFailuresError(f"{failures} trials failed in a row, the last one: {ended.message}")
             self._plot()
         self._plot(at_once=True)
         return ends
 
-    def _run(self, trial: Trial) -> Ended:
+    def _run(self, claim: Claim) -> Ended:
         """Train and tell, unless the trial is lost to somebody else or this worker is to leave."""
-        attempt = self._sign(trial)
-        with Lease(self._study._storage, trial._trial_id) as lease:
+        trial = claim.trial
+        with claim.lease as lease:
             self._lease = lease
             try:
-                return self._tell(trial, self._objective(trial), lease)
-            except (Interrupted, UpdateFinishedTrialError):
-                if not lease.held():
-                    return Ended(trial.number, self._state(trial).name, None, "no longer this worker's")
-                self._queue.hand_back(trial)
-                return Ended(trial.number, TrialState.WAITING.name, None, f"handed back in attempt {attempt}")
-            except DataError as error:
-                request_stop(self._study)
-                self._fail(trial, error, lease)
+                attempt = self._sign(trial)
+                return self._tell(trial, self._train(trial), lease)
+            except StorageAwayError:
                 raise
             except Exception as error:
-                return self._fail(trial, error, lease)
+                if stuck := blocked(error, self._root):
+                    self._hand_back_if_possible(claim)
+                    raise stuck from error
+                if not lease.held():
+                    return Ended(trial.number, self._state(trial).name, None, "no longer this worker's")
+                if isinstance(error, Interrupted):
+                    self._queue.hand_back(claim)
+                    return Ended(trial.number, TrialState.WAITING.name, None, f"handed back in attempt {attempt}")
+                if isinstance(error, DataError):
+                    request_stop(self._study)
+                    self._fail(trial, error)
+                    raise
+                return self._fail(trial, error)
+
+    def _train(self, trial: Trial) -> Result:
+        """Once more on an empty device if memory runs out: another process may have taken it."""
+        try:
+            return self._objective(trial)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # outside of `except`: the error's traceback holds on to the tensors of the first attempt
+        empty_device()
+        return self._objective(trial)
 
     def _sign(self, trial: Trial) -> int:
         """Write who runs the trial, and for the how-many-eth time."""
@@ -145,29 +173,31 @@ class Worker:
         trial.set_user_attr("worker", self._label)
         return attempt
 
-    def _tell(self, trial: Trial, trained: Trained, lease: Lease) -> Ended:
-        """Attach what the dashboard shows, then finish the trial: after that it takes nothing more."""
+    def _tell(self, trial: Trial, result: Result, lease: Lease) -> Ended:
+        """Finish the trial, if it is still ours: after that it takes nothing more."""
         self._mirror_decision(trial)
-        upload_pictures(trial, trained, self._root)
-        outcome = trained.outcome
         if not lease.held():
             raise Interrupted
-        if outcome.stopped:
+        if result.stopped:
             self._study.tell(trial, state=TrialState.PRUNED)
-            return Ended(trial.number, TrialState.PRUNED.name, outcome.accuracy, f"stopped at {outcome.epochs_used}")
-        self._study.tell(trial, outcome.accuracy)
-        return Ended(trial.number, TrialState.COMPLETE.name, outcome.accuracy, f"{outcome.epochs_used} epochs")
+            return Ended(trial.number, TrialState.PRUNED.name, result.accuracy, f"stopped at {result.epochs_used}")
+        self._study.tell(trial, result.accuracy)
+        return Ended(trial.number, TrialState.COMPLETE.name, result.accuracy, f"{result.epochs_used} epochs")
 
-    def _fail(self, trial: Trial, error: Exception, lease: Lease) -> Ended:
-        message = str(error).strip() or type(error).__name__
-        if not isinstance(error, Diverged | DataError):
-            traceback.print_exception(error)
-        if lease.held():
-            self._mirror_decision(trial)
-            trial.set_user_attr("error.type", type(error).__name__)
-            trial.set_user_attr("error.message", message)
-            self._study.tell(trial, state=TrialState.FAIL)
-        return Ended(trial.number, TrialState.FAIL.name, None, message)
+    def _fail(self, trial: Trial, error: Exception) -> Ended:
+        """End the trial with its reason and its log; what nobody foresaw is shown here too."""
+        if not isinstance(error, Diverged | DataError) and not is_out_of_memory(error):
+            print(without_password("".join(traceback.format_exception(error)), self._url), file=sys.stderr)
+        self._mirror_decision(trial)
+        facts = {"study": self._study.study_name, "trial": trial.number, "worker": self._label, "params": trial.params}
+        failure = failure_of(error, facts, self._url)
+        fail(self._study._storage, trial._trial_id, failure, self._root)
+        return Ended(trial.number, TrialState.FAIL.name, None, failure.message)
+
+    def _hand_back_if_possible(self, claim: Claim) -> None:
+        """On a full disk the database may take nothing either: then the lease ends by itself."""
+        with suppress(StorageInternalError):
+            self._queue.hand_back(claim)
 
     def _mirror_decision(self, trial: Trial) -> None:
         """Copy what the sampler wrote where the dashboard shows it; the baseline was nobody's decision."""
@@ -198,4 +228,11 @@ class Worker:
     def _plot(self, *, at_once: bool = False) -> None:
         if at_once or time.monotonic() - self._plotted_at >= PLOT_SECONDS:
             self._plotted_at = time.monotonic()
-            refresh_plots(self._study)
+            refresh_plots(self._study, growth=0.0 if at_once else PLOT_GROWTH)
+
+
+def training_objective(study: Study, spec: Spec, root: Path, hooks: Hooks, *, data_dir: Path) -> Objective:
+    """Trains networks on the study's images; raises `DataError`, and `UserError` if they are others than at first."""
+    data = load_data(spec, data_dir, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    check_data(study, data)
+    return Objective(study, spec, data, root, hooks)

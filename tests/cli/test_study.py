@@ -29,6 +29,8 @@ def test_create_says_how_to_go_on(run: Run, tmp_path: Path) -> None:
         (["report", "tiny"], "no study database phashopt.db"),
         (["confirm", "tiny"], "no study database phashopt.db"),
         (["dashboard", "tiny"], "no study database phashopt.db"),
+        (["study", "check", "tiny"], "no study database phashopt.db"),
+        (["study", "gc", "tiny"], "no study database phashopt.db"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
@@ -109,6 +111,33 @@ def test_stop_is_heard(run: Run) -> None:
     assert run("study", "stop", "tiny").exit_code == 0
 
 
+def test_check_calls_a_finished_study_sound(run: Run, finished: str) -> None:
+    assert (run("study", "check", finished).exit_code, run("study", "check", finished).stdout) == (
+        0,
+        "Study tiny is sound.\n",
+    )
+
+
+def test_check_names_what_is_wrong_and_fails(run: Run, finished: str, tmp_path: Path) -> None:
+    weights = tmp_path / "phashopt-artifacts" / finished / "trial-00001" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    result = run("study", "check", finished, "--json")
+    assert result.exit_code == 1
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert finding.startswith("trial 1 has a damaged file, weights.safetensors")
+
+
+def test_gc_lists_first_and_removes_then(run: Run, finished: str, tmp_path: Path) -> None:
+    def weights() -> list[Path]:
+        return list((tmp_path / "phashopt-artifacts").rglob("weights.safetensors"))
+
+    listed = run("study", "gc", finished, "--best", "1", "--dry-run").stdout
+    assert len(weights()) == 3
+    assert run("study", "gc", finished, "--best", "1").exit_code == 0
+    assert sum("weights.safetensors" in line for line in listed.splitlines()) == 3 - len(weights())
+    assert run("study", "check", finished).exit_code == 0
+
+
 def test_help_lists_every_command(run: Run) -> None:
     shown = run("--help").stdout
-    assert all(word in shown for word in ("study", "worker", "report", "confirm", "dashboard"))
+    assert all(word in shown for word in ("study", "worker", "report", "confirm", "dashboard", "server"))

@@ -28,6 +28,7 @@ def trial(state: TrialState = TrialState.COMPLETE, macs: float = 10.0) -> Frozen
         ({"trials": 9, "max_compute": 20}, 2, 0, "20 of 20 MACs"),
         ({"trials": 9, "max_hours": 2}, 1, 1.9, None),
         ({"trials": 9, "max_hours": 2}, 1, 2.0, "2 hours"),
+        ({"trials": 9, "max_hours": 2}, 1, -1.0, None),  # the clock was set back
     ],
 )
 def test_the_first_limit_reached_ends_the_study(

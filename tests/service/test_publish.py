@@ -1,16 +1,83 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import optuna
 import pytest
+from optuna import Study
+from optuna.artifacts import get_all_artifact_meta
+from optuna.trial import TrialState
 from optuna_dashboard import get_note, save_note
 
-from phashopt.service.publish import leave_note, study_note
+from phashopt.errors import UserError
+from phashopt.service import publish
+from phashopt.service.publish import attach, leave_note, refresh_plots, study_note
+from phashopt.service.storage import uploads_folder
+from phashopt.service.study import open_study
 
 
 @pytest.fixture
-def study() -> optuna.Study:
+def opened(url: str, study: str) -> Study:
+    return open_study(url, study)[0]
+
+
+@pytest.fixture
+def drawings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One entry for each time the plots are drawn."""
+    made: list[object] = []
+
+    def draw(view: object) -> dict[str, object]:
+        made.append(view)
+        return {}
+
+    monkeypatch.setattr(publish, "dashboard_plots", draw)
+    return made
+
+
+def finish(study: Study, trials: int) -> None:
+    for _ in range(trials):
+        study.tell(study.ask(), state=TrialState.FAIL)
+
+
+@pytest.mark.parametrize(("growth", "drawn"), [(0.0, 20), (0.1, 15)])
+def test_workers_together_draw_when_enough_is_new(
+    opened: Study, drawings: list[object], growth: float, drawn: int
+) -> None:
+    for _ in range(20):
+        finish(opened, 1)
+        refresh_plots(opened, growth=growth)
+        refresh_plots(opened, growth=growth)
+    assert len(drawings) == drawn
+
+
+def test_a_second_attempt_attaches_nothing_twice(opened: Study, tmp_path: Path) -> None:
+    trial_id = opened.ask()._trial_id
+    for content in (b"first", b"second"):
+        attach(opened._storage, trial_id, [("error.log", content)], tmp_path)
+    (meta,) = get_all_artifact_meta(opened.trials[0], storage=opened._storage)
+    assert (uploads_folder(tmp_path) / meta.artifact_id).read_bytes() == b"first"
+
+
+def test_an_attachment_that_was_cut_short_is_made_again(opened: Study, tmp_path: Path) -> None:
+    trial_id = opened.ask()._trial_id
+    attach(opened._storage, trial_id, [("error.log", b"first")], tmp_path)
+    for path in uploads_folder(tmp_path).iterdir():
+        path.unlink()
+    attach(opened._storage, trial_id, [("error.log", b"second")], tmp_path)
+    assert [path.read_bytes() for path in uploads_folder(tmp_path).iterdir()] == [b"second"]
+
+
+def test_an_artifact_that_names_a_path_is_refused(opened: Study, tmp_path: Path) -> None:
+    trial_id = opened.ask()._trial_id
+    forged = '{"artifact_id": "../../secret", "filename": "x", "mimetype": "text/plain", "encoding": null}'
+    opened._storage.set_trial_system_attr(trial_id, "artifacts:../../secret", forged)
+    with pytest.raises(UserError, match="no name of a file"):
+        attach(opened._storage, trial_id, [("error.log", b"text")], tmp_path)
+
+
+@pytest.fixture
+def described() -> optuna.Study:
     study = optuna.create_study(study_name="digits")
     spec = {
         "data": {"dataset": "cifar10"},
@@ -21,18 +88,18 @@ def study() -> optuna.Study:
     return study
 
 
-def test_the_note_says_what_is_searched_under_which_cap(study: optuna.Study) -> None:
-    note = study_note(study)
+def test_the_note_says_what_is_searched_under_which_cap(described: optuna.Study) -> None:
+    note = study_note(described)
     for words in ("# digits", "**vgg**", "**cifar10**", "32-64 kernels", "1,000,000 macs", "| `feasible` |"):
         assert words in note
 
 
-def test_a_note_is_left_once_and_never_over_anybody_elses(study: optuna.Study) -> None:
-    leave_note(study)
-    assert get_note(study) == study_note(study)
-    save_note(study, "mine")
-    leave_note(study)
-    assert get_note(study) == "mine"
+def test_a_note_is_left_once_and_never_over_anybody_elses(described: optuna.Study) -> None:
+    leave_note(described)
+    assert get_note(described) == study_note(described)
+    save_note(described, "mine")
+    leave_note(described)
+    assert get_note(described) == "mine"
 
 
 def test_a_study_that_is_not_ours_has_a_note_too() -> None:

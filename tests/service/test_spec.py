@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import hashlib
+import json
+import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution, IntDistribution
+from pydantic import ValidationError
 
 from phashopt.errors import UserError
 from phashopt.networks import ImageShape
-from phashopt.service.spec import Spec, load_spec, parse_spec
+from phashopt.service.spec import Spec, StudyTable, load_spec, parse_spec
+from phashopt.service.storage import study_folder
 
 SpecOf = Callable[..., Spec]
 
@@ -55,13 +63,77 @@ def test_mirroring_follows_the_data_set_unless_given(
 
 def test_a_spec_survives_its_own_json(spec_of: SpecOf) -> None:
     spec = spec_of("network.widths={values=[4,6]}", 'training.optimizer={choices=["sgd","adamw"]}')
-    again = parse_spec(__import__("json").loads(spec.model_dump_json()), "itself")
+    again = parse_spec(json.loads(spec.model_dump_json()), "itself")
     assert again == spec
     assert again.hash == spec.hash
 
 
 def test_the_hash_tells_specs_apart(spec_of: SpecOf) -> None:
     assert spec_of().hash != spec_of("study.seed=1").hash
+
+
+def test_how_patient_workers_are_makes_no_other_study(spec_of: SpecOf) -> None:
+    assert spec_of().hash == spec_of("study.max_attempts=9", "study.max_failures=9").hash
+
+
+def hash_before_attempts(spec: Spec) -> str:
+    """As it was made before those entries existed."""
+    document = json.loads(spec.model_dump_json())
+    del document["study"]["max_attempts"], document["study"]["max_failures"]
+    return hashlib.sha256(json.dumps(document, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def test_older_studies_are_still_read(spec_of: SpecOf) -> None:
+    assert spec_of().hash == hash_before_attempts(spec_of())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+PLACES = [
+    (table, key)
+    for table, model in Spec.model_fields.items()
+    if table != "network"
+    for key in [*model.annotation.model_fields, "unknown"]
+] + [("network", key) for key in ("family", "widths", "baseline", "kernel_size", "pools", "batch_norm", "unknown")]
+
+
+def spec_or_line(document: dict[str, object]) -> Spec | str:
+    try:
+        return parse_spec(document, "tiny.toml")
+    except UserError as error:
+        return str(error)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from(PLACES), value=JSON)
+def test_any_value_anywhere_is_a_sound_spec_or_one_line(tiny_spec: str, place: tuple[str, str], value: object) -> None:
+    document = tomllib.loads(tiny_spec)
+    document.setdefault(place[0], {})[place[1]] = value
+    match spec_or_line(document):
+        case str() as line:
+            assert line.startswith("tiny.toml: ")
+            assert "\n" not in line
+        case spec:
+            assert parse_spec(json.loads(spec.model_dump_json()), "itself") == spec
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=30))
+def test_any_override_is_taken_or_refused_in_one_line(spec_of: SpecOf, text: str) -> None:
+    with suppress(UserError):
+        spec_of(text)
+
+
+@given(name=st.text(max_size=120) | st.sampled_from(["..", ".", "a/b", "uploads", "-x", "a\n", "CON", "a b"]))
+def test_a_name_that_is_allowed_is_one_folder_below_the_root(name: str) -> None:
+    with suppress(ValidationError):
+        StudyTable(name=name, trials=1)
+        folder = study_folder(Path("/root"), name)
+        assert folder.parent == Path("/root")
+        assert folder.name == name
 
 
 @pytest.mark.parametrize(
@@ -91,7 +163,9 @@ def test_the_hash_tells_specs_apart(spec_of: SpecOf) -> None:
         ("data.held_out=0.9", "leave no image to train on"),
         ("study.name='a/b'", "study.name"),
         ("study=3", "study"),
+        ("study.name='uploads'", "choose another name"),
         ("study.trials=0", "study.trials"),
+        ("study.max_attempts=0", "study.max_attempts"),
         ("nonsense", "write --set section.key=value"),
         ("study.name.first=1", "name is a value, not a table"),
     ],

@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from phashopt.errors import UserError
-from phashopt.service.storage import artifact_root, default_storage, open_storage, shown, sqlite_path
+from phashopt.service.storage import (
+    artifact_root,
+    default_storage,
+    file_path,
+    inside,
+    kind,
+    open_storage,
+    shown,
+    without_password,
+)
 
 
 def url(path: Path) -> str:
@@ -47,8 +59,13 @@ def test_another_programs_database_is_left_alone(tmp_path: Path, create: bool) -
     [
         ("nonsense", "no storage URL"),
         ("sqlite:////no/such/folder/a.db", "is no folder"),
+        ("journal:////no/such/folder/a.log", "is no folder"),
         ("martian://x/y", "no storage URL"),
-        ("postgresql+psycopg://user:secret@127.0.0.1:1/none", "cannot be opened"),
+        ("mysql://user:secret@host/db", "no storage URL"),
+        ("postgresql://user:secret@127.0.0.1:1/none", "cannot be opened"),
+        ("postgresql+nodriver://user:secret@127.0.0.1:1/none", "no storage URL"),
+        ("grpc://", "names no host"),
+        ("grpc://127.0.0.1:notaport", "no address of a proxy"),
     ],
 )
 def test_what_cannot_be_opened_says_so_without_the_password(address: str, message: str) -> None:
@@ -75,6 +92,56 @@ def test_the_environment_names_the_default_storage(monkeypatch: pytest.MonkeyPat
     assert default_storage() == "sqlite:///x.db"
 
 
-def test_only_sqlite_has_a_file(tmp_path: Path) -> None:
-    assert sqlite_path(url(tmp_path / "a.db")) == tmp_path / "a.db"
-    assert sqlite_path("postgresql://host/db") is None
+@pytest.mark.parametrize("scheme", ["sqlite", "journal"])
+def test_files_are_named_as_sqlalchemy_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert file_path(f"{scheme}:////studies/a.db") == Path("/studies/a.db")
+    assert file_path(f"{scheme}:///a.db") == tmp_path / "a.db"
+
+
+@pytest.mark.parametrize("address", ["postgresql://host/db", "grpc://host:1"])
+def test_a_server_has_no_file(address: str) -> None:
+    assert file_path(address) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("postgresql://host/db", "postgresql"),
+        ("postgres://host/db", "postgresql"),
+        ("postgresql+psycopg://host/db", "postgresql"),
+        ("journal:///a.log", "journal"),
+        ("a.db", ""),
+    ],
+)
+def test_a_url_says_what_it_is(address: str, expected: str) -> None:
+    assert kind(address) == expected
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("content", ["shopping list\n", '{"a": 1}\n', "[1]\n", "7\n", "\0"])
+def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, create: bool, content: str) -> None:
+    path = tmp_path / "notes.log"
+    path.write_text(content)
+    with pytest.raises(UserError, match="no journal"):
+        open_storage(f"journal:///{path}", create=create)
+    assert path.read_text() == content
+
+
+def test_a_password_is_taken_out_of_any_text() -> None:
+    assert without_password("login secret refused", "postgresql://user:secret@host/db") == "login *** refused"
+
+
+def test_a_password_is_taken_out_as_it_is_written_too() -> None:
+    assert without_password("p%40ss p@ss", "postgresql://user:p%40ss@host/db") == "*** ***"
+
+
+@given(name=st.text(max_size=20) | st.sampled_from(["..", "a/../..", "/etc", "\0", "..\\x", ""]))
+def test_no_name_leads_out_of_its_folder(name: str) -> None:
+    root = Path("/root/artifacts")
+    try:
+        path = inside(root, name)
+    except UserError:
+        return
+    assert path.parent == root
+    assert Path(os.path.normpath(path)) == path

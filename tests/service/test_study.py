@@ -120,6 +120,16 @@ def test_delete_removes_the_study_and_its_files(url: str, study: str, tmp_path: 
     assert optuna.get_all_study_names(url) == []
 
 
+@pytest.mark.parametrize("name", ["..", "../elsewhere", "uploads"])
+def test_deleting_never_reaches_out_of_the_root(url: str, study: str, tmp_path: Path, name: str) -> None:
+    optuna.create_study(study_name=name, storage=open_storage(url))
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(UserError):
+        delete_study(url, name)
+    assert (tmp_path / "elsewhere").is_dir()
+    assert name in optuna.get_all_study_names(url)
+
+
 def test_artifacts_are_found_where_they_were_made_and_where_they_were_moved_to(
     url: str, study: str, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from phashopt.service import supervisor as module
 from phashopt.service.objective import Progress
 from phashopt.service.study import open_study
 from phashopt.service.supervisor import Assignment, Closed, Supervisor, _environment
@@ -49,6 +50,30 @@ def test_a_killed_slot_is_reported(url: str, study: str, tmp_path: Path) -> None
         last = event or last
     assert isinstance(last, Closed)
     assert f"died with status {-signal.SIGKILL}" in str(last.error)
+
+
+def test_a_slot_whose_process_dies_is_started_again(url: str, study: str, tmp_path: Path) -> None:
+    supervisor = Supervisor(assignment(url, study, tmp_path), [None])
+    victim = supervisor._processes[0]
+    victim.kill()
+    last = None
+    for _, event in supervisor.listen():
+        last = event or last
+    assert supervisor._processes[0].pid != victim.pid
+    assert isinstance(last, Closed)
+    assert (last.error, last.ends.total()) == (None, 3)
+
+
+def test_a_slot_that_dies_again_and_again_is_given_up(
+    url: str, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RESTARTS", 1)
+    supervisor = Supervisor(assignment(url, study, tmp_path), [None])
+    events = []
+    for _, event in supervisor.listen():
+        supervisor._processes[0].kill()
+        events += [event] if event else []
+    assert events == [Closed(error=f"the process of slot 0 died with status {-signal.SIGKILL}")]
 
 
 def test_a_users_error_is_told_apart(url: str, study: str, tmp_path: Path) -> None:

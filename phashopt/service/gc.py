@@ -1,0 +1,52 @@
+"""What a study keeps on disk: weights of the trials that matter, no checkpoint of a trial that is over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from optuna import Study
+
+from phashopt.service.storage import trial_folder
+from phashopt.service.summary import FINISHED, StudySummary, summarize
+from phashopt.training.run import CHECKPOINT, STABLE
+from phashopt.training.weights import NETWORK, WEIGHTS
+
+BEST = 10
+LEFTOVER = re.compile(r"^\..+\.[0-9a-f]{32}$")  # what a process killed while writing leaves of `save_bytes`
+
+
+def garbage(study: Study, root: Path, *, best: int = BEST) -> Iterator[Path]:
+    """The files that nothing needs any more.
+
+    Kept are the weights of the `best` feasible trials, the baseline, every trial that another names as its parent,
+    and everything of trials that are not over; of all others what the report draws.
+    """
+    summary = summarize(study)
+    kept = _kept(summary, best)
+    for trial in summary.trials:
+        if trial.state in FINISHED:
+            folder = trial_folder(root, summary.name, trial.number)
+            names = [CHECKPOINT] if trial.number in kept else [CHECKPOINT, STABLE, WEIGHTS, NETWORK]
+            yield from (folder / name for name in names if (folder / name).exists())
+            yield from (path for path in sorted(folder.glob(".*")) if LEFTOVER.match(path.name))
+
+
+def collect(files: Iterator[Path]) -> tuple[int, int]:
+    """Remove them; returns how many there were and their bytes."""
+    count = size = 0
+    for path in files:
+        size += path.stat().st_size
+        path.unlink()
+        count += 1
+    return count, size
+
+
+def _kept(summary: StudySummary, best: int) -> set[int]:
+    ranked = sorted(
+        (trial for trial in summary.trials if trial.state == "COMPLETE" and trial.feasible and trial.value is not None),
+        key=lambda trial: (-(trial.value or 0.0), trial.number),
+    )
+    kept = {trial.number for trial in ranked[:best]} | {trial.parent for trial in summary.trials}
+    return kept | ({summary.baseline.number} if summary.baseline else set())

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from optuna import Trial
+from optuna.trial import TrialState
+
+from phashopt.service.gc import collect, garbage
+from phashopt.service.objective import Result
+from phashopt.service.storage import artifact_root, trial_folder
+from phashopt.service.study import open_study
+from phashopt.service.worker import Worker
+from phashopt.training.run import CHECKPOINT, STABLE
+from phashopt.training.snapshot import SNAPSHOT
+from phashopt.training.weights import NETWORK, WEIGHTS
+
+FILES = (CHECKPOINT, STABLE, WEIGHTS, NETWORK, SNAPSHOT)
+
+
+@pytest.fixture
+def finished(url: str, study: str, tmp_path: Path) -> str:
+    """The baseline, trial 1 at 60% and trial 2 at 70%, each with every file a trial may leave."""
+
+    def leave(trial: Trial) -> Result:
+        folder = trial_folder(artifact_root(url), study, trial.number)
+        folder.mkdir(parents=True)
+        for name in FILES:
+            (folder / name).write_text("x")
+        return Result(accuracy=(50 + 10 * trial.number) / 100, stopped=False, epochs_used=1)
+
+    Worker(url, study, tmp_path, label="test", make_objective=lambda *_: leave).work()
+    return study
+
+
+def left(url: str, number: int) -> set[str]:
+    return {path.name for path in trial_folder(artifact_root(url), "tiny", number).iterdir()}
+
+
+def gather(url: str, best: int) -> int:
+    return collect(garbage(open_study(url, "tiny")[0], artifact_root(url), best=best))[0]
+
+
+def test_the_best_and_the_baseline_keep_their_weights(url: str, finished: str) -> None:
+    gather(url, best=1)
+    assert left(url, 0) == left(url, 2) == {STABLE, WEIGHTS, NETWORK, SNAPSHOT}
+    assert left(url, 1) == {SNAPSHOT}
+
+
+def test_a_parent_keeps_its_weights(url: str, finished: str) -> None:
+    study = open_study(url, finished)[0]
+    child = study.ask()
+    child.set_user_attr("parent", 1)
+    gather(url, best=1)
+    assert WEIGHTS in left(url, 1)
+
+
+def test_a_trial_that_is_not_over_keeps_everything(url: str, study: str) -> None:
+    folder = trial_folder(artifact_root(url), study, 0)
+    folder.mkdir(parents=True)
+    (folder / CHECKPOINT).write_text("x")
+    assert gather(url, best=1) == 0
+    opened = open_study(url, study)[0]
+    opened.ask()
+    assert gather(url, best=1) == 0
+    opened.tell(0, state=TrialState.FAIL)
+    assert gather(url, best=1) == 1
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else_of_its_kind(url: str, finished: str) -> None:
+    folder = trial_folder(artifact_root(url), finished, 2)
+    (folder / f".{CHECKPOINT}.{'0' * 32}").write_text("half")
+    (folder / ".notes").write_text("mine")
+    gather(url, best=3)
+    assert left(url, 2) == {STABLE, WEIGHTS, NETWORK, SNAPSHOT, ".notes"}
+
+
+def test_a_second_time_there_is_nothing_to_do(url: str, finished: str) -> None:
+    assert gather(url, best=1) == 6
+    assert gather(url, best=1) == 0

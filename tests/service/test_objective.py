@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from phashopt.service import worker as module
+from phashopt.service.objective import Progress
+from phashopt.service.spec import Spec
+from phashopt.service.storage import artifact_root, trial_folder
+from phashopt.service.study import create_study, open_study
+from phashopt.service.summary import TrialSummary, summarize
+from phashopt.service.worker import Event, Worker
+from phashopt.training import run as training
+from phashopt.training.run import CHECKPOINT
+from phashopt.training.weights import WEIGHTS
+
+EPOCHS = "training.epochs=6"
+
+
+@pytest.fixture
+def long_study(url: str, spec_of: Callable[..., Spec], tmp_path: Path) -> Spec:
+    """Six epochs a trial."""
+    spec = spec_of(EPOCHS, "search.pruner='NopPruner'")
+    create_study(url, spec, tmp_path)
+    return spec
+
+
+def work_until_killed(url: str, folder: Path, epoch: int) -> None:
+    """A worker that saves after every epoch and dies of SIGKILL in the middle of one."""
+    training.CHECKPOINT_SECONDS = 0.0
+    module.POLL_SECONDS = 0.0
+    seen = 0
+
+    def notify(event: Event) -> None:
+        nonlocal seen
+        seen = event.epoch if isinstance(event, Progress) else seen
+
+    def stopping() -> bool:
+        if seen == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    Worker(url, "tiny", folder, label="killed", notify=notify, stopping=stopping).work()
+
+
+def kill_at(url: str, folder: Path, epoch: int) -> None:
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=work_until_killed, args=(url, folder, epoch))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def first_trial(url: str) -> TrialSummary:
+    return summarize(open_study(url, "tiny")[0]).trials[0]
+
+
+def weights(url: str) -> bytes:
+    return (trial_folder(artifact_root(url), "tiny", 0) / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_a_trial_killed_in_any_epoch_ends_as_if_nothing_had_happened(
+    url: str, long_study: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    whole = f"sqlite:///{tmp_path / 'whole.db'}"
+    create_study(whole, long_study, tmp_path)
+    Worker(whole, "tiny", tmp_path, label="whole").work(limit=1)
+
+    kill_at(url, tmp_path, epoch)
+    assert (trial_folder(artifact_root(url), "tiny", 0) / CHECKPOINT).exists()
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
+    Worker(url, "tiny", tmp_path, label="heir", grace=0.4).work()
+
+    resumed, expected = first_trial(url), first_trial(whole)
+    assert (resumed.state, resumed.attrs["attempt"], resumed.attrs["lost"]) == ("COMPLETE", 2, 1)
+    assert (resumed.value, resumed.params) == (expected.value, expected.params)
+    assert resumed.trace.to_json() == expected.trace.to_json()
+    assert weights(url) == weights(whole)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])
+def test_a_damaged_checkpoint_starts_the_trial_afresh(
+    url: str, long_study: Spec, tmp_path: Path, caplog: pytest.LogCaptureFixture, kept: float
+) -> None:
+    kill_at(url, tmp_path, 2)
+    checkpoint = trial_folder(artifact_root(url), "tiny", 0) / CHECKPOINT
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: int(len(content) * kept)])
+    study = open_study(url, "tiny")[0]
+    study._storage.set_trial_state_values(study.trials[0]._trial_id, module.TrialState.WAITING)
+    Worker(url, "tiny", tmp_path, label="heir").work(limit=1)
+    assert (first_trial(url).state, first_trial(url).epochs_used) == ("COMPLETE", 6)
+    assert "Trial 0 starts afresh: checkpoint.safetensors is no checkpoint, or a damaged one." in caplog.text
