@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from phashopt.service.storage import open_storage
+from phashopt.service.study import open_plain
+
 from .conftest import Run
 
 
@@ -26,6 +29,15 @@ def test_classes_choose_what_is_shown(run: Run, finished: str) -> None:
     page = Path("page/index.html").read_text()
     assert "--classes 7,3" in page
     assert "image: 7" in Path("page/figures/layer-01-maps-best-1.svg").read_text()
+
+
+def test_classes_need_the_studys_images(run: Run, finished: str) -> None:
+    study = open_plain(open_storage("sqlite:///phashopt.db"), finished)
+    study.set_user_attr("data_hash", "another")
+    assert run("report", finished).exit_code == 0
+    result = run("report", finished, "--classes", "7")
+    assert result.exit_code == 2
+    assert "the images here are not those of study" in result.stderr
 
 
 @pytest.mark.parametrize(
