@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from phashopt.figures.hover import full_hover
 from phashopt.figures.palette import NEUTRAL_INK, TRIAL
-from phashopt.figures.plotting import MARKS, marker, plain_figure, say
+from phashopt.figures.plotting import MARKS, marker, plain_figure, point_size, say
 from phashopt.figures.view import COMPLETE, PRUNED, StudyView
 
 TITLE = "Accuracy against cost"
@@ -72,7 +72,7 @@ def _cloud(figure: go.Figure, points: pd.DataFrame, name: str, **look: Any) -> N
         hovertemplate="%{hovertext}<br>%{x:.3s} MACs, %{customdata:.3s} parameters<extra></extra>",
         mode="markers",
         name=name,
-        marker=marker(**{"color": TRIAL, "size": 9, **look}),
+        marker=marker(**{"color": TRIAL, "size": 2 + point_size(len(points)), **look}),
         showlegend=not points.empty,
     )
 
