@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,7 +47,9 @@ def run(
         study = open_plain(open_storage(url), name)
         summary = summarize(study)
         with messages.status("Looking at the networks ..."):
-            data, notes = _data(study, data_dir)
+            data, notes = _data(study, summary.spec, data_dir)
+            if classes and data is None:
+                raise UserError(f"--classes: {notes[0]}")
             exhibits = gather(summary, read_artifact_root(study, url), mirrored=bool(data and data.mirrored))
             probes = choose(data, exhibits, _parts(classes), [Path(part) for part in _parts(images)])
             scene = Scene(measured(exhibits, data), probes, notes)
@@ -58,15 +60,17 @@ def run(
             console.print(str(page.absolute()), soft_wrap=True, markup=False)
 
 
-def _data(study: Study, data_dir: Path | None) -> tuple[DataSet | None, list[str]]:
+def _data(study: Study, document: dict[str, Any], data_dir: Path | None) -> tuple[DataSet | None, list[str]]:
     """The study's images; without them the page is made from what the trials left, and says so."""
     import torch
 
-    from phashopt.service.study import check_data, load_data, read_spec
+    from phashopt.service.spec import parse_spec
+    from phashopt.service.study import check_data, load_data
     from phashopt.training.data import default_data_dir
 
     try:
-        data = load_data(read_spec(study), data_dir or default_data_dir(), torch.device("cpu"))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        data = load_data(parse_spec(document, "the study's spec"), data_dir or default_data_dir(), device)
         check_data(study, data)
     except (DataError, UserError) as error:
         return None, [f"The study's images were not at hand ({error}), so some pictures and numbers are left out."]

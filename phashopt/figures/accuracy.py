@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import plotly.graph_objects as go
 
 from phashopt.figures.hover import full_hover
 from phashopt.figures.palette import NEUTRAL_INK, TRIAL
-from phashopt.figures.plotting import MARKS, marker, plain_figure, say
+from phashopt.figures.plotting import MARKS, marker, plain_figure, point_size, say
 from phashopt.figures.view import COMPLETE, PRUNED, StudyView
 
 TITLE = "Accuracy against cost"
@@ -35,10 +36,9 @@ def accuracy_against_macs(view: StudyView) -> go.Figure:
     for role, number in view.marked.items():
         if number in points.index:
             _cloud(figure, points.loc[[number]], role, **MARKS[role])
-    if view.macs_cap is not None:
-        note = {"annotation_text": "cap", "annotation_position": "top"}
-        figure.add_vline(x=view.macs_cap, line={"dash": "dash", "width": 1.5, "color": NEUTRAL_INK}, **note)
     _scale(figure, points)
+    if view.macs_cap is not None:
+        _cap(figure, view.macs_cap)
     return figure
 
 
@@ -72,7 +72,7 @@ def _cloud(figure: go.Figure, points: pd.DataFrame, name: str, **look: Any) -> N
         hovertemplate="%{hovertext}<br>%{x:.3s} MACs, %{customdata:.3s} parameters<extra></extra>",
         mode="markers",
         name=name,
-        marker=marker(**{"color": TRIAL, "size": 9, **look}),
+        marker=marker(**{"color": TRIAL, "size": 2 + point_size(len(points)), **look}),
         showlegend=not points.empty,
     )
 
@@ -105,6 +105,13 @@ def _front(figure: go.Figure, points: pd.DataFrame) -> None:
         hoverinfo="skip",
         showlegend=not points.empty,
     )
+
+
+def _cap(figure: go.Figure, cap: float) -> None:
+    figure.add_vline(x=cap, line={"dash": "dash", "width": 1.5, "color": NEUTRAL_INK})
+    # On a logarithmic axis plotly wants a note's place as a logarithm, a line's as it is.
+    place = math.log10(cap) if figure.layout.xaxis.type == "log" else cap
+    figure.add_annotation(text="cap", x=place, y=1, yref="paper", yanchor="bottom", showarrow=False)
 
 
 def _scale(figure: go.Figure, points: pd.DataFrame) -> None:

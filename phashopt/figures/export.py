@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 DPI = 144
@@ -31,6 +32,9 @@ def svg_bytes(figure: Figure) -> bytes:
 
 
 def _bytes(figure: Figure, **options: Any) -> bytes:
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)  # a dollar in a user's name is no formula
     buffer = BytesIO()
     figure.savefig(buffer, **options)
     return buffer.getvalue()

@@ -17,6 +17,7 @@ MARKS: dict[str, dict[str, Any]] = {
     "baseline": {"symbol": "diamond", "size": 12, "color": BASELINE},
     "best": {"symbol": "star", "size": 16, "color": BEST},
 }
+MANY = 200  # trials
 PLOT_HEIGHT = 520  # pixels, as all below
 PANEL_HEIGHT = 150
 PANEL_GAP = 62
@@ -75,6 +76,11 @@ def marker(symbol: str, color: str, size: float = 7) -> dict[str, Any]:
     """A marker without an outline; open symbols are drawn by their line."""
     line = {"width": 1.5 if symbol.endswith("open") else 0}
     return {"symbol": symbol, "color": color, "size": size, "opacity": 0.85, "line": line}
+
+
+def point_size(trials: int) -> float:
+    """Pixels of a point, smaller where many would cover each other."""
+    return 7 if trials <= MANY else 4
 
 
 def say(figure: go.Figure, text: str) -> go.Figure:

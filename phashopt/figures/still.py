@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from phashopt.figures.palette import INK, NO_DATA, PAPER
 
@@ -135,6 +135,7 @@ def _note(paper: Figure, note: Any, height: float) -> None:
 def _scale(axes: Axes, x: Any, y: Any) -> None:
     if x.type == "log":
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     for axis, plan in ((axes.xaxis, x), (axes.yaxis, y)):
         if plan.tickformat == "d":
             axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

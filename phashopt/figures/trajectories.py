@@ -12,7 +12,7 @@ from phashopt.figures.heat import DEEP, layer_heat
 from phashopt.figures.hover import trial_hover
 from phashopt.figures.labels import layer_label
 from phashopt.figures.palette import BASELINE, DEAD, DUPLICATES, REDUNDANCY, TRIAL
-from phashopt.figures.plotting import MARKS, cell, marker, name_axes, panel_figure, plain_figure, say
+from phashopt.figures.plotting import MARKS, cell, marker, name_axes, panel_figure, plain_figure, point_size, say
 from phashopt.figures.view import StudyView
 
 QUANTITIES = {
@@ -94,7 +94,7 @@ def _markers(
         name=name,
         legendgroup=name,
         showlegend=legend,
-        marker=marker(**look),
+        marker=marker(**{"size": point_size(len(texts)), **look}),
         row=row,
         col=col,
     )

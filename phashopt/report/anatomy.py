@@ -13,7 +13,7 @@ from phashopt.figures.reverse import Step, Window
 from phashopt.inspection.probes import Probes
 from phashopt.networks import Blueprint, ImageShape
 from phashopt.networks.blueprint import Block, Conv, Head, MaxPool, Part
-from phashopt.signal.state import undisturbed
+from phashopt.signal.state import home, undisturbed
 
 PATCH = 4  # pixels a side: four windows of 2x2
 
@@ -39,7 +39,7 @@ def pooling_window(network: nn.Module, probes: Probes) -> Window | None:
     What comes back is the signal of the strongest kernel of the convolution behind the pool, carried through the
     transposed convolution.
     """
-    found = _around_pool(network, probes.images[:1])
+    found = _around_pool(network, probes.images[:1].to(*home(network)))
     if found is None:
         return None
     maps, behind = found
@@ -137,4 +137,4 @@ def _liveliest(signal: Tensor) -> tuple[int, int, int]:
 
 
 def _array(values: Tensor) -> NDArray[np.float64]:
-    return values.double().numpy()
+    return values.double().cpu().numpy()

@@ -24,15 +24,13 @@ def choose(
 ) -> Probes | None:
     """The images asked for; None where neither the study's images are at hand nor files are named.
 
-    Raises `UserError` for classes without images at hand, and for files without a network to show them to.
+    Raises `UserError` for files without a network to show them to.
     """
     if files:
         subject = next((exhibit.subject for exhibit in exhibits if exhibit.subject), None)
         if subject is None or subject.image is None or subject.standardisation is None:
             raise UserError("--images: neither baseline nor best has left a network to show them to; leave it out")
         return of_files(files, subject.image, subject.standardisation)
-    if data is None and classes:
-        raise UserError("--classes: the study's images are not at hand; give --data-dir, or --images")
     return of_classes(data, classes) if data is not None else None
 
 

@@ -32,8 +32,7 @@ if (choices) {
   const rows = [...document.querySelectorAll("#front tbody tr")];
   let ring = null;
 
-  const choose = async () => {
-    const cap = capOf(slider.value);
+  const choose = async (cap) => {
     const choice = steps.filter((step) => step.macs <= cap).at(-1);
     const words = choice ? `Take ${choice.words}.` : `No trial is that cheap: the cheapest needs ${amount(steps[0].macs)} MACs.`;
     document.getElementById("cap-value").textContent = amount(cap);
@@ -53,10 +52,10 @@ if (choices) {
     Plotly.update(plot, place, { shapes: [...own, mark] }, [ring]);
   };
   const start = Number(choices.dataset.cap) || steps.at(-1).macs;
-  slider.value = Math.ceil((slider.max * (Math.log(start) - low)) / (high - low));
-  slider.addEventListener("input", choose);
+  slider.value = Math.round((slider.max * (Math.log(start) - low)) / (high - low));
+  slider.addEventListener("input", () => choose(capOf(slider.value)));
   slider.closest(".cap").hidden = false;
-  choose();
+  choose(start);
 }
 
 // Sheets of one layer are leafed through, one at a time.

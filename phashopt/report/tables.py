@@ -34,11 +34,13 @@ class Row:
 
 
 def front_rows(summary: StudySummary) -> list[Row]:
-    """The trials that are more accurate than every cheaper one, whatever the caps, cheapest first."""
-    finished = [trial for trial in summary.trials if trial.state == COMPLETE and number(trial.value) is not None]
-    chosen = set(pareto_front(finished))
-    rows = [trial for trial in finished if trial.number in chosen]
-    return all_rows(summary, sorted(rows, key=lambda trial: trial.attrs["macs"]))
+    """The trials more accurate than every cheaper one, cheapest first: whatever their MACs, within all other caps."""
+    priced = [trial for trial in summary.trials if _is_priced(trial) and _keeps_other_caps(summary, trial)]
+    chosen = set(pareto_front(priced))
+    return all_rows(
+        summary,
+        sorted((trial for trial in priced if trial.number in chosen), key=lambda trial: float(trial.attrs["macs"])),
+    )
 
 
 def best_rows(summary: StudySummary) -> list[Row]:
@@ -86,6 +88,16 @@ def _row(trial: TrialSummary, role: str, settings: list[str]) -> Row:
         decision=trial.decision,
         error=": ".join(str(attrs[key]) for key in ("error.type", "error.message") if key in attrs),
     )
+
+
+def _is_priced(trial: TrialSummary) -> bool:
+    """Whether a trial has finished with an accuracy and a cost."""
+    return trial.state == COMPLETE and number(trial.value) is not None and (number(trial.attrs.get("macs")) or 0) > 0
+
+
+def _keeps_other_caps(summary: StudySummary, trial: TrialSummary) -> bool:
+    caps = {key: cap for key, cap in summary.spec.get("limits", {}).items() if key != "macs" and cap is not None}
+    return all((number(trial.attrs.get(key)) or 0) <= cap for key, cap in caps.items())
 
 
 def _score(trial: TrialSummary) -> float:

@@ -3,6 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from phashopt.service.storage import open_storage
+from phashopt.service.study import open_plain
+
 from .conftest import Run
 
 
@@ -16,3 +21,35 @@ def test_a_report_of_a_study_without_results_is_still_a_page(run: Run, tmp_path:
     run("study", "create", "tiny.toml")
     assert run("report", "tiny", "--out", "page").exit_code == 0
     assert (tmp_path / "page" / "index.html").exists()
+
+
+def test_classes_choose_what_is_shown(run: Run, finished: str) -> None:
+    result = run("report", finished, "--classes", "7,3", "--out", "page")
+    assert result.exit_code == 0
+    page = Path("page/index.html").read_text()
+    assert "--classes 7,3" in page
+    assert "image: 7" in Path("page/figures/layer-01-maps-best-1.svg").read_text()
+
+
+def test_classes_need_the_studys_images(run: Run, finished: str) -> None:
+    study = open_plain(open_storage("sqlite:///phashopt.db"), finished)
+    study.set_user_attr("data_hash", "another")
+    assert run("report", finished).exit_code == 0
+    result = run("report", finished, "--classes", "7")
+    assert result.exit_code == 2
+    assert "the images here are not those of study" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--classes", "cat"], "there is no class 'cat'"),
+        (["--images", "none.png"], "there is no image none.png"),
+        (["--classes", "7", "--images", "a.png"], "exclude each other"),
+    ],
+)
+def test_a_wrong_choice_is_one_line_and_no_page(run: Run, finished: str, options: list[str], words: str) -> None:
+    result = run("report", finished, *options, "--out", "page")
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not Path("page").exists()

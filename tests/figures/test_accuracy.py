@@ -40,6 +40,13 @@ def test_the_cap_is_a_line(view: StudyView) -> None:
     assert [shape.x0 for shape in accuracy_against_macs(view).layout.shapes] == [1e6]
 
 
+@pytest.mark.parametrize(("cheapest", "place"), [(3e5, 1e6), (3e3, 6.0)])
+def test_the_caps_name_stands_over_its_line(trials: pd.DataFrame, cheapest: float, place: float) -> None:
+    wide = trials.assign(macs=[9e5, 5e5, 8e5, 2e6, cheapest, 4e5, 6e5])
+    notes = accuracy_against_macs(make_view(wide)).layout.annotations
+    assert [note.x for note in notes if note.text == "cap"] == [place]
+
+
 def test_hover_names_configuration_and_decision_with_text_escaped(view: StudyView) -> None:
     trace = next(trace for trace in accuracy_against_macs(view).data if trace.name == "within the caps")
     assert trace.hovertext[1] == "<b>trial 1</b>, 93.0%<br>24-40 kernels, optimizer sgd<br>start"

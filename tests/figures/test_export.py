@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -31,3 +32,8 @@ def test_svg_text_is_text_and_escaped(figure: Figure) -> None:
     svg = svg_bytes(figure).decode()
     assert "Layer 1 &lt;&amp;&gt;" in svg
     assert "Kernels per layer" in svg
+
+
+@pytest.mark.parametrize("export", [png_bytes, svg_bytes])
+def test_a_dollar_in_a_name_is_no_formula(export: Callable[[Figure], bytes]) -> None:
+    assert export(drawn_network(["$\\frac{$"], {"best": [24]}, [""]))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import optuna
 from optuna.trial import TrialState
 
 from phashopt.report.tables import TOP, all_rows, best_rows, front_rows, milestones
-from phashopt.service.summary import summarize
+from phashopt.service.summary import StudySummary, summarize
 
 Write = Callable[..., optuna.Study]
 
@@ -51,3 +52,11 @@ def test_the_front_rises_in_cost_and_accuracy_whatever_the_caps(write_study: Wri
     assert [trial.attrs["macs"] for trial in trials] == sorted({trial.attrs["macs"] for trial in trials})
     assert [trial.value for trial in trials] == sorted({trial.value for trial in trials})
     assert trials[-1].value == max(trial.value for trial in summary.trials)
+
+
+def test_the_front_keeps_caps_other_than_on_macs(summary: StudySummary) -> None:
+    params = sorted(trial.attrs["params"] for trial in summary.trials)
+    capped = replace(summary, spec={"limits": {"macs": 1, "params": params[2]}})
+    rows = front_rows(capped)
+    assert rows
+    assert all(summary.trials[row.number].attrs["params"] <= params[2] for row in rows)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,8 +23,13 @@ def test_the_answer_leads_from_baseline_to_best_under_the_cap(write_study: Write
         f"From the baseline ({kernels(baseline)} kernels, over the cap) "
         f"to trial {best.number} ({kernels(best)} kernels): "
         "validation accuracy 90.0% → 91.0%, MACs 1.51 M → 936 k, parameters 7.56 k → 4.68 k, "
-        "training images seen 5.75 k → 5.75 k, under a cap of 1.00 M MACs."
+        "under a cap of 1.00 M MACs."
     )
+
+
+def test_the_answer_tells_the_latency_where_both_are_known(summary: StudySummary) -> None:
+    assert "latency 1.25 → 0.5 ms an image" in answer(summary, {"baseline": 1.25, "best": 0.5})
+    assert "latency" not in answer(summary, {"baseline": math.nan, "best": 0.5})
 
 
 @pytest.mark.parametrize(
