@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phashopt.attribution import grad_cam, gradient, guided_backprop, guided_grad_cam
+    from phashopt.networks import grow, inherit, shrink
     from phashopt.search import PHashPruner, PHashSampler, Verdict
     from phashopt.signal import LayerReport, Probe, Report, baseline, measure, perceptual_hash, reconstruct
 
@@ -18,6 +19,9 @@ _HOMES = {
     "gradient": "attribution",
     "guided_backprop": "attribution",
     "guided_grad_cam": "attribution",
+    "grow": "networks",
+    "inherit": "networks",
+    "shrink": "networks",
     "PHashPruner": "search",
     "PHashSampler": "search",
     "Verdict": "search",
@@ -40,11 +44,14 @@ __all__ = [
     "baseline",
     "grad_cam",
     "gradient",
+    "grow",
     "guided_backprop",
     "guided_grad_cam",
+    "inherit",
     "measure",
     "perceptual_hash",
     "reconstruct",
+    "shrink",
 ]
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-RECTIFIERS = {"relu", "relu6"}
-BOUNDS = {"clamp", "clip", "clamp_min", "hardtanh"}
+from phashopt.signal.rules import is_relu, name_of
 
 
 class GuidedReLU(TorchFunctionMode):
@@ -22,19 +21,10 @@ class GuidedReLU(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if is_relu(func, args, kwargs or {}) and result.requires_grad:
+        if is_relu(name_of(func), args, kwargs or {}) and result.requires_grad:
             # On the result, so that what comes from all that read it is summed before it is cut.
             result.register_hook(_positive_part)
         return result
-
-
-def is_relu(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a torch function, called so, cuts off at zero: ReLU, ReLU6, or a clamp from 0."""
-    name = func.__name__.strip("_").split(".")[0]
-    if name in BOUNDS:
-        low = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
-        return not isinstance(low, Tensor) and low == 0
-    return name in RECTIFIERS
 
 
 def _positive_part(gradient: Tensor) -> Tensor:

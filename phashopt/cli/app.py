@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from phashopt.cli import confirm, dashboard, inspect, report, server, study, worker
+from phashopt.cli import bench, confirm, dashboard, inspect, report, server, study, worker
 
 app = typer.Typer(
     name="phashopt",
@@ -14,6 +14,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(study.app, name="study")
+app.add_typer(bench.app, name="bench")
 app.command("worker")(worker.run)
 app.command("report")(report.run)
 app.command("confirm")(confirm.run)

@@ -20,7 +20,7 @@ def run(
     with plain_errors():
         import optuna_dashboard
 
-        from phashopt.service.publish import artifact_store
+        from phashopt.service.publish import artifact_store, leave_note
         from phashopt.service.storage import artifact_root, default_storage, open_storage
         from phashopt.service.study import open_plain, read_artifact_root
 
@@ -29,6 +29,7 @@ def run(
         root, path = artifact_root(url), "dashboard"
         if name is not None:
             study = open_plain(database, name)
+            leave_note(study)
             root, path = read_artifact_root(study, url), f"dashboard/studies/{study._study_id}"
         messages.print(f"http://{host}:{port}/{path}  (Ctrl-C ends)", markup=False, soft_wrap=True)
         optuna_dashboard.run_server(database, host=host, port=port, artifact_store=artifact_store(root))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from phashopt.inspection import Inspection
+    from phashopt.inspection import Inspection, Layer
     from phashopt.training.data import Standardisation
 
 FOLDER_SIDE = 64  # pixels a side of a folder's images, where nothing else is known
@@ -118,14 +119,16 @@ def _table(inspection: Inspection) -> Table:
     )
     table = Table(
         title=Text(title),
-        caption="redund.: 1 - distinct / alive, with its 90% interval; dupl.: share with a near-copy image by image",
+        caption="redund.: 1 - distinct / alive, with its 90% interval; dupl.: share with a near-copy image by image;\n"
+        "mean S: similarity of two maps, in brackets with weights drawn anew: what the images make alike",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for column in ("layer", "channels", "alive", "dead", "distinct", "redund.", "dupl.", "MACs"):
-        table.add_column(column, justify="left" if column == "layer" else "right", no_wrap=column != "layer")
+    for column in ("layer", "channels", "alive", "dead", "distinct", "redund.", "dupl.", "mean S", "MACs"):
+        is_name = column == "layer"
+        table.add_column(column, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
     for layer in inspection.layers:
         report = layer.report
         low, high = report.interval
@@ -135,11 +138,18 @@ def _table(inspection: Inspection) -> Table:
             str(report.alive),
             f"{report.dead:.0%}",
             str(report.distinct),
-            f"{report.redundancy:.2f} ({low:.2f}-{high:.2f})" if report.alive else "-",
-            f"{report.duplicate_rate:.2f}" if report.alive else "-",
+            f"{report.redundancy:.0%} ({100 * low:.0f}-{high:.0%})" if report.alive else "-",
+            f"{report.duplicate_rate:.0%}" if report.alive else "-",
+            _similarity(layer),
             percent(layer.share),
         )
     return table
+
+
+def _similarity(layer: Layer) -> str:
+    trained, random = layer.report.mean_similarity, layer.random_similarity
+    said = f"{trained:.2f}" if math.isfinite(trained) else "-"
+    return f"{said} ({random:.2f})" if math.isfinite(random) else said
 
 
 def _suggestions(inspection: Inspection) -> Text:

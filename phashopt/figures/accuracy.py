@@ -13,6 +13,7 @@ from phashopt.figures.plotting import MARKS, marker, plain_figure, say
 from phashopt.figures.view import COMPLETE, PRUNED, StudyView
 
 TITLE = "Accuracy against cost"
+MANY = 100  # families, from which on their lines are thin
 
 
 def accuracy_against_macs(view: StudyView) -> go.Figure:
@@ -25,6 +26,7 @@ def accuracy_against_macs(view: StudyView) -> go.Figure:
     points = _points(view)
     if points.empty:
         return say(figure, "No trial has both an accuracy and a cost yet.")
+    _families(figure, points, view)
     complete, feasible = points["state"] == COMPLETE, points["feasible"]
     _cloud(figure, points[complete & feasible], "within the caps", symbol="circle")
     _cloud(figure, points[complete & ~feasible], "over a cap", symbol="circle-open")
@@ -72,6 +74,24 @@ def _cloud(figure: go.Figure, points: pd.DataFrame, name: str, **look: Any) -> N
         name=name,
         marker=marker(**{"color": TRIAL, "size": 9, **look}),
         showlegend=not points.empty,
+    )
+
+
+def _families(figure: go.Figure, points: pd.DataFrame, view: StudyView) -> None:
+    """A line from each parent to each child, where both have an accuracy and a cost."""
+    parents = view.numbers("parent")
+    places = points[["macs", "accuracy"]]
+    pairs = [(int(parents[child]), child) for child in points.index if parents[child] in points.index]
+    ends = {axis: [value for pair in pairs for value in (*places[axis].loc[list(pair)], None)] for axis in places}
+    figure.add_scatter(
+        x=ends["macs"],
+        y=ends["accuracy"],
+        mode="lines",
+        name="parent to child",
+        line={"color": NEUTRAL_INK, "width": 1, "dash": "dot"},
+        opacity=0.6 if len(pairs) < MANY else 0.25,
+        hoverinfo="skip",
+        showlegend=bool(pairs),
     )
 
 

@@ -20,13 +20,19 @@ CAPTION = (
 
 
 def channel_sheet(
-    title: str, images: Sequence[NDArray[np.uint8]], kernels: Mapping[int, Mapping[str, NDArray[np.floating]]]
+    title: str,
+    images: Sequence[NDArray[np.uint8]],
+    kernels: Mapping[int, Mapping[str, NDArray[np.floating]]],
+    labels: Sequence[str] = (),
 ) -> Figure:
-    """`images` (C, H, W) on top; below, for each kernel, named rows of its reconstructions (N, C, H, W)."""
+    """`images` (C, H, W) under their `labels`, or numbers; for each kernel named rows of its reconstructions.
+
+    Those are (N, C, H, W).
+    """
     rows = [Row("images", [image_pixels(image) for image in images])]
     for kernel, parts in kernels.items():
         rows += [Row(f"kernel {kernel}\n{name}", row_pixels(maps)) for name, maps in parts.items()]
-    return picture_grid(title, [str(number) for number in range(len(images))], rows, CAPTION)
+    return picture_grid(title, labels or [str(number) for number in range(len(images))], rows, CAPTION)
 
 
 def row_pixels(maps: NDArray[np.floating]) -> list[NDArray[np.float64]]:

@@ -9,6 +9,7 @@ from string import ascii_uppercase
 import numpy as np
 from numpy.typing import NDArray
 
+TIMES = " \N{MULTIPLICATION SIGN} "
 UNITS = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k"}
 
 

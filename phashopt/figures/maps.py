@@ -21,6 +21,8 @@ STRIP = 0.24  # above a map, for its number and letter
 INCH = 0.72  # width of a cell
 HEAD = 0.8
 
+EVIDENCE = "Left: the image. Maps show what of it passes a kernel, not what a class rests on."
+
 
 def map_sheets(
     maps: NDArray[np.floating], groups: NDArray[np.integer], title: str, image: NDArray[np.uint8]
@@ -28,7 +30,8 @@ def map_sheets(
     """The K maps in the order of their kernels, 64 to a figure; every figure also shows the probe image.
 
     `maps` is (K, C, H, W), `groups` (K,) with a negative number for a dead kernel, which is crossed out, `image`
-    (C, H, W). Groups of two and more are boxed in a colour and named by a letter, the largest A.
+    (C, H, W). A kernel that lives but shows nothing of this image is marked as silent. Groups of two and more are boxed
+    in a colour and named by a letter, the largest A.
     """
     ranks = group_ranks(groups)
     kernels, aspect = len(maps), maps.shape[2] / maps.shape[3]
@@ -42,8 +45,7 @@ def map_sheets(
             if groups[kernel] < 0:
                 _cross(axes, left, top, aspect)
             else:
-                extent = (left, left + 1, top + aspect, top)
-                axes.imshow(map_pixels(maps[kernel]), extent=extent, interpolation="none", aspect="auto")
+                _map(axes, left, top, aspect, maps[kernel])
             if groups[kernel] in ranks:
                 _box(axes, left, top, aspect, ranks[int(groups[kernel])])
         yield figure
@@ -78,12 +80,19 @@ def _sheet(cells: int, aspect: float, title: str, image: NDArray[np.uint8]) -> t
     thumb.imshow(image_pixels(image), interpolation="none")
     thumb.set_axis_off()
     figure.text(0.8 / width, 1 - 0.28 / height, title, va="center", size=10.5, weight="bold", color=INK)
-    figure.text(0.8 / width, 1 - 0.55 / height, "left: the probe image all maps stem from", va="center", size=8.5,
-                color=INK)  # fmt: skip
+    figure.text(0.8 / width, 1 - 0.55 / height, EVIDENCE, va="center", size=7.5, color=INK)
     axes = figure.add_axes((0, 0, 1, 1 - HEAD / height))
     axes.set(xlim=(0, across), ylim=(down, 0))
     axes.set_axis_off()
     return figure, axes
+
+
+def _map(axes: Axes, left: float, top: float, aspect: float, signal: NDArray[np.floating]) -> None:
+    extent = (left, left + 1, top + aspect, top)
+    axes.imshow(map_pixels(signal), extent=extent, interpolation="none", aspect="auto")
+    if not signal.any():
+        middle = top + aspect / 2
+        axes.text(left + 0.5, middle, "silent\nhere", size=6.5, ha="center", va="center", color=INK)
 
 
 def _cross(axes: Axes, left: float, top: float, aspect: float) -> None:

@@ -27,7 +27,8 @@ TOP, PITCH, BOTTOM = 0.72, 0.9, 0.52
 def similarity_matrices(panels: Mapping[str, NDArray[np.floating]], title: str) -> Figure:
     """Upper triangles under their names, four to a row, on one colour scale from 0 to 1.
 
-    Each value is (K, K), NaN where a kernel is dead (drawn grey). The diagonal is left out: a map equals itself.
+    Each value is (K, K), NaN (drawn grey) where a kernel is dead, or where too few images show two of them. The
+    diagonal is left out: a map equals itself.
     """
     columns, rows = min(len(panels), COLUMNS), math.ceil(len(panels) / COLUMNS)
     width = LEFT + columns * (SIDE + GAP) - GAP + BAR
@@ -77,7 +78,10 @@ def _triangle(axes: Axes, similarity: NDArray[np.floating], name: str) -> None:
 
 
 def _note(similarity: NDArray[np.floating]) -> str:
-    dead = int(np.isnan(np.diagonal(similarity)).sum())
+    is_dead = np.isnan(np.diagonal(similarity))
+    dead, alive = int(is_dead.sum()), similarity[np.ix_(~is_dead, ~is_dead)]
+    apart = int(np.isnan(alive[np.triu_indices(len(alive), k=1)]).sum())
     mean = mean_similarity(similarity)
     lines = [f"mean similarity {mean:.2f}" if np.isfinite(mean) else "no two living kernels to compare"]
-    return "\n".join(lines + [f"{dead} dead (grey)"] * (dead > 0))
+    lines += [f"{dead} dead (grey)"] * (dead > 0)
+    return "\n".join(lines + [f"{apart} pair{'s' * (apart > 1)} never seen together (grey)"] * (apart > 0))

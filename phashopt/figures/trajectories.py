@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from phashopt.figures.heat import DEEP, layer_heat
 from phashopt.figures.hover import trial_hover
 from phashopt.figures.labels import layer_label
 from phashopt.figures.palette import BASELINE, DEAD, DUPLICATES, REDUNDANCY, TRIAL
@@ -22,10 +23,15 @@ QUANTITIES = {
 
 
 def width_trajectories(view: StudyView) -> go.Figure:
-    """Kernels of each layer by trial number; infeasible trials hollow, the baseline's width a dashed line."""
+    """Kernels of each layer by trial number; infeasible trials hollow, the baseline's width a dashed line.
+
+    From 17 layers on one map of all.
+    """
     title = "Kernels per layer, trial by trial"
     if not view.widths:
         return say(plain_figure(title), "No trial has a width yet.")
+    if len(view.widths) > DEEP:
+        return _map(view, title, view.widths, share=False)
     figure = panel_figure(title, [layer_label(name) for name in view.widths])
     texts = trial_hover(view)
     for index, name in enumerate(view.widths):
@@ -44,10 +50,15 @@ def width_trajectories(view: StudyView) -> go.Figure:
 
 
 def redundancy_trajectories(view: StudyView) -> go.Figure:
-    """Redundancy, near-duplicate share and dead share of each layer at the end of every trial, all in [0, 1]."""
+    """Redundancy, near-duplicate share and dead share of each layer at the end of every trial, all in [0, 1].
+
+    From 17 layers on one map of the duplicates.
+    """
     title = "What was read in each layer, trial by trial"
     if not view.widths:
         return say(plain_figure(title), "No trial has a reading yet.")
+    if len(view.widths) > DEEP:
+        return _map(view, "Duplicates in each layer, trial by trial", [f"duplicates.{name}" for name in view.widths])
     figure = panel_figure(title, [layer_label(name) for name in view.widths])
     texts = trial_hover(view)
     for index, name in enumerate(view.widths):
@@ -56,6 +67,11 @@ def redundancy_trajectories(view: StudyView) -> go.Figure:
             _markers(figure, shares, texts, quantity, look, **cell(index, len(view.widths)), legend=index == 0)
     name_axes(figure, "trial", "share", len(view.trials))
     return figure.update_yaxes(range=[-0.04, 1.04], tickformat=".0%")
+
+
+def _map(view: StudyView, title: str, columns: list[str], *, share: bool = True) -> go.Figure:
+    numbers = [view.numbers(column) for column in columns]
+    return layer_heat(title, view.widths, numbers[0].index.tolist(), "trial", numbers, share=share)
 
 
 def _markers(

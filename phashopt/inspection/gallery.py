@@ -19,6 +19,7 @@ from phashopt.figures.explanations import grad_cam_sheet, guided_sheet
 from phashopt.inspection.reading import Inspection, Layer
 from phashopt.signal import LayerReport, reconstruct
 from phashopt.training.files import save_bytes
+from phashopt.training.snapshot import scaled_to_peak
 
 FEW = 6  # layers, up to which all are drawn
 KERNELS = 4  # in a sheet across images
@@ -105,9 +106,7 @@ def _maps_of_one_image(inspection: Inspection, layer: Layer) -> NDArray[np.float
     chunks = []
     for start in range(0, layer.report.width, CHUNK):
         kernels = range(start, min(start + CHUNK, layer.report.width))
-        maps = _shrunk(reconstruct(network, image, layer.name, kernels)[0].float())
-        peak = maps.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
-        chunks.append((maps / peak).half().cpu().numpy())
+        chunks.append(scaled_to_peak(_shrunk(reconstruct(network, image, layer.name, kernels)[0].float())))
     return np.concatenate(chunks)
 
 

@@ -16,21 +16,26 @@ from phashopt.inspection.cost import layer_macs
 from phashopt.inspection.explain import Explanation, explain
 from phashopt.inspection.probes import Probes, take_probes
 from phashopt.inspection.subject import Subject
-from phashopt.signal import LayerReport, measure
+from phashopt.signal import LayerReport, baseline, measure
 from phashopt.signal.units import convolutions
 from phashopt.training.data import RawData, Standardisation
 
 SHOWN = 6  # images in a sheet
+SAMPLED = 32  # channels a layer of the baseline, whose mean similarity hardly depends on their number
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's reading, its share of the MACs (None where it has no weights of its own) and a suggestion."""
+    """One layer's reading, its share of the MACs (None where it has no weights of its own) and a suggestion.
+
+    `random_similarity` is the mean similarity of the same layer with its weights drawn anew, NaN if that was not read.
+    """
 
     name: str
     report: LayerReport
     share: float | None
     suggestion: str
+    random_similarity: float = math.nan
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, NaN as None."""
@@ -41,6 +46,7 @@ class Layer:
             "channels": report.width,
             **{field: _plain(getattr(report, field)) for field in fields},
             "interval": [_plain(end) for end in report.interval],
+            "random_similarity": _plain(self.random_similarity),
             "duplicates": _plain(report.duplicate_rate),
             "macs_share": self.share,
             "suggestion": self.suggestion,
@@ -104,6 +110,7 @@ def inspect_network(
     report = measure(network, seen.images, std=seen.standardisation.std, layers=layers)
     shown = np.linspace(0, len(seen) - 1, min(SHOWN, len(seen))).round().astype(int).tolist()
     notes = [] if subject.is_trained else ["The weights are random: this shows the architecture, not what it learnt."]
+    untrained = _untrained_similarity(subject, seen, list(report), notes)
     explanation = None
     try:
         explanation = explain(network, seen, shown, raw.classes)
@@ -120,6 +127,7 @@ def inspect_network(
                 layer,
                 macs[name] / total if name in macs else None,
                 suggest(layer) if subject.is_trained else UNTRAINED,
+                untrained.get(name, math.nan),
             )
             for name, layer in report.items()
         ],
@@ -128,6 +136,19 @@ def inspect_network(
         explanation,
         notes,
     )
+
+
+def _untrained_similarity(subject: Subject, seen: Probes, layers: list[str], notes: list[str]) -> dict[str, float]:
+    """By layer; nothing where the weights are random anyway, or where `notes` say why."""
+    if not subject.is_trained:
+        return {}
+    deviations = seen.standardisation.std
+    try:
+        report = baseline(subject.network, seen.images, std=deviations, layers=layers, max_channels=SAMPLED)
+    except UserError as error:
+        notes.append(f"No similarity with random weights: {error}.")
+        return {}
+    return {name: layer.mean_similarity for name, layer in report.items()}
 
 
 def _size(subject: Subject) -> tuple[int, int] | None:

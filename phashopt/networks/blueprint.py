@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -104,11 +104,14 @@ Part = Conv | MaxPool | Block | Head
 class Blueprint:
     """A whole network: named parts in order, and which module each width parameter is read on.
 
-    `readouts` maps module names (as in `named_modules` of the built network) to width parameters.
+    `readouts` maps module names (as in `named_modules` of the built network) to width parameters, first layer first.
+    `widths` are the kernel counts in that order; `resized` plans the same network with others.
     """
 
     parts: dict[str, Part]
     readouts: dict[str, str]
+    widths: tuple[int, ...]
+    resized: Callable[[Sequence[int]], Blueprint] = field(compare=False, repr=False)
 
     @property
     def cost(self) -> Cost:

@@ -10,14 +10,22 @@ from torch import Tensor, nn
 from phashopt.networks.blueprint import Block, Blueprint, Conv, Head, MaxPool, Part
 
 
-def build(blueprint: Blueprint, seed: int) -> nn.Sequential:
+class Network(nn.Sequential):
+    """A network that knows what it was built from."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        super().__init__(OrderedDict((name, _module(part)) for name, part in blueprint.parts.items()))
+        self.blueprint = blueprint
+
+
+def build(blueprint: Blueprint, seed: int) -> Network:
     """The network with freshly drawn weights: He-normal convolutions (He et al. 2015), zero biases.
 
     The draw depends on `seed` alone and leaves the global random state untouched.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = nn.Sequential(OrderedDict((name, _module(part)) for name, part in blueprint.parts.items()))
+        network = Network(blueprint)
         network.apply(_initialise)
     return network
 

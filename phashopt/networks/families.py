@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -68,7 +69,8 @@ class Plain(Family):
                 if min(shape.height, shape.width) < 1:
                     raise UserError(f"network.pools: nothing is left of the image behind layer {index}")
         parts["head"] = Head(shape, classes, pooled=False)
-        return Blueprint(parts, {f"layer{index}.conv": width_name(index) for index in range(len(widths))})
+        readouts = {f"layer{index}.conv": width_name(index) for index in range(len(widths))}
+        return Blueprint(parts, readouts, tuple(widths), partial(self.plan, image=image, classes=classes))
 
     def _pooled(self, index: int, shape: ImageShape) -> bool:
         if self.pools is None:
@@ -102,7 +104,8 @@ class Vgg(Family):
                 parts[f"layer{index}"], shape = conv, conv.output
                 index += 1
         parts["head"] = Head(shape, classes, pooled=True)
-        return Blueprint(parts, {f"layer{index}.conv": width_name(index) for index in range(len(widths))})
+        readouts = {f"layer{index}.conv": width_name(index) for index in range(len(widths))}
+        return Blueprint(parts, readouts, tuple(widths), partial(self.plan, image=image, classes=classes))
 
 
 class ResNet(Family):
@@ -136,7 +139,8 @@ class ResNet(Family):
             readouts[f"stage{stage}_block{length - 1}.relu"] = width_name(path)
             index += 1
         parts["head"] = Head(shape, classes, pooled=True)
-        return Blueprint(parts, dict(sorted(readouts.items(), key=lambda item: item[1])))
+        by_width = dict(sorted(readouts.items(), key=lambda item: item[1]))
+        return Blueprint(parts, by_width, tuple(widths), partial(self.plan, image=image, classes=classes))
 
 
 def _block(shape: ImageShape, inner: int, path: int, stride: int) -> Block:

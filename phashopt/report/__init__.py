@@ -1,5 +1,5 @@
 """A study as one page: what was found, why, and what the kernels see."""
 
-from phashopt.report.page import write_report
+from phashopt.report.page import Scene, write_report
 
-__all__ = ["write_report"]
+__all__ = ["Scene", "write_report"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,46 @@ from plotly.offline import get_plotlyjs
 
 from phashopt.errors import UserError
 from phashopt.figures import study_plots
-from phashopt.report.pictures import Gallery
-from phashopt.report.tables import all_rows, before_after, best_rows, milestones
-from phashopt.report.words import answer, caps, counts
+from phashopt.figures.labels import amount, percent
+from phashopt.figures.still import still
+from phashopt.inspection.probes import Probes
+from phashopt.report.comparison import before_after
+from phashopt.report.exhibit import Exhibit
+from phashopt.report.explanations import explained
+from phashopt.report.files import write_tables
+from phashopt.report.gallery import Gallery
+from phashopt.report.measure import device_words
+from phashopt.report.overview import drawn, reversed_network
+from phashopt.report.pictures import Showroom
+from phashopt.report.spending import spending
+from phashopt.report.tables import all_rows, best_rows, front_rows, milestones, setting
+from phashopt.report.words import answer, caps, counts, network
 from phashopt.service.summary import StudySummary
-from phashopt.training.snapshot import Snapshot
 
 CAPTIONS = {
     "phashopt-accuracy-against-macs": "Each point is one trial, scored on validation images. Evidence of what accuracy "
     "costs in this study; no cheaper trial is as accurate as one on the front. As the search chose among these very "
-    "points, the best of them is a little too good.",
+    "points, the best of them is a little too good. Dotted lines lead from a parent to the trials proposed from it.",
     "phashopt-widths": "What each trial gave each layer. Evidence of where the search looked and settled, not of what "
     "a layer needs.",
     "phashopt-redundancy": "Read on the probe images at the end of each trial. Duplicates without dead kernels speak "
     "of too little training or too low a rate, duplicates with dead ones of too high a rate; alone they say little "
     "about the right width.",
-    "phashopt-learning-curves": "Validation accuracy after each epoch; after each that was read, the share of kernels "
-    "with a near-copy. Evidence of whether training was finished when it stopped.",
+    "phashopt-learning-curves": "Validation accuracy after each epoch; after each that was read, the shares of "
+    "redundant, near-copied and dead kernels, dotted for the baseline. Evidence of whether training was finished when "
+    "it stopped.",
+    "phashopt-compute": "Wall time from claim to end. All else is the sampler, the database, files, and any time a "
+    "trial spent handed back in the queue.",
 }
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a report is made from, besides the study: the networks to show, the images, and why any is missing."""
+
+    exhibits: Sequence[Exhibit] = ()
+    probes: Probes | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -43,35 +65,33 @@ class Plot:
     name: str
     title: str
     caption: str
+    height: int
     data: Markup
 
 
-def write_report(summary: StudySummary, snapshots: dict[int, Snapshot], out: Path, *, command: str) -> Path:
-    """Write `out/index.html`, `out/figures/` and `out/tables/trials.csv`; returns the page's path.
+def write_report(summary: StudySummary, scene: Scene, out: Path, *, command: str) -> Path:
+    """Write `out/index.html`, `out/figures/` and `out/tables/`; returns the page's path.
 
-    `snapshots` are by trial number; what is missing is said on the page. `command` is what rebuilds it. Raises
-    `UserError` when `out` cannot be written.
+    What `scene` lacks is said on the page. `command` is what rebuilds it. Raises `UserError` when `out` cannot be
+    written.
     """
     try:
-        return _write(summary, snapshots, out, command)
+        return _write(summary, scene, out, command)
     except OSError as error:
         raise UserError(f"cannot write the report to {out}: {error.strerror}; choose another folder") from error
 
 
-def _write(summary: StudySummary, snapshots: Mapping[int, Snapshot], out: Path, command: str) -> Path:
-    (out / "tables").mkdir(parents=True, exist_ok=True)
-    summary.table().to_csv(out / "tables" / "trials.csv", index=False)
+def _write(summary: StudySummary, scene: Scene, out: Path, command: str) -> Path:
+    write_tables(summary, scene.exhibits, out / "tables")
     page = out / "index.html"
     part = out / "index.html.part"
-    part.write_text(render(summary, snapshots, Gallery(out / "figures"), command), encoding="utf-8")
+    part.write_text(render(summary, scene, Gallery(out / "figures"), command), encoding="utf-8")
     os.replace(part, page)
     return page
 
 
-def render(summary: StudySummary, snapshots: Mapping[int, Snapshot], gallery: Gallery, command: str) -> str:
+def render(summary: StudySummary, scene: Scene, gallery: Gallery, command: str) -> str:
     """The page as text."""
-    networks = _networks(summary)
-    seen = {role: snapshots[number] for role, number in networks.items() if number in snapshots}
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(["html", "j2"]),
@@ -79,20 +99,37 @@ def render(summary: StudySummary, snapshots: Mapping[int, Snapshot], gallery: Ga
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    measured = {exhibit.role: exhibit.measured for exhibit in scene.exhibits}
+    front = front_rows(summary)
+    plots = study_plots(summary.view())
+    for name, plot in plots.items():
+        gallery.file(still(plot), name.removeprefix("phashopt-"))
+    room = Showroom(gallery, scene.exhibits, scene.probes)
     return environment.get_template("page.html.j2").render(
         summary=summary,
-        answer=answer(summary),
+        answer=answer(summary, {role: entry.latency_ms for role, entry in measured.items()}),
         counts=counts(summary),
         caps=caps(summary),
-        changes=before_after(summary),
-        bars=gallery.widths(summary),
-        plots={name: _plot(name, figure) for name, figure in study_plots(summary.view()).items()},
+        changes=before_after(summary, measured),
+        device=device_words(),
+        drawing=drawn(gallery, summary, scene.exhibits),
+        plots={name: _plot(name, figure) for name, figure in plots.items()},
+        front=front,
+        choices=script_safe(json.dumps([_choice(summary, row.number) for row in front])),
+        macs_cap=summary.spec.get("limits", {}).get("macs"),
         milestones=milestones(summary),
         rows=all_rows(summary, summary.trials),
         best=best_rows(summary),
         settings=summary.settings,
-        layers=list(gallery.layers(seen)),
-        unseen=[f"{role} (trial {number})" for role, number in networks.items() if number not in snapshots],
+        spending=spending(summary),
+        anatomy=reversed_network(gallery, summary, scene.exhibits, scene.probes),
+        layers=list(room.layers()),
+        left_out=room.left_out(),
+        explained=explained(gallery, scene.exhibits, scene.probes),
+        unseen=[
+            f"{exhibit.role} (trial {exhibit.trial.number})" for exhibit in scene.exhibits if exhibit.snapshot is None
+        ],
+        notes=scene.notes,
         facts=_facts(summary.attrs),
         spec=json.dumps(summary.spec, indent=2, ensure_ascii=False),
         command=command,
@@ -107,15 +144,19 @@ def script_safe(document: str) -> Markup:
     return Markup(document)
 
 
-def _networks(summary: StudySummary) -> dict[str, int]:
-    """Trial numbers of baseline and best, the baseline first; the baseline alone where it is the best."""
-    roles = {"best": summary.best, "baseline": summary.baseline}
-    by_number = {trial.number: role for role, trial in roles.items() if trial is not None}
-    return {role: number for number, role in sorted(by_number.items(), key=lambda entry: entry[1])}
-
-
 def _plot(name: str, figure: go.Figure) -> Plot:
-    return Plot(name, figure.layout.title.text, CAPTIONS[name], script_safe(figure.to_json()))
+    title, height = figure.layout.title.text, figure.layout.height
+    return Plot(name, title, CAPTIONS[name], height, script_safe(figure.to_json()))
+
+
+def _choice(summary: StudySummary, number: int) -> dict[str, Any]:
+    """What the slider needs of a trial on the front."""
+    trial = next(trial for trial in summary.trials if trial.number == number)
+    settings = "".join(f", {name} {setting(trial.params[name])}" for name in summary.settings if name in trial.params)
+    words = (
+        f"trial {number}: {percent(trial.value)} with {amount(trial.attrs['macs'])} MACs, {network(trial)}{settings}"
+    )
+    return {"trial": number, "macs": trial.attrs["macs"], "accuracy": trial.value, "words": words}
 
 
 def _facts(attrs: Mapping[str, Any]) -> dict[str, str]:

@@ -1,131 +1,130 @@
-"""What the kernels of baseline and best see: matplotlib pictures as files, and as parts of the page."""
+"""What the kernels of baseline and best see, layer by layer: the paper's Fig. 2 to 6 and 9 to 14."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from phashopt.figures import (
-    layer_label,
-    map_sheets,
-    mean_similarity,
-    png_bytes,
-    similarity_matrices,
-    svg_bytes,
-    webp_bytes,
-    widths_bars,
-)
-from phashopt.service.summary import StudySummary
-from phashopt.training.snapshot import LayerSnapshot, Snapshot
+from phashopt.figures import layer_label, mean_similarity, similarity_matrices
+from phashopt.inspection.probes import Probes
+from phashopt.report.exhibit import Exhibit
+from phashopt.report.gallery import Gallery, Picture
+from phashopt.report.views import LayerView, count
 
-EMBEDDED_SHEETS = 2  # sheets of 64 kernels that the page itself carries per network and layer
+DRAWN = 16  # layers at most: of more, the ends and the ones most alike
+CLOSE = 4  # layers at most that are also shown across images and over epochs
+SCENES = 3  # images whose maps of the first layer are all shown
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure as the page embeds it: a data URI, its size in CSS pixels, and its content in words."""
+class Sheets:
+    """All maps of one network's layer: those that the page shows, and the files of the others."""
 
-    uri: str
-    width: int
-    height: int
-    alt: str
+    role: str
+    pictures: list[Picture]
+
+    @property
+    def shown(self) -> list[Picture]:
+        """Those in the page."""
+        return [picture for picture in self.pictures if picture.uri]
+
+    @property
+    def elsewhere(self) -> list[Picture]:
+        """Those that are files only."""
+        return [picture for picture in self.pictures if not picture.uri]
 
 
 @dataclass(frozen=True)
 class LayerPictures:
-    """One layer: its name, one sentence of numbers a network, its pictures, and the sheets that are files only."""
+    """One layer: its place, its name, a sentence of numbers a network, and its pictures.
 
+    `scenes` are the sheets of one image after the other, more than one for the first layer.
+    """
+
+    number: int
     label: str
     readings: list[str]
     similarity: Picture
-    sheets: list[Picture]
-    elsewhere: list[str]
+    scenes: list[list[Sheets]]
+    across: list[Picture]
+    strips: list[Picture]
 
 
-class Gallery:
-    """Draws each figure once into `folder` as PNG and SVG, and hands it back for the page."""
+class Showroom:
+    """Draws what `exhibits`, baseline first, see in the images of `probes`, or in the probe image they kept."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, gallery: Gallery, exhibits: Sequence[Exhibit], probes: Probes | None) -> None:
+        self._gallery = gallery
+        self._probes = probes
+        views: dict[str, list[LayerView]] = {}
+        for exhibit in exhibits:
+            for name in exhibit.snapshot.layers if exhibit.snapshot else ():
+                assert exhibit.snapshot is not None
+                views.setdefault(name, []).append(LayerView(name, exhibit, exhibit.snapshot, probes))
+        self._views = dict(sorted(views.items()))
 
-    def widths(self, summary: StudySummary) -> Picture | None:
-        """Bars of the kernels per layer; None when neither baseline nor best has widths."""
-        names = summary.width_names
-        trials = {"baseline": summary.baseline, "best": summary.best}
-        widths = {
-            role: [int(trial.params[name]) for name in names]
-            for role, trial in trials.items()
-            if trial is not None and names and trial.params.keys() >= set(names)
-        }
-        if not widths:
-            return None
-        words = "; ".join(f"{role} {'-'.join(map(str, kernels))}" for role, kernels in widths.items())
-        figure = widths_bars([layer_label(name) for name in names], widths)
-        return self._keep(figure, "widths", f"Kernels per layer: {words}")
+    def layers(self) -> Iterator[LayerPictures]:
+        """The layers worth drawing, first layer first."""
+        drawn, close = worth_drawing(self._views, DRAWN), worth_drawing(self._views, CLOSE)
+        for number, (name, views) in enumerate(self._views.items(), start=1):
+            if name in drawn:
+                yield self._layer(number, name, views, close=name in close)
 
-    def layers(self, snapshots: Mapping[str, Snapshot]) -> Iterator[LayerPictures]:
-        """Every layer that a snapshot holds; `snapshots` are by role, baseline first."""
-        names = sorted({name for snapshot in snapshots.values() for name in snapshot.layers})
-        for index, name in enumerate(names):
-            seen = {role: snapshot for role, snapshot in snapshots.items() if name in snapshot.layers}
-            yield self._layer(f"layer-{index + 1:02d}", name, seen)
+    def left_out(self) -> int:
+        """How many layers are too many to draw."""
+        return max(0, len(self._views) - DRAWN)
 
-    def _layer(self, stem: str, name: str, snapshots: Mapping[str, Snapshot]) -> LayerPictures:
-        label = layer_label(name)
-        layers = {role: snapshot.layers[name] for role, snapshot in snapshots.items()}
-        matrices = {f"{role}, {_kernels(layer)}": layer.similarity for role, layer in layers.items()}
-        readings = [reading(role, layer) for role, layer in layers.items()]
-        similarity = self._keep(
-            similarity_matrices(matrices, f"{label}: similarity of the reconstructed maps"),
+    def _layer(self, number: int, name: str, views: list[LayerView], *, close: bool) -> LayerPictures:
+        label, stem = layer_label(name), f"layer-{number:02d}"
+        readings = [view.words for view in views]
+        panels = {f"{view.role}, {count(view.layer)}": view.layer.similarity for view in views}
+        similarity = self._gallery.keep(
+            similarity_matrices(panels, f"{label}: similarity of the reconstructed maps"),
             f"{stem}-similarity",
             f"Similarity matrices of {label}. {' '.join(readings)}",
         )
-        sheets, elsewhere = [], []
-        for role, layer in layers.items():
-            figures = map_sheets(layer.maps, layer.groups, f"{label}, {role}", snapshots[role].image)
-            for page, figure in enumerate(figures):
-                file = f"{stem}-maps-{role}-{page + 1}"
-                sheet = self._keep(figure, file, f"Reconstructed maps of {label}, {role}, sheet {page + 1}.")
-                if page < EMBEDDED_SHEETS:
-                    sheets.append(sheet)
-                else:
-                    elsewhere.append(f"{file}.png")
-        return LayerPictures(label, readings, similarity, sheets, elsewhere)
+        images = min(SCENES, len(self._probes)) if self._probes and number == 1 else 1
+        near = views if close else []
+        return LayerPictures(
+            number,
+            label,
+            readings,
+            similarity,
+            [[self._sheets(view, stem, image) for view in views] for image in range(images)],
+            self._kept(near, [view.across() for view in near], f"{stem}-across", "Some kernels through many images"),
+            self._kept(near, [view.strip() for view in near], f"{stem}-film", "Some kernels epoch by epoch"),
+        )
 
-    def _keep(self, figure: Figure, name: str, alt: str) -> Picture:
-        png = png_bytes(figure)
-        (self._folder / f"{name}.png").write_bytes(png)
-        (self._folder / f"{name}.svg").write_bytes(svg_bytes(figure))
-        width, height = (round(96 * inches) for inches in figure.get_size_inches())
-        return Picture(f"data:image/webp;base64,{base64.b64encode(webp_bytes(png)).decode()}", width, height, alt)
+    def _sheets(self, view: LayerView, stem: str, image: int) -> Sheets:
+        name = f"{stem}-maps-{view.role}" if image == 0 else f"{stem}-image-{image + 1}-maps-{view.role}"
+        words = f"Reconstructed maps, {view.title}, image {image + 1}, sheet"
+        pictures = [
+            self._gallery.keep(figure, f"{name}-{page}", f"{words} {page}.", extra=page > 1)
+            for page, figure in enumerate(view.sheets(image), start=1)
+        ]
+        return Sheets(view.role, pictures)
 
-
-def reading(role: str, layer: LayerSnapshot) -> str:
-    """A layer in one sentence: living kernels, distinct maps, redundancy (SIGNAL.md, section 5), mean similarity."""
-    alive = int(np.sum(layer.groups >= 0))
-    if not alive:
-        return f"{role.capitalize()}: all {_kernels(layer)} are dead."
-    distinct = len(np.unique(layer.groups[layer.groups >= 0]))
-    dead = f", {_dead(layer.groups)} dead" if alive < len(layer.groups) else ""
-    mean = mean_similarity(layer.similarity)
-    likeness = f", mean similarity {mean:.2f}" if np.isfinite(mean) else ""
-    return (
-        f"{role.capitalize()}: {_kernels(layer)}{dead}, {distinct} distinct, "
-        f"redundancy {1 - distinct / alive:.2f}{likeness}."
-    )
+    def _kept(
+        self, views: Iterable[LayerView], figures: Iterable[Figure | None], stem: str, words: str
+    ) -> list[Picture]:
+        return [
+            self._gallery.keep(figure, f"{stem}-{view.role}", f"{words}: {view.title}.")
+            for view, figure in zip(views, figures, strict=True)
+            if figure is not None
+        ]
 
 
-def _dead(groups: NDArray[np.integer]) -> int:
-    return int(np.sum(groups < 0))
+def worth_drawing(views: dict[str, list[LayerView]], most: int) -> set[str]:
+    """The first and the last layer, and between them those whose maps are most alike, `most` in all."""
+    names = list(views)
+    if len(names) <= most:
+        return set(names)
+    alike = {name: max(_likeness(view) for view in views[name]) for name in names[1:-1]}
+    return {names[0], names[-1], *sorted(alike, key=lambda name: -alike[name])[: most - 2]}
 
 
-def _kernels(layer: LayerSnapshot) -> str:
-    count = len(layer.groups)
-    return f"{count} kernel{'s' * (count != 1)}"
+def _likeness(view: LayerView) -> float:
+    return float(np.nan_to_num(mean_similarity(view.layer.similarity)))

@@ -1,37 +1,17 @@
-"""The page's tables: before and after, the best trials, the decisions, the failures."""
+"""The page's tables of trials: the front, the best, the way there, the failures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from phashopt.figures.labels import amount, percent
 from phashopt.figures.view import COMPLETE
 from phashopt.report.words import STATES, kernels, number
-from phashopt.service.summary import StudySummary, TrialSummary
+from phashopt.service.summary import StudySummary, TrialSummary, pareto_front
 
 TOP = 12
-QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
-    "MACs per image": ("macs", amount),
-    "Parameters": ("params", amount),
-    "Epochs": ("epochs_used", "{:.0f}".format),
-    "Training images seen": ("images_seen", amount),
-    "Training time, seconds": ("train_seconds", "{:.1f}".format),
-    "Mean redundancy": ("redundancy.mean", "{:.2f}".format),
-    "Mean duplicates": ("duplicates.mean", "{:.2f}".format),
-}
-
-
-@dataclass(frozen=True)
-class Change:
-    """One row of the before-and-after table, as text; `change` is empty where it says nothing."""
-
-    quantity: str
-    before: str
-    after: str
-    change: str
 
 
 @dataclass(frozen=True)
@@ -53,16 +33,12 @@ class Row:
     error: str
 
 
-def before_after(summary: StudySummary) -> list[Change]:
-    """The paper's Table I for this study, with what it cost; what neither trial recorded is left out."""
-    before, after = summary.baseline, summary.best
-    rows = [_accuracy_change(before, after), Change("Kernels per layer", _kernels(before), _kernels(after), "")]
-    for quantity, (key, show) in QUANTITIES.items():
-        old, new = (number(trial.attrs.get(key)) if trial else None for trial in (before, after))
-        if old is not None or new is not None:
-            before_text, after_text = ("-" if value is None else show(value) for value in (old, new))
-            rows.append(Change(quantity, before_text, after_text, _ratio(old, new)))
-    return rows
+def front_rows(summary: StudySummary) -> list[Row]:
+    """The trials that are more accurate than every cheaper one, whatever the caps, cheapest first."""
+    finished = [trial for trial in summary.trials if trial.state == COMPLETE and number(trial.value) is not None]
+    chosen = set(pareto_front(finished))
+    rows = [trial for trial in finished if trial.number in chosen]
+    return all_rows(summary, sorted(rows, key=lambda trial: trial.attrs["macs"]))
 
 
 def best_rows(summary: StudySummary) -> list[Row]:
@@ -106,7 +82,7 @@ def _row(trial: TrialSummary, role: str, settings: list[str]) -> Row:
         epochs=str(trial.epochs_used),
         images=amount(number(attrs.get("images_seen"))),
         redundancy="-" if redundancy is None else f"{redundancy:.2f}",
-        settings=[_setting(trial.params.get(name)) for name in settings],
+        settings=[setting(trial.params.get(name)) for name in settings],
         decision=trial.decision,
         error=": ".join(str(attrs[key]) for key in ("error.type", "error.message") if key in attrs),
     )
@@ -118,23 +94,10 @@ def _score(trial: TrialSummary) -> float:
     return value if value is not None and trial.state == COMPLETE and trial.feasible else -math.inf
 
 
-def _accuracy_change(before: TrialSummary | None, after: TrialSummary | None) -> Change:
-    old, new = (number(trial.value) if trial else None for trial in (before, after))
-    change = "" if old is None or new is None else f"{100 * (new - old):+.1f} points"
-    return Change("Validation accuracy", percent(old), percent(new), change)
-
-
 def _kernels(trial: TrialSummary | None) -> str:
     return (kernels(trial) if trial else "") or "-"
 
 
-def _ratio(before: float | None, after: float | None) -> str:
-    if before == after:
-        return "same"
-    if not before or after is None:
-        return ""
-    return f"{100 * (after / before - 1):+.0f}%"
-
-
-def _setting(value: Any) -> str:
+def setting(value: Any) -> str:
+    """A parameter's value, short."""
     return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from phashopt.figures.labels import amount, percent
@@ -21,8 +22,11 @@ LIMITS = {"macs": "MACs", "params": "parameters", "latency_ms": "ms latency"}
 COSTS = {"macs": "MACs", "params": "parameters", "images_seen": "training images seen"}
 
 
-def answer(summary: StudySummary) -> str:
-    """What the study found: baseline to best in accuracy and cost, under the spec's cap."""
+def answer(summary: StudySummary, latency: Mapping[str, float] | None = None) -> str:
+    """What the study found: baseline to best in accuracy and cost, under the spec's cap.
+
+    `latency` gives milliseconds an image on this machine by role, NaN where unknown.
+    """
     best, baseline = summary.best, summary.baseline
     if best is None:
         return _nothing_found(summary)
@@ -35,8 +39,11 @@ def answer(summary: StudySummary) -> str:
     changes = [f"validation accuracy {percent(baseline.value)} → {percent(best.value)}"]
     for key, name in COSTS.items():
         before, after = number(baseline.attrs.get(key)), number(best.attrs.get(key))
-        if before is not None and after is not None:
+        if before is not None and after is not None and (key in LIMITS or before != after):
             changes.append(f"{name} {amount(before)} → {amount(after)}")
+    before, after = (number((latency or {}).get(role)) for role in ("baseline", "best"))
+    if before is not None and after is not None:
+        changes.append(f"latency {before:.3g} → {after:.3g} ms an image on this machine")
     route = f"From the baseline{_brackets(baseline)} to trial {best.number}{_brackets(best)}"
     return f"{route}: {', '.join(changes)}{_under(summary)}."
 

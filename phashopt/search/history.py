@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
 PROPOSAL_KEY = "proposal"
+STABLE_KEY = "stable_epochs"
 
 _Distributions = dict[str, BaseDistribution]
 
@@ -32,19 +33,25 @@ def is_feasible(trial: FrozenTrial) -> bool:
 class Past:
     """A study at one moment, seen from one trial of it.
 
-    `records` are the complete trials, `points` the parameters of all trials, finished, running or enqueued, and
-    `distributions` those of the parameters that all finished trials share.
+    `records` are the complete trials, `stopped` the pruned and failed ones, `pending` the parameters of those that run
+    or are enqueued, and `distributions` those of the parameters that all finished trials share.
     """
 
     records: list[Record]
-    points: list[Mapping[str, Any]]
+    stopped: list[Record]
+    pending: list[Mapping[str, Any]]
     distributions: _Distributions
+
+    @property
+    def points(self) -> list[Mapping[str, Any]]:
+        """The parameters of every trial."""
+        return [*(record.params for record in (*self.records, *self.stopped)), *self.pending]
 
 
 @dataclass(frozen=True)
 class _Entry:
     params: Mapping[str, Any]
-    record: Record | None
+    record: Record | None  # None until it is finished
     distributions: _Distributions | None  # shared among equal ones; None where they may be incomplete
 
 
@@ -66,8 +73,9 @@ class History:
         entries = [self._entry(trial, study.direction) for trial in trials]
         complete = {id(entry.distributions): entry.distributions for entry in entries if entry.distributions}
         return Past(
-            records=[entry.record for entry in entries if entry.record],
-            points=[entry.params for entry in entries],
+            records=[entry.record for entry in entries if entry.record and entry.record.complete],
+            stopped=[entry.record for entry in entries if entry.record and not entry.record.complete],
+            pending=[entry.params for entry in entries if entry.record is None],
             distributions=_common(complete.values()) if complete else _most(trials),
         )
 
@@ -100,18 +108,20 @@ def trial_trace(trial: FrozenTrial, direction: StudyDirection) -> Trace:
     return Trace([Epoch(step, loss=value) for step, value in reported])
 
 
-def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirection) -> Record | None:
-    if trial.state != TrialState.COMPLETE or trial.value is None:
-        return None
+def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirection) -> Record:
     trace = trial_trace(trial, direction)
+    complete = trial.state == TrialState.COMPLETE and trial.value is not None
+    value = trial.value if complete and trial.value is not None else math.nan
     return Record(
         number=trial.number,
-        value=trial.value,
-        score=trial.value if direction == StudyDirection.MAXIMIZE else -trial.value,
+        value=value,
+        score=value if direction == StudyDirection.MAXIMIZE else -value,
+        complete=complete,
         feasible=is_feasible(trial),
         params=params,
         trace=trace,
         readings=trace.last_readings or _attribute_readings(trial.user_attrs),
+        stable_epochs=trial.user_attrs.get(STABLE_KEY),
     )
 
 

@@ -24,15 +24,20 @@ def covariate(reading: Reading) -> float:
 
 @dataclass(frozen=True)
 class Record:
-    """A complete trial: `value` as told, `score` the same with more being better, `params` with true kernel counts."""
+    """A finished trial: `value` as told, `score` the same with more being better, `params` with true kernel counts.
+
+    Value and score are NaN unless it is `complete`.
+    """
 
     number: int
     value: float
     score: float
+    complete: bool
     feasible: bool
     params: Mapping[str, Any]
     trace: Trace
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    stable_epochs: int | None = None  # from which it can go on as if it had been meant longer
 
     @cached_property
     def covariates(self) -> dict[str, float]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 
 import numpy as np
 
 from phashopt.search.curve import still_improving
 from phashopt.search.fit import fit, nearest_unseen, scatter, uniform
 from phashopt.search.judge import is_high, is_low, levels, overheated, readings_by_layer
+from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH, RATE, Point, Space
 
@@ -26,15 +26,6 @@ NEARBY, FAR = 0.15, 0.35  # of a width's log range
 TRIES = 8
 LENGTH_STEP = 1.5
 RATE_STEP = 1.5
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """Where to go next and why, in words; a rate of None is left to the base sampler."""
-
-    point: Point
-    reason: str
-    rate: float | None = None
 
 
 def propose(space: Space, records: Sequence[Record], seen: Set[tuple[int, ...]], rng: np.random.Generator) -> Proposal:
@@ -53,7 +44,7 @@ def propose(space: Space, records: Sequence[Record], seen: Set[tuple[int, ...]],
     point = nearest_unseen(candidate.point, space, seen, rng)
     if point is None:
         return Proposal(candidate.point, "Every feasible point has been tried: one is repeated.")
-    return Proposal(point, "All that was suggested has been tried: the nearest point that has not.", candidate.rate)
+    return Proposal(point, "All that was suggested has been tried: the nearest point that has not.", candidate.others)
 
 
 def _candidates(space: Space, records: Sequence[Record], rng: np.random.Generator) -> Iterator[Proposal]:
@@ -176,7 +167,8 @@ class _Walk:
         if self._rate and rate and rate != self._rate:
             why += f"; learning rate {self._rate:.3g} -> {rate:.3g}"
             why += f", since {self._hottest}" if self._hot else ""
-        return Proposal(point, f"From trial {self._start.number} ({self._start.value:.4g}): {why}.", rate)
+        others = {} if rate is None else {RATE: rate}
+        return Proposal(point, f"From trial {self._start.number} ({self._start.value:.4g}): {why}.", others)
 
     @property
     def _another_rate(self) -> float | None:

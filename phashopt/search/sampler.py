@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 
 from phashopt.errors import UserError
 from phashopt.search.coding import Coding
+from phashopt.search.costs import Quadratic
 from phashopt.search.history import PROPOSAL_KEY, History, Past
+from phashopt.search.model import Model
+from phashopt.search.proposal import Proposal
 from phashopt.search.rule import propose
 from phashopt.search.space import LENGTH, RATE, Axis, Limits, Space, remembered
+from phashopt.search.strategy import propose_by_model, shown
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -26,6 +30,7 @@ PARENT_KEY = "parent"
 WITHOUT_READING_KEY = "proposal_without_reading"
 NO_PARENT = -1
 BASE_STREAM = 1
+UNKNOWN_SHARE = 0.5
 UNKNOWN = "It is not known yet which widths there are: the base sampler draws every parameter."
 UNKNOWN_BUT_LIMITED = "The search space is not known yet: the smallest widths, which keep every cap if any do."
 
@@ -35,19 +40,26 @@ def _tpe(seed: int) -> BaseSampler:
 
 
 class PHashSampler(BaseSampler):
-    """Proposes widths, length and rate by how redundant the layers of finished trials are (paper, section IV).
+    """Proposes widths, length and all other numbers by what finished trials reached and how redundant their layers are.
 
-    The widths, `epochs` and, where a step starts from a trial, `learning_rate` are the rule's (`phashopt.search.rule`);
-    every other parameter is left to the base sampler. All that is read of a trial is its value, its parameters, its
-    constraints and its readings: the `trace` that `phashopt.Probe` writes, else user attributes `redundancy.<width>`,
-    `duplicates.<width>`, `dead.<width>`. A proposal keeps every cap, lies on the grid, and repeats no finished, running
-    or enqueued point (widths and epochs) while another feasible one is left. It depends on the seed, the trial's number
-    and the trials in the storage, on nothing else; what an enqueued trial fixes is kept, and the rest fitted to it.
-    Each trial carries the system attributes `decision` (in words), `parent` (-1: no weights are inherited), `proposal`
-    and `proposal_without_reading` (the same rule and random numbers, had no layer been read).
+    Two strategies. `model`: a Bayesian model of what each layer's kernels, the length and every other parameter are
+    worth, redundancy among its evidence, maximised under the caps per unit of compute (`phashopt.search.model`,
+    `improvement`). `paper`: the rule of the paper's section IV (`phashopt.search.rule`), which leaves parameters that
+    are neither widths, `epochs` nor `learning_rate` to the base sampler. Without `limits` there is nothing to weigh
+    kernels against, and the rule decides under both.
+
+    All that is read of a trial is its value, its parameters, its constraints and its readings: the `trace` that
+    `phashopt.Probe` writes, else user attributes `redundancy.<width>`, `duplicates.<width>`, `dead.<width>`. A proposal
+    keeps every cap, lies on the grid, and repeats no finished, running or enqueued point (widths and epochs) while
+    another feasible one is left. It depends on the seed, the trial's number and the trials in the storage, on nothing
+    else; what an enqueued trial fixes is kept, and the rest fitted to it. Each trial carries the system attributes
+    `decision` (in words), `parent` (the trial whose weights it goes on from, -1 for none), `proposal` and
+    `proposal_without_reading` (the same strategy and random numbers, had no layer been read).
 
     Args:
         seed: of everything random; drawn once if None.
+        strategy: `model` or `paper`.
+        trials: how many the study is to have; the nearer its end, the less compute counts against gain.
         widths: the width parameters, first layer first; by default those of `grid`, else those that a reading is
             recorded for. One whose values are not positive whole numbers is left to the base sampler.
         limits: name -> (cost, cap); `cost` is called with a dict of all `widths`, as kernel counts, and may not fall
@@ -66,6 +78,8 @@ class PHashSampler(BaseSampler):
         self,
         seed: int | None = None,
         *,
+        strategy: Literal["model", "paper"] = "model",
+        trials: int | None = None,
         widths: Sequence[str] | None = None,
         limits: Limits | None = None,
         grid: Mapping[str, Sequence[int]] | None = None,
@@ -73,12 +87,15 @@ class PHashSampler(BaseSampler):
         base: Callable[[int], BaseSampler] = _tpe,
     ) -> None:
         self._seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed
+        self._strategy = strategy
+        self._trials = trials
         self._widths = tuple(widths if widths is not None else sorted((grid or {}).keys() - {LENGTH, RATE}))
         self._limits = {name: (remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
         self._space = dict(space or {})
         self._base = base
         self._coding = Coding(grid or {})
         self._history = History(self._coding)
+        self._costs: dict[tuple[tuple[str, Axis], ...], Quadratic] = {}
         if self._limits and not self._widths:
             raise UserError("limits need the widths they are a cost of: PHashSampler(widths=[...], limits=...)")
 
@@ -126,34 +143,54 @@ class PHashSampler(BaseSampler):
         if not widths:
             return None
         length = self._coding.axis(LENGTH, search_space[LENGTH]) if LENGTH in search_space else None
-        rate = search_space.get(RATE)
-        rates = (rate.low, rate.high) if isinstance(rate, FloatDistribution) and rate.step is None else None
-        return Space(widths, length, self._limits, rates)
+        taken = {*widths, *([LENGTH] if length else [])}
+        others = {name: each for name, each in search_space.items() if name not in taken and not each.single()}
+        return Space(widths, length, self._limits, others)
 
     def _propose(self, study: Study, trial: FrozenTrial, space: Space, past: Past) -> dict[str, Any]:
-        """The rule's parameters as Optuna stores them."""
+        """The strategy's parameters as Optuna stores them."""
         space.require_feasible()
         fixed = self._coding.decode(trial.system_attrs.get("fixed_params", {}))
         given = {name: int(fixed[name]) for name in space.axes if name in fixed and fixed[name] > 0}
-        space = replace(space.given(given), rates=None if RATE in fixed else space.rates)
+        others = {name: each for name, each in space.others.items() if name not in fixed}
+        space = replace(space.given(given), others=others)
 
-        names = set(space.axes)
-        records = [record for record in past.records if record.params.keys() >= names]
-        seen = {space.key(point) for point in past.points if point.keys() >= names}
-        proposal = propose(space, records, seen, self._rng(trial.number))
-        blank = propose(space, [record.unread for record in records], seen, self._rng(trial.number))
-
-        same = proposal.point == blank.point
-        without = "the same" if same else ", ".join(f"{name} {value}" for name, value in blank.point.items())
+        seen = {space.key(point) for point in past.points if point.keys() >= space.axes.keys()}
+        proposal = self._decide(space, past, seen, trial.number, read=True)
+        read = any(record.readings for record in (*past.records, *past.stopped))
+        blank = self._decide(space, past, seen, trial.number, read=False) if read else proposal
+        same = (proposal.point, proposal.others) == (blank.point, blank.others)
+        unread = {**blank.point, **{name: shown(value) for name, value in blank.others.items()}}
+        without = "the same" if same else ", ".join(f"{name} {value}" for name, value in unread.items())
         notes = {
             PROPOSAL_KEY: proposal.point,
             WITHOUT_READING_KEY: blank.point,
             DECISION_KEY: f"{proposal.reason} Without the reading: {without}.",
-            PARENT_KEY: NO_PARENT,
+            PARENT_KEY: NO_PARENT if proposal.extends is None else proposal.extends,
         }
         _store(study, trial, notes)
-        rate = {} if proposal.rate is None else {RATE: proposal.rate}
-        return self._coding.encode(proposal.point) | rate
+        return {**self._coding.encode(proposal.point), **proposal.others}
+
+    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+        rng = self._rng(number)
+        if self._strategy == "model" and space.limits:
+            model = Model(space, past, read=read)
+            return propose_by_model(model, self._cost(space), seen, rng, self._share_left(past))
+        records = [record for record in past.records if record.params.keys() >= space.axes.keys()]
+        return propose(space, records if read else [record.unread for record in records], seen, rng)
+
+    def _cost(self, space: Space) -> Quadratic:
+        """Found once for each set of axes."""
+        key = tuple(space.widths.items())
+        if key not in self._costs:
+            self._costs[key] = Quadratic(space)
+        return self._costs[key]
+
+    def _share_left(self, past: Past) -> float:
+        """Of the budget in trials."""
+        if self._trials is None:
+            return UNKNOWN_SHARE
+        return max(0.0, 1 - (len(past.records) + len(past.stopped) + len(past.pending)) / self._trials)
 
     def _rest(
         self, search_space: Mapping[str, BaseDistribution], values: Mapping[str, Any]

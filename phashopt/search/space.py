@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
+from optuna.distributions import BaseDistribution, FloatDistribution
+
 from phashopt.errors import UserError
 
 LENGTH = "epochs"
@@ -75,7 +77,7 @@ def remembered(cost: Callable[[Point], float]) -> Callable[[Point], float]:
 
 @dataclass(frozen=True)
 class Space:
-    """Width axes in layer order, perhaps an axis of lengths in epochs, the caps on the widths, the range of the rate.
+    """Width axes in layer order, perhaps an axis of lengths in epochs, the caps on the widths, all other parameters.
 
     A limit is `(cost, cap)`: `cost` gets the widths as true kernel counts and may not fall when a width grows; a point
     is feasible if every cost is at most its cap.
@@ -84,7 +86,13 @@ class Space:
     widths: dict[str, Axis]
     length: Axis | None = None
     limits: Limits = field(default_factory=dict)
-    rates: tuple[float, float] | None = None
+    others: Mapping[str, BaseDistribution] = field(default_factory=dict)
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        """The range of the learning rate, if that is searched and continuous."""
+        rate = self.others.get(RATE)
+        return (rate.low, rate.high) if isinstance(rate, FloatDistribution) and rate.step is None else None
 
     @cached_property
     def axes(self) -> dict[str, Axis]:

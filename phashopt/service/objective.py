@@ -15,7 +15,7 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 
 from phashopt.networks import Blueprint
-from phashopt.search import PHashPruner, Verdict
+from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
 from phashopt.service.publish import Trained, upload_pictures
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
@@ -23,7 +23,7 @@ from phashopt.service.study import probe_indices
 from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
 from phashopt.training.data import DataSet
-from phashopt.training.run import Outcome, Run
+from phashopt.training.run import STABLE, Outcome, Run
 from phashopt.training.snapshot import Snapshot, take_snapshot
 from phashopt.training.weights import save_weights
 
@@ -116,6 +116,7 @@ class Objective:
             folder=trial_folder(self._root, self._study.study_name, trial.number),
             seed=trial_seed(self._spec.study.seed, trial.number),
             every=self._spec.signal.every,
+            extends=self._extended(trial),
             judge=lambda trace: self._judge(trial, run, trace),
             interrupted=self._hooks.interrupted,
         )
@@ -127,6 +128,11 @@ class Objective:
         for name, cap in self._spec.limits.caps.items():
             if name not in known:
                 trial.set_constraint(name, getattr(blueprint.cost, name) - cap)
+
+    def _extended(self, trial: Trial) -> Path | None:
+        """Where the trial that the sampler chose to go on from left its stable phase."""
+        parent = self._stored(trial).system_attrs.get(PARENT_KEY, NO_PARENT)
+        return None if parent == NO_PARENT else trial_folder(self._root, self._study.study_name, parent) / STABLE
 
     def _probe(self, blueprint: Blueprint) -> Probe:
         train = self._data.train
@@ -191,6 +197,7 @@ class Objective:
             "train_seconds": round(outcome.clock.train_seconds, 3),
             "signal_seconds": round(outcome.clock.signal_seconds, 3),
             "feasible": all(constraint <= 0 for constraint in self._stored(trial).constraints.values()),
+            STABLE_KEY: outcome.stable_epochs,
             "device": device_name(self._data.train.device),
             "redundancy.mean": mean_reading(outcome.trace, "redundancy"),
             "duplicates.mean": mean_reading(outcome.trace, "duplicates"),
@@ -203,7 +210,7 @@ class Objective:
                 f"dead.{name}": report.dead,
                 f"distinct.{name}": report.distinct,
             }
-        return {key: value for key, value in attributes.items() if not _is_nan(value)}
+        return {key: value for key, value in attributes.items() if value is not None and not _is_nan(value)}
 
 
 def mean_reading(trace: Trace, quantity: str) -> float:

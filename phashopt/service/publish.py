@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,11 +17,34 @@ from optuna.storages import BaseStorage
 
 from phashopt.figures import dashboard_plots, layer_label, map_sheets, png_bytes, similarity_matrices
 from phashopt.service.storage import inside, uploads_folder
-from phashopt.service.summary import summarize
+from phashopt.service.summary import SPEC_KEY, summarize
 from phashopt.training.run import Outcome
 from phashopt.training.snapshot import Snapshot
 
 DRAWN_KEY = "phashopt:drawn"  # how many finished trials the plots show
+NOTE = """\
+# {name}
+
+How many kernels does each layer of a **{family}** network need on **{dataset}**, how long should it train, and why?
+Trial 0 is the baseline ({baseline} kernels); the network chosen may have {caps}. The sampler is `{sampler}`.
+
+| column | meaning |
+|---|---|
+| `value` | accuracy on validation images, in [0, 1]; the test images stay closed |
+| `width_00`, `width_01`, ... | kernels of each layer, first layer first |
+| `feasible` | whether the network keeps within the caps; only then may it be chosen |
+| `redundancy.*` | share of living kernels that repeat another one (similarity 0.90), by layer and as a mean |
+| `duplicates.*` | share of living kernels with a near-copy (0.80); high early means too little training |
+| `dead.*`, `distinct.*` | share of kernels that never respond; living kernels that differ |
+| `macs`, `params` | multiply-accumulates of one image; trainable parameters |
+| `train_macs`, `images_seen`, `epochs_used` | what the training took, readings included |
+| `train_seconds`, `signal_seconds` | time of training; time of readings |
+| `decision`, `parent` | why these numbers were tried; the trial whose kernels were inherited, or -1 |
+| `worker`, `device`, `attempt` | who ran it, on what, and for the how-many-eth time |
+
+Each trial's files: similarity matrices, reconstructions with boxes around look-alikes, and the table of its layers.
+The plots below are redrawn while workers run. `python -m phashopt report {name}` writes the whole story.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,10 +90,12 @@ def attach(storage: BaseStorage, trial_id: int, files: Iterable[tuple[str, bytes
 def refresh_plots(study: Study, *, growth: float = 0.0) -> None:
     """Redraw the study's plots in place once its finished trials have grown by a share since anybody drew them last.
 
-    A drawing takes longer the more trials it shows: with a share, all workers together draw ever more seldom.
+    A drawing takes longer the more trials it shows: with a share, all workers together draw ever more seldom. A note
+    that says what is seen is left where nobody has written one.
     """
     from optuna_dashboard import save_plotly_graph_object
 
+    leave_note(study)
     finished = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
     drawn = study._storage.get_study_system_attrs(study._study_id).get(DRAWN_KEY, 0)
     if finished - drawn <= growth * drawn:
@@ -77,6 +103,30 @@ def refresh_plots(study: Study, *, growth: float = 0.0) -> None:
     study._storage.set_study_system_attr(study._study_id, DRAWN_KEY, finished)
     for name, figure in dashboard_plots(summarize(study).view()).items():
         save_plotly_graph_object(study, figure, graph_object_id=name)
+
+
+def leave_note(study: Study) -> None:
+    """Explain the study and its columns on its page, unless there is a note already."""
+    from optuna_dashboard import get_note, save_note
+
+    if not get_note(study):
+        save_note(study, study_note(study))
+
+
+def study_note(study: Study) -> str:
+    """What the study searches and what its columns, files and plots mean, as Markdown."""
+    spec = json.loads(study.user_attrs.get(SPEC_KEY, "{}"))
+    tables = {name: spec.get(name, {}) for name in ("data", "network", "limits", "search")}
+    caps = " and ".join(f"{cap:,.0f} {name}" for name, cap in tables["limits"].items() if cap) or "no cap on cost"
+    baseline = "-".join(map(str, tables["network"].get("baseline", ())))
+    return NOTE.format(
+        name=study.study_name,
+        family=tables["network"].get("family", "?"),
+        dataset=tables["data"].get("dataset", "?"),
+        baseline=baseline or "?",
+        caps=caps,
+        sampler=tables["search"].get("sampler", "?"),
+    )
 
 
 def _files(number: int, trained: Trained) -> Iterator[tuple[str, bytes]]:

@@ -42,6 +42,8 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
         return sampler
     return PHashSampler(
         seed=spec.study.seed,
+        strategy=spec.search.strategy,
+        trials=spec.study.trials,
         widths=list(spec.grids),
         limits=limits(spec, image, classes),
         grid={name: grid.grid for name, grid in spec.grids.items() if grid.grid},

@@ -7,7 +7,7 @@ import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from optuna.distributions import BaseDistribution
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
@@ -189,9 +189,10 @@ class SignalTable(_Table):
 
 
 class SearchTable(_Table):
-    """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`."""
+    """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`; `strategy` is that of `phash`."""
 
     sampler: str = "phash"
+    strategy: Literal["model", "paper"] = "model"
     pruner: str = "phash"
 
 

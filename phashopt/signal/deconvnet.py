@@ -6,6 +6,7 @@ explicit rules where every operation on its way has one, else by autograd with t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from phashopt.errors import UserError
 from phashopt.signal.operations import Convolution, Rectifier, Reversible, Scaling, Treatment
 from phashopt.signal.tape import Node, Tape
+from phashopt.signal.threads import in_threads
 from phashopt.signal.units import Unit, convolutions, find_layers, rectified
 
 Seed = Literal["map", "top"]
@@ -51,6 +53,9 @@ class Deconvnet:
     ) -> None:
         is_cpu = images.device.type == "cpu"
         share = (budget or (CPU_BUDGET if is_cpu else GPU_BUDGET)) // IN_FLIGHT
+        # Threads share the budget, so that there are no more than have a full step each.
+        self._threads = max(1, min(torch.get_num_threads(), share // CPU_STEP)) if is_cpu else 1
+        share //= self._threads
         self._limit = share // images.element_size()
         self._step = (min(share, CPU_STEP) if is_cpu else share) // images.element_size()
         self._units: dict[str, Unit] = {}
@@ -91,10 +96,14 @@ class Deconvnet:
         `map` starts from a channel's whole map, `top` from its strongest position.
         """
         unit = self._units[layer]
-        for chunk in torch.as_tensor(channels, device=unit.maps.device).split(self._chunk_size(unit)):
-            maps = unit.maps[:, chunk]
-            start, cotangent = plant(unit.end, maps if seed == "map" else strongest(maps), chunk)
-            yield self._walk_back(start, cotangent)
+        size = min(self._chunk_size(unit), math.ceil(len(channels) / self._threads))
+        chunks = torch.as_tensor(channels, device=unit.maps.device).split(max(size, 1))
+        return in_threads(partial(self._reconstruct, unit, seed), chunks, self._threads)
+
+    def _reconstruct(self, unit: Unit, seed: Seed, channels: Tensor) -> Tensor:
+        maps = unit.maps[:, channels]
+        start, cotangent = plant(unit.end, maps if seed == "map" else strongest(maps), channels)
+        return self._walk_back(start, cotangent)
 
     def _walk_back(self, start: Node, cotangent: Tensor) -> Tensor:
         lineage = start.lineage()

@@ -12,13 +12,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Below this many input channels a matrix product and shifted sums beat a transposed convolution 2 to 4 times on a CPU.
+# Below this many input channels matrix products and shifted sums beat a transposed convolution 2 to 4 times on a CPU.
 FEW_CHANNELS = 4
+# Elements of a kernel that stays in a CPU's cache: up to there channels are best laid out last, beyond first.
+SMALL_KERNEL = 1 << 18
+
+
+def fastest_layout(weight: Tensor, groups: int) -> torch.memory_format:
+    """The layout in which a transposed convolution with `weight` (K, C / groups, kh, kw) runs fastest."""
+    is_plain = groups == 1 or weight.shape[1] == 1
+    is_small = weight.numel() <= SMALL_KERNEL and is_plain and weight.device.type == "cpu"
+    return torch.channels_last if is_small else torch.contiguous_format
 
 
 class Treatment(Enum):
@@ -124,6 +134,7 @@ class Convolution(Reversible):
     dilation: tuple[int, int]
     groups: int
     plane: tuple[int, int]
+    layout: torch.memory_format = torch.contiguous_format  # of `weight`, and what maps are brought into
 
     def back(self, cotangent: Tensor) -> tuple[Tensor, ...]:
         transpose = self._fold if self._folds else self._transpose
@@ -131,7 +142,10 @@ class Convolution(Reversible):
 
     def gathered(self, result: torch.Size) -> int:
         """The elements that `back` gathers a channel, besides operands and result (N, K, H', W')."""
-        return math.prod((len(result), self.weight.shape[1], self.weight.shape[3], *result[2:])) if self._folds else 0
+        if not self._folds:
+            return 0
+        colours, _, columns = self.weight.shape[1:]
+        return len(result) * self.stride[0] * columns * colours * self._strides(0, result[2]) * result[3]
 
     def back_from(self, maps: Tensor, channels: Tensor) -> Tensor:
         """`back` of each of `channels` (k,) alone: maps (N, k, H', W') to (k, N, C, H, W).
@@ -162,22 +176,47 @@ class Convolution(Reversible):
         skipped = [
             (self.plane[axis] + 2 * self.padding[axis] - self._reach(axis) - 1) % self.stride[axis] for axis in (0, 1)
         ]
+        maps = maps.contiguous(memory_format=self.layout)
         return F.conv_transpose2d(
             maps, self.weight, None, self.stride, self.padding, skipped, self.groups, self.dilation
         )
 
     def _fold(self, maps: Tensor) -> Tensor:
-        """A matrix product for each row of the kernel, and a shifted sum for each of its positions."""
-        colours, _, width = self.weight.shape[1:]
-        ends = [(side - 1) * stride + 1 for side, stride in zip(maps.shape[2:], self.stride, strict=True)]
-        padded = [side + 2 * padding for side, padding in zip(self.plane, self.padding, strict=True)]
-        canvas = maps.new_zeros(len(maps), colours, *padded)
-        for row, filters in enumerate(self.weight.permute(2, 1, 3, 0).flatten(1, 2)):
-            taps = (filters @ maps.flatten(2)).view(len(maps), colours, width, *maps.shape[2:])
-            lines = canvas[:, :, row * self.dilation[0] :][:, :, : ends[0] : self.stride[0]]
-            for column in range(width):
-                lines[..., column * self.dilation[1] :][..., : ends[1] : self.stride[1]] += taps[:, :, column]
-        return canvas[..., self.padding[0] :, self.padding[1] :][..., : self.plane[0], : self.plane[1]]
+        """Matrix products that add up the kernel's rows as they go, then a shifted sum for each of its columns."""
+        count, (height, width) = len(maps), maps.shape[2:]
+        colours, _, columns = self.weight.shape[1:]
+        lines, reach = self._strides(0, height), self._strides(1, width)
+        sums = maps.new_zeros(count, self.stride[0] * columns * colours, lines * width)
+        for shift, filters in self._shifted_rows:
+            place = sums[:, : len(filters), shift * width : (shift + height) * width]
+            place.baddbmm_(filters.expand(count, -1, -1), maps.flatten(2))
+        canvas = maps.new_zeros(count, self.stride[0], colours, lines, self.stride[1], reach)
+        for column, part in enumerate(sums.view(count, self.stride[0], columns, colours, lines, width).unbind(2)):
+            shift, phase = divmod(column * self.dilation[1], self.stride[1])
+            canvas[..., phase, shift : shift + width] += part
+        image = canvas.permute(0, 2, 3, 1, 5, 4).flatten(4, 5).flatten(2, 3)
+        return image[..., self.padding[0] :, self.padding[1] :][..., : self.plane[0], : self.plane[1]]
+
+    @cached_property
+    def _shifted_rows(self) -> list[tuple[int, Tensor]]:
+        """By how many strides rows of the kernel reach down, and their filters (phases * kw * C, K).
+
+        Rows of one shift write to lines of different phases in the input plane, so that one product serves them all.
+        """
+        rows: dict[int, dict[int, Tensor]] = {}
+        for row, filters in enumerate(self.weight.permute(2, 3, 1, 0).flatten(1, 2)):
+            shift, phase = divmod(row * self.dilation[0], self.stride[0])
+            rows.setdefault(shift, {})[phase] = filters
+        none = torch.zeros_like(filters)
+        return [
+            (shift, torch.cat([found.get(phase, none) for phase in range(max(found) + 1)]))
+            for shift, found in rows.items()
+        ]
+
+    def _strides(self, axis: int, side: int) -> int:
+        """How many strides cover the padded input plane, and all that `side` positions of the result reach."""
+        covered = -(-(self.plane[axis] + self.padding[axis]) // self.stride[axis])
+        return max(covered, side + self._reach(axis) // self.stride[axis])
 
     def _spread(self, maps: Tensor) -> Tensor:
         """Put the stride's zeros between the values, and the margins that make patches cover the input plane."""

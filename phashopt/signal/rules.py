@@ -22,8 +22,11 @@ from phashopt.signal.operations import (
     Scaling,
     Sum,
     Treatment,
+    fastest_layout,
 )
 
+RELU = {"relu", "relu6"}
+BOUNDS = {"clamp", "clip", "clamp_min", "hardtanh"}
 NEARLY_RELU = {"leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "silu", "gelu", "mish", "softplus", "hardswish"}
 GATES = {"sigmoid", "hardsigmoid"}
 # Linear in all that comes from the images: a plain gradient is the exact transpose.
@@ -83,6 +86,17 @@ class Outcome:
     sources: tuple[Tensor, ...]
 
 
+def name_of(func: Callable[..., Any]) -> str:
+    """A torch function's name, the same for its in-place and operator forms."""
+    return func.__name__.strip("_").split(".")[0]
+
+
+def is_relu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a torch function, called so, cuts off at zero: ReLU, ReLU6, or a clamp from 0."""
+    low = args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("min_val"))
+    return name in RELU or (name in BOUNDS and not isinstance(low, Tensor) and low == 0)
+
+
 def interpret(call: Call) -> Outcome:
     """Run `call`, with the deconvnet's rule in place of an activation's gradient."""
     return _RULES.get(call.name, _by_gradient)(call)
@@ -122,10 +136,8 @@ def _rectify(call: Call, treatment: Treatment = Treatment.EXACT) -> Outcome:
 
 
 def _clamp(call: Call) -> Outcome:
-    named = call.named("maps", "min")
-    low = named.get("min", named.get("min_val"))
-    is_relu = call.follows_first and not isinstance(low, Tensor) and low == 0
-    return _rectify(call) if is_relu else _by_gradient(call)
+    is_rectifier = call.follows_first and is_relu(call.name, call.args, call.kwargs)
+    return _rectify(call) if is_rectifier else _by_gradient(call)
 
 
 def _batch_norm(call: Call) -> Outcome:
@@ -151,14 +163,17 @@ def _convolution(call: Call) -> Outcome:
     output = call.run()
     if padding is None:
         return Outcome(output, Operation(treatment), call.data)
+    groups = named.get("groups", 1)
+    layout = fastest_layout(weight, groups)
     operation = Convolution(
         treatment,
-        weight=weight,
+        weight=weight.contiguous(memory_format=layout),
         stride=stride,
         padding=padding,
         dilation=dilation,
-        groups=named.get("groups", 1),
+        groups=groups,
         plane=_plane(call.data[0]),
+        layout=layout,
     )
     return Outcome(output, operation, call.data)
 
@@ -254,9 +269,9 @@ def _plane(maps: Tensor) -> tuple[int, int]:
 
 
 _RULES: dict[str, Callable[[Call], Outcome]] = {
-    **dict.fromkeys(("relu", "relu6"), _rectify),
+    **dict.fromkeys(RELU, _rectify),
     **dict.fromkeys(NEARLY_RELU, partial(_rectify, treatment=Treatment.APPROXIMATE)),
-    **dict.fromkeys(("clamp", "clip", "clamp_min", "hardtanh"), _clamp),
+    **dict.fromkeys(BOUNDS, _clamp),
     **dict.fromkeys(("avg_pool2d", "adaptive_avg_pool2d"), _average),
     **dict.fromkeys(("mul", "multiply"), _product),
     **dict.fromkeys(("cat", "concat", "concatenate"), _concatenation),

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from phashopt.signal.operations import Operation
-from phashopt.signal.rules import Call, interpret
+from phashopt.signal.rules import Call, interpret, name_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def _call(
     rest = {key: value for key, value in kwargs.items() if key not in ("input", "other")}
     data = tuple(operand for operand in operands if id(operand) in parents)
     makers = tuple(parents[id(operand)].name for operand in data)
-    return Call(func.__name__.strip("_").split(".")[0], func, (*args, *leading), rest, data, makers)
+    return Call(name_of(func), func, (*args, *leading), rest, data, makers)
 
 
 def _tensors(values: list[Any]) -> list[Tensor]:

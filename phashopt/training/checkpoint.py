@@ -21,10 +21,11 @@ RANDOM_STATE = "generator"
 
 @dataclass
 class Clock:
-    """Seconds spent so far, over all attempts."""
+    """Seconds spent so far, over all attempts, and the epochs that another training had paid for before."""
 
     train_seconds: float = 0.0
     signal_seconds: float = 0.0
+    inherited_epochs: int = 0
 
 
 def save_checkpoint(path: Path, trainer: Trainer, trace: Trace, clock: Clock) -> None:

@@ -15,6 +15,7 @@ from phashopt.signal import ROUTINE_CHANNELS, ROUTINE_PROBES, Probe, Report
 from phashopt.trace import Epoch, Reading, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet
+from phashopt.training.film import Camera
 from phashopt.training.loop import Diverged, Trainer, evaluate
 from phashopt.training.recipe import Recipe
 
@@ -26,7 +27,11 @@ SMALL_SET = 10_000  # training images below which a reading costs too large a sh
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to: validation accuracy, the last full reading, and what it cost."""
+    """What a training came to: validation accuracy, the last full reading, and what it cost.
+
+    `train_macs` leaves out the epochs of a training that this one extends; `stable_epochs` is None unless it can be
+    extended itself.
+    """
 
     accuracy: float
     trace: Trace
@@ -35,13 +40,15 @@ class Outcome:
     epochs_used: int
     images_seen: int
     train_macs: int
+    stable_epochs: int | None
     clock: Clock
 
 
 class Run:
     """A training that can be interrupted at any step and taken up again from `folder` with the same result.
 
-    `judge` sees the trace after every epoch and says how to go on; `interrupted` is asked before every step.
+    `judge` sees the trace after every epoch and says how to go on; `interrupted` is asked before every step. `extends`
+    is the stable phase's state of a shorter training of the same recipe, from which this one goes on.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Run:
         folder: Path,
         seed: int,
         every: int = 1,
+        extends: Path | None = None,
         judge: Callable[[Trace], Verdict] = lambda _: Verdict.CONTINUE,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -62,28 +70,35 @@ class Run:
         self._data = data
         self._probe = probe
         self._every = every
+        self._extends = extends
         self._judge = judge
         self._interrupted = interrupted
         self._trace = Trace()
         self._clock = Clock()
         self._saved_at = time.monotonic()
         self.trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
+        self._camera = Camera(folder, data.train, blueprint.readouts)
 
-    def resume(self, checkpoint: Path | None = None) -> None:
-        """Go on from `checkpoint` (default: the folder's last one, if any)."""
-        path = checkpoint or self.folder / CHECKPOINT
-        if checkpoint is not None or path.exists():
-            self._trace, self._clock = load_checkpoint(path, self.trainer)
+    def resume(self) -> None:
+        """Go on from the folder's last checkpoint, else from the training that is extended, where they are there."""
+        if (self.folder / CHECKPOINT).exists():
+            self._trace, self._clock = load_checkpoint(self.folder / CHECKPOINT, self.trainer)
+        elif self._extends is not None and self._extends.exists():
+            self._trace, _ = load_checkpoint(self._extends, self.trainer)
+            self._clock = Clock(inherited_epochs=self.trainer.epoch)
+        self._camera.rewind(self.trainer.epoch)
 
     def train(self) -> Outcome:
         """Train to the end; raises `Interrupted` and `Diverged` as the loop does."""
         verdict = Verdict.CONTINUE
         report = None
+        self._film()
         while not self.trainer.finished and verdict is not Verdict.STOP:
             report = self._epoch()
             verdict = self._judge(self._trace)
             if verdict is Verdict.FINISH:
                 self.trainer.schedule = self.trainer.schedule.finish_from(self.trainer.epoch)
+            self._film(last=self.trainer.finished or verdict is Verdict.STOP)
             self._save()
         if report is None or not self.trainer.finished:
             report = self._read(full=True)
@@ -117,6 +132,11 @@ class Run:
         self._clock.signal_seconds += time.perf_counter() - start
         return report
 
+    def _film(self, *, last: bool = False) -> None:
+        start = time.perf_counter()
+        self._camera.shoot(self.trainer.network, self.trainer.epoch, last=last)
+        self._clock.signal_seconds += time.perf_counter() - start
+
     def _save(self) -> None:
         if self.trainer.epoch == self.trainer.schedule.decay_start:
             save_checkpoint(self.folder / STABLE, self.trainer, self._trace, self._clock)
@@ -136,13 +156,19 @@ class Run:
             stopped=stopped,
             epochs_used=self.trainer.epoch,
             images_seen=self.trainer.images_seen,
-            train_macs=3 * self.blueprint.cost.macs * self.trainer.images_seen + self._reading_macs(),
+            train_macs=3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs(),
+            stable_epochs=self.trainer.schedule.decay_start if (self.folder / STABLE).exists() else None,
             clock=self._clock,
         )
 
+    def _images_paid(self) -> int:
+        """Those of the epochs that were not inherited."""
+        return self.trainer.images_seen * (self.trainer.epoch - self._clock.inherited_epochs) // self.trainer.epoch
+
     def _reading_macs(self) -> int:
         """Forward and reverse passes of the routine readings and of the full one, the last epoch's if it finished."""
-        routine = sum(bool(row.readings) for row in self._trace.epochs) - self.trainer.finished
+        own = self._trace.epochs[self._clock.inherited_epochs :]
+        routine = sum(bool(row.readings) for row in own) - self.trainer.finished
         small = self.blueprint.reading_macs(min(len(self._probe), ROUTINE_PROBES), ROUTINE_CHANNELS)
         return routine * small + self.blueprint.reading_macs(len(self._probe))
 

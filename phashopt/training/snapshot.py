@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from phashopt.signal import Report, reconstruct
 from phashopt.training.data import Images
@@ -62,11 +62,17 @@ def take_snapshot(
     standardised = images.standardise(pixels)[None]
     layers = {}
     for layer, name in readouts.items():
-        maps = reconstruct(network, standardised, layer)[0].float()
-        peak = maps.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
         layers[name] = LayerSnapshot(
             similarity=report[layer].similarity.astype(np.float32),
             groups=report[layer].groups.astype(np.int32),
-            maps=(maps / peak).half().cpu().numpy(),
+            maps=scaled_to_peak(reconstruct(network, standardised, layer)[0]),
         )
     return Snapshot(pixels.cpu().numpy(), layers)
+
+
+def scaled_to_peak(maps: Tensor) -> NDArray[np.float16]:
+    """(K, C, H, W), each map divided by its largest absolute value: what a picture needs, in few bytes."""
+    maps = maps.float()
+    peak = maps.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
+    scaled: NDArray[np.float16] = (maps / peak).half().cpu().numpy()
+    return scaled

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,12 @@ def net(channels=3):
     return nn.Sequential(nn.Conv2d(channels, 6, 3), nn.ReLU(inplace=True), nn.Conv2d(6, 8, 3), nn.ReLU(inplace=True),
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
 def five(): return net(5)
+def deep():
+    network = nn.Sequential()
+    network.add_module("stage", nn.Sequential())
+    network.stage.add_module("block", nn.Sequential())
+    network.stage.block.add_module("convolution", nn.Conv2d(3, 6, 3))
+    return network
 def flat(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
 def diverged():
     network = net()
@@ -52,9 +59,17 @@ def test_a_users_network_and_images(run_inspect: Inspect, tmp_path: Path) -> Non
     result = run_inspect("networks_of_a_user:net", "--data", "folder:images", "--size", "16", "--probes", "6")
     assert result.exit_code == 0
     assert "channels" in result.stdout
+    assert re.search(r"0\.\d\d \(0\.\d\d\)", result.stdout)  # similarity, and that of random weights
     files = sorted((tmp_path / "inspections" / "networks_of_a_user-net").iterdir())
     assert len(files) == 7
     assert all(file.name in result.stdout for file in files)
+
+
+def test_layers_are_named_on_a_narrow_terminal(run_inspect: Inspect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ["networks_of_a_user:deep", "--data", "folder:images", "--size", "16", "--probes", "6", "--layers"]
+    table = run_inspect(*words, "stage.block.convolution").stdout.split("redund.: 1")[0]
+    assert "stage.block.convolution" in "".join(line.split(" ")[1] for line in table.splitlines() if " " in line)
 
 
 def test_json_is_one_document(run_inspect: Inspect, tmp_path: Path) -> None:

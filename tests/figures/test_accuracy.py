@@ -8,6 +8,8 @@ import pytest
 from phashopt.figures import StudyView, accuracy_against_macs
 from phashopt.figures.accuracy import accuracy_floor
 
+from .conftest import make_view
+
 
 def cloud(figure: go.Figure, name: str) -> list[tuple[float, float]]:
     trace = next(trace for trace in figure.data if trace.name.startswith(name))
@@ -65,3 +67,10 @@ def test_an_empty_study_says_so(empty_view: StudyView) -> None:
     figure = accuracy_against_macs(empty_view)
     assert not figure.data
     assert "No trial" in figure.layout.annotations[0].text
+
+
+def test_children_are_joined_to_parents_that_can_be_seen(trials: pd.DataFrame) -> None:
+    view = make_view(trials.assign(parent=[-1, 0, 1, -1, -1, 0, 5]))
+    (families,) = [trace for trace in accuracy_against_macs(view).data if trace.name == "parent to child"]
+    assert list(families.x) == [9e5, 5e5, None, 5e5, 8e5, None]
+    assert list(families.y) == [0.90, 0.93, None, 0.93, 0.95, None]

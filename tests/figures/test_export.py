@@ -7,17 +7,17 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from phashopt.figures import png_bytes, svg_bytes, webp_bytes, widths_bars
+from phashopt.figures import drawn_network, png_bytes, svg_bytes, webp_bytes
 
 
 @pytest.fixture
 def figure() -> Figure:
-    return widths_bars(["Layer 1 <&>"], {"best": [24]})
+    return drawn_network(["Layer 1 <&>"], {"best": [24]}, [""])
 
 
 @pytest.mark.parametrize("export", [png_bytes, svg_bytes])
 def test_the_same_figure_gives_the_same_bytes(export: object) -> None:
-    first, second = (export(widths_bars(["Layer 1"], {"best": [24]})) for _ in range(2))  # type: ignore[operator]
+    first, second = (export(drawn_network(["Layer 1"], {"best": [24]}, [""])) for _ in range(2))  # type: ignore[operator]
     assert first == second
 
 

@@ -58,6 +58,13 @@ def test_a_dead_kernel_is_crossed_out_and_has_neither_map_nor_box() -> None:
     assert (len(axes.images), len(axes.lines), boxes(figure)) == (1, 4, [])
 
 
+def test_a_living_kernel_that_does_not_answer_is_said_to_be_silent() -> None:
+    maps = np.ones((3, 1, 8, 6), np.float16)
+    maps[1] = 0
+    (figure,) = map_sheets(maps, np.array([0, 0, 1]), "Layer 1", IMAGE)
+    assert texts(figure) == ["0", "A", "1", "silent\nhere", "A", "2"]
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_zero_is_mid_grey_and_the_largest_value_is_an_extreme(channels: int) -> None:
     signal = np.zeros((channels, 4, 4))

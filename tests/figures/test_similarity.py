@@ -40,6 +40,14 @@ def test_a_dead_kernel_is_grey_in_row_and_column() -> None:
     assert tuple(grey[0, 1]) != to_rgba(NO_DATA)
 
 
+def test_all_that_is_grey_is_explained() -> None:
+    entries = matrix(6)
+    entries[2] = entries[:, 2] = math.nan
+    entries[0, 1] = entries[1, 0] = entries[4, 5] = entries[5, 4] = math.nan
+    (note,) = similarity_matrices({"layer": entries}, "Layer 1").axes[0].texts
+    assert note.get_text().splitlines()[1:] == ["1 dead (grey)", "2 pairs never seen together (grey)"]
+
+
 def test_the_mean_is_over_different_living_kernels() -> None:
     entries = np.array([[1.0, 0.2, np.nan], [0.2, 1.0, np.nan], [np.nan] * 3])
     assert mean_similarity(entries) == pytest.approx(0.2)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from phashopt import measure
+from phashopt import baseline, measure
 from phashopt.errors import UserError
 from phashopt.inspection import Subject, inspect_network
 from phashopt.training.data import RawData
@@ -43,6 +43,15 @@ def test_random_weights_are_said_to_be_random(small: nn.Module, raw: RawData) ->
     inspection = inspect_network(Subject("small", small, is_trained=False), raw, probes=8)
     assert all("random weights" in layer.suggestion for layer in inspection.layers)
     assert "random" in inspection.notes[0]
+
+
+def test_beside_a_trained_network_stands_what_random_weights_make_alike(small: nn.Module, raw: RawData) -> None:
+    inspection = inspect_network(Subject("small", small, is_trained=True), raw, probes=8)
+    expected = baseline(small, inspection.probes.images, std=inspection.probes.standardisation.std)
+    for layer in inspection.layers:
+        assert layer.random_similarity == expected[layer.name].mean_similarity != layer.report.mean_similarity
+    untrained = inspect_network(Subject("small", small, is_trained=False), raw, probes=8)
+    assert all(math.isnan(layer.random_similarity) for layer in untrained.layers)
 
 
 def test_classes_are_named_only_if_they_are_the_datas(raw: RawData) -> None:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
+from phashopt.report.exhibit import Exhibit, roles
+from phashopt.service.spec import load_spec
+from phashopt.service.study import create_study, load_data, read_artifact_root
 from phashopt.service.summary import StudySummary, summarize
+from phashopt.service.worker import Worker
 from phashopt.trace import Epoch, Reading, Trace, write_trace
+from phashopt.training.data import DataSet, load_raw, prepare
 from phashopt.training.snapshot import LayerSnapshot, Snapshot
 
 SPEC = {
@@ -24,6 +32,23 @@ SPEC = {
     "signal": {"probes": 16},
 }
 MACS_PER_KERNEL = 18_000
+TINY_SPEC = """
+[study]
+name = "tiny"
+trials = 3
+[data]
+dataset = "digits"
+limit = 300
+[network]
+kernel_size = 3
+widths = { low = 4, high = 12, step = 4 }
+baseline = [8, 8]
+[training]
+epochs = { low = 1, high = 3 }
+learning_rate = { low = 0.01, high = 0.1, log = true }
+[signal]
+probes = 8
+"""
 
 
 def _write_study(
@@ -77,10 +102,38 @@ def summary() -> StudySummary:
 
 
 @pytest.fixture
-def snapshots(summary: StudySummary) -> dict[int, Snapshot]:
-    """What baseline and best left."""
-    assert summary.best is not None
-    return {0: _make_snapshot([32, 64]), summary.best.number: _make_snapshot([24, 40], seed=1)}
+def exhibits(summary: StudySummary) -> list[Exhibit]:
+    """What baseline and best left, but for their networks."""
+    snapshots = {"baseline": _make_snapshot([32, 64]), "best": _make_snapshot([24, 40], seed=1)}
+    return [Exhibit(role, trial, snapshot=snapshots[role]) for role, trial in roles(summary).items()]
+
+
+@pytest.fixture(scope="session")
+def digits() -> DataSet:
+    """A few of the real scans."""
+    raw = load_raw("digits", Path())
+    return prepare(raw, validation=0.25, limit=300, seed=0, device=torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class Real:
+    """A study that was really run, its images, and the folder of its artifacts."""
+
+    summary: StudySummary
+    data: DataSet
+    root: Path
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
+    """The tiny study, finished: three trials on real scans."""
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "tiny.toml").write_text(TINY_SPEC)
+    url = f"sqlite:///{folder / 'tiny.db'}"
+    spec = load_spec(folder / "tiny.toml")
+    study = create_study(url, spec, folder)
+    Worker(url, "tiny", folder, label="test").work()
+    return Real(summarize(study), load_data(spec, folder, torch.device("cpu")), read_artifact_root(study, url))
 
 
 def _run(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from phashopt.report import write_report
+from phashopt.report import Scene, write_report
+from phashopt.report.exhibit import Exhibit
 from phashopt.service.summary import StudySummary
-from phashopt.training.snapshot import Snapshot
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -25,20 +26,70 @@ def browser() -> Iterator[Browser]:
         yield chromium
 
 
+class Visit:
+    """A page opened, with what it wrote to the console and asked the network for."""
+
+    def __init__(self, browser: Browser, path: Path) -> None:
+        self.messages: list[str] = []
+        self.requests: list[str] = []
+        self.page: Page = browser.new_page(viewport={"width": 420, "height": 900}, color_scheme="dark")
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def scroll_through(self) -> None:
+        """Bring every plot near once, so that it is drawn."""
+        for plot in self.page.locator(".plot").all():
+            plot.scroll_into_view_if_needed()
+            plot.locator(".main-svg").first.wait_for(state="attached")
+
+
 def test_the_page_draws_its_plots_and_leaves_the_console_clean(
-    browser: Browser, tmp_path: Path, summary: StudySummary, snapshots: dict[int, Snapshot]
+    browser: Browser, tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit]
 ) -> None:
-    path = write_report(summary, snapshots, tmp_path, command="python -m phashopt report digits")
-    page = browser.new_page(viewport={"width": 420, "height": 900}, color_scheme="dark")
-    messages: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: messages.append(message.text))
-    page.on("pageerror", lambda error: messages.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 4")
+    visit = Visit(browser, write_report(summary, Scene(exhibits), tmp_path, command="python -m phashopt report digits"))
+    visit.scroll_through()
+    page = visit.page
     assert page.locator(".plot .point").count() > 3 * len(summary.trials)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-    assert messages == []
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert visit.messages == []
+    assert [url for url in visit.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_the_slider_names_what_to_take(browser: Browser, tmp_path: Path, summary: StudySummary) -> None:
+    visit = Visit(browser, write_report(summary, Scene(), tmp_path, command=""))
+    slider, choice = visit.page.locator("#cap"), visit.page.locator("#choice")
+    assert summary.best is not None
+    assert f"Take trial {summary.best.number}:" in choice.inner_text()
+    slider.focus()
+    visit.page.keyboard.press("Home")
+    assert "No trial is that cheap" in choice.inner_text()
+    visit.page.keyboard.press("End")
+    top = max(summary.trials, key=lambda trial: trial.value or 0.0)
+    assert f"Take trial {top.number}:" in choice.inner_text()
+    assert visit.page.locator("#front tr.chosen").get_attribute("data-trial") == str(top.number)
+    assert visit.messages == []
+
+
+def test_big_layers_are_leafed_through(
+    browser: Browser, tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit], make_snapshot: object
+) -> None:
+    wide = replace(exhibits[-1], snapshot=make_snapshot([130, 4], side=4))  # type: ignore[operator]
+    visit = Visit(browser, write_report(summary, Scene([wide]), tmp_path, command=""))
+    sheets = visit.page.locator(".sheets").first
+    assert sheets.locator("figure:visible").count() == 1
+    sheets.get_by_role("button", name="Next").click()
+    assert "Sheet 2 of 3" in sheets.inner_text()
+    assert sheets.get_by_role("button", name="Previous").is_enabled()
+    assert visit.messages == []
+
+
+def test_a_thousand_trials_are_drawn(browser: Browser, tmp_path: Path, summary: StudySummary) -> None:
+    trials = [replace(summary.trials[number % 8], number=number) for number in range(1000)]
+    many = replace(summary, trials=trials, baseline=trials[0], best=trials[1], front=[1])
+    visit = Visit(browser, write_report(many, Scene(), tmp_path, command=""))
+    visit.scroll_through()
+    assert visit.page.locator(".plot .point").count() > 2000
+    assert visit.messages == []

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,20 +15,22 @@ import pytest
 from optuna.trial import TrialState
 
 from phashopt.errors import UserError
-from phashopt.report import write_report
+from phashopt.report import Scene, write_report
+from phashopt.report.exhibit import Exhibit, gather, measured, roles
+from phashopt.report.images import of_classes
 from phashopt.report.page import script_safe
 from phashopt.service.summary import StudySummary, summarize
-from phashopt.training.snapshot import Snapshot
+
+from .conftest import Real
 
 Write = Callable[..., optuna.Study]
-Make = Callable[..., Snapshot]
 HOSTILE = "</script><script>alert(1)</script><b onclick=alert(2)>{{ 7 * 7 }}"
 
 
 class Page(HTMLParser):
     """What a reader meets: headings and text, and whether every element is closed in order."""
 
-    VOID = frozenset({"meta", "img", "br"})
+    VOID = frozenset({"meta", "img", "br", "input"})
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -58,13 +61,15 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-def write(study: optuna.Study, out: Path, snapshots: dict[int, Snapshot] | None = None) -> Page:
-    return Page(write_report(summarize(study), snapshots or {}, out, command="python -m phashopt report digits"))
+def write(study: optuna.Study, out: Path) -> Page:
+    summary = summarize(study)
+    scene = Scene([Exhibit(role, trial) for role, trial in roles(summary).items()])
+    return Page(write_report(summary, scene, out, command="python -m phashopt report digits"))
 
 
 @pytest.fixture
-def page(tmp_path: Path, summary: StudySummary, snapshots: dict[int, Snapshot]) -> Page:
-    return Page(write_report(summary, snapshots, tmp_path, command="python -m phashopt report digits"))
+def page(tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit]) -> Page:
+    return Page(write_report(summary, Scene(exhibits), tmp_path, command="python -m phashopt report digits"))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +98,7 @@ def test_missing_snapshots_are_named(tmp_path: Path, write_study: Write) -> None
     assert "No snapshot was found of baseline (trial 0) and best (trial 2)" in page.text
 
 
-def test_text_from_the_study_is_inert(tmp_path: Path, write_study: Write, make_snapshot: Make) -> None:
+def test_text_from_the_study_is_inert(tmp_path: Path, write_study: Write) -> None:
     plain = write(write_study(3, cap=1e9), tmp_path / "plain")
     study = write_study(3, cap=1e9, name=HOSTILE, decision=HOSTILE, spec={"study": {"name": HOSTILE, "seed": HOSTILE}})
     hostile = write(study, tmp_path / "hostile")
@@ -104,8 +109,9 @@ def test_text_from_the_study_is_inert(tmp_path: Path, write_study: Write, make_s
 def test_hostile_text_in_plots_cannot_leave_the_json(tmp_path: Path, write_study: Write) -> None:
     page = write(write_study(3, cap=1e9, decision=HOSTILE), tmp_path)
     blocks = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page.html, re.DOTALL)
-    assert len(blocks) == 4
-    hovers = [text for block in blocks for trace in json.loads(block)["data"] for text in trace.get("hovertext", [])]
+    assert len(blocks) == 6
+    figures = [document for block in blocks if "data" in (document := json.loads(block))]
+    hovers = [text for figure in figures for trace in figure["data"] for text in trace.get("hovertext", [])]
     assert any("&lt;/script&gt;" in text for text in hovers)
     assert not any("<script" in text for text in hovers)
 
@@ -138,10 +144,11 @@ def test_headings_nest_and_links_lead_somewhere(page: Page) -> None:
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
     assert {str(attrs["href"])[1:] for attrs in page.having("a")} <= set(ids)
+    assert {attrs["aria-labelledby"] for attrs in page.having("section")} <= set(ids)
 
 
 def test_every_trial_is_in_the_csv(tmp_path: Path, summary: StudySummary) -> None:
-    write_report(summary, {}, tmp_path, command="")
+    write_report(summary, Scene(), tmp_path, command="")
     with (tmp_path / "tables" / "trials.csv").open(newline="") as file:
         assert [int(row["number"]) for row in csv.DictReader(file)] == [trial.number for trial in summary.trials]
 
@@ -162,10 +169,43 @@ def test_source_is_at_the_foot(page: Page) -> None:
 def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path, summary: StudySummary) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UserError, match=r"cannot write the report to .*choose another folder"):
-        write_report(summary, {}, tmp_path / "taken", command="")
+        write_report(summary, Scene(), tmp_path / "taken", command="")
 
 
-def test_three_hundred_trials_stay_light(tmp_path: Path, write_study: Write) -> None:
-    page = write(write_study(300, layers=3), tmp_path)
-    assert len(page.html.encode()) < 10_000_000
-    assert "All 300 decisions" in page.text
+def test_a_thousand_trials_and_two_hundred_layers_stay_light(tmp_path: Path, write_study: Write) -> None:
+    few = summarize(write_study(2, layers=200, cap=1e12))
+    trials = [replace(few.trials[0], number=number) for number in range(1000)]
+    summary = replace(few, trials=trials, baseline=trials[0], best=trials[1], front=[1])
+    page = Page(write_report(summary, Scene(), tmp_path, command=""))
+    assert len(page.html.encode()) < 20_000_000
+    assert "All 1000 decisions" in page.text
+
+
+def test_a_real_study_shows_every_figure_of_the_paper(tmp_path: Path, real: Real) -> None:
+    exhibits = measured(gather(real.summary, real.root), real.data)
+    scene = Scene(exhibits, of_classes(real.data, ["3", "7"]))
+    page = Page(write_report(real.summary, scene, tmp_path, command=""))
+    drawings = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    role = exhibits[-1].role
+    assert drawings == {path.stem for path in (tmp_path / "figures").glob("*.svg")}
+    assert {"widths", "reverse", f"grad-cam-{role}", f"guided-grad-cam-{role}", "accuracy-against-macs"} <= drawings
+    for layer in ("layer-01", "layer-02"):
+        assert {f"{layer}-similarity", f"{layer}-maps-{role}-1", f"{layer}-across-{role}", f"{layer}-film-{role}"} <= (
+            drawings
+        )
+    assert f"layer-01-image-2-maps-{role}-1" in drawings
+    for name in (
+        "Fig. 1",
+        "Fig. 2, 3, 4",
+        "Fig. 5(a), 6",
+        "Fig. 7",
+        "Fig. 8",
+        "Fig. 10, 12, 14",
+        "Latency of an image",
+    ):
+        assert name in page.text
+
+
+def test_what_is_missing_is_said(tmp_path: Path, summary: StudySummary) -> None:
+    page = Page(write_report(summary, Scene(notes=["The images were not at hand."]), tmp_path, command=""))
+    assert "The images were not at hand." in page.text

@@ -1,40 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import optuna
-import pytest
 from optuna.trial import TrialState
 
-from phashopt.report.tables import TOP, all_rows, before_after, best_rows, milestones
-from phashopt.service.summary import StudySummary, summarize
+from phashopt.report.tables import TOP, all_rows, best_rows, front_rows, milestones
+from phashopt.service.summary import summarize
 
 Write = Callable[..., optuna.Study]
-
-
-def test_before_and_after_are_baseline_and_best(summary: StudySummary) -> None:
-    table = {row.quantity: row for row in before_after(summary)}
-    assert (table["Validation accuracy"].before, table["Validation accuracy"].after) == ("90.0%", "89.0%")
-    assert table["Validation accuracy"].change == "-1.0 points"
-    assert table["Training images seen"].change == "same"
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "change"), [(200, 150, "-25%"), (200, 300, "+50%"), (7, 7, "same"), (0, 0, "same"), (0, 3, "")]
-)
-def test_change_is_relative_to_before(summary: StudySummary, before: float, after: float, change: str) -> None:
-    pair = [
-        replace(trial, attrs={"macs": macs}) for trial, macs in zip(summary.trials[:2], (before, after), strict=True)
-    ]
-    rows = before_after(replace(summary, baseline=pair[0], best=pair[1]))
-    assert rows[-1].change == change
-
-
-def test_what_nobody_recorded_is_left_out(summary: StudySummary) -> None:
-    bare = [replace(trial, attrs={}) for trial in summary.trials]
-    rows = before_after(replace(summary, best=bare[1], baseline=bare[0]))
-    assert [row.quantity for row in rows] == ["Validation accuracy", "Kernels per layer"]
 
 
 def test_best_trials_fall_in_accuracy_and_keep_the_baseline(write_study: Write) -> None:
@@ -68,3 +42,12 @@ def test_rows_say_what_went_wrong(write_study: Write) -> None:
         "failed",
         "Diverged: the loss is NaN",
     )
+
+
+def test_the_front_rises_in_cost_and_accuracy_whatever_the_caps(write_study: Write) -> None:
+    summary = summarize(write_study(40, cap=0))
+    rows = front_rows(summary)
+    trials = [summary.trials[row.number] for row in rows]
+    assert [trial.attrs["macs"] for trial in trials] == sorted({trial.attrs["macs"] for trial in trials})
+    assert [trial.value for trial in trials] == sorted({trial.value for trial in trials})
+    assert trials[-1].value == max(trial.value for trial in summary.trials)

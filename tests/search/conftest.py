@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 
 from phashopt.search.record import Record
 from phashopt.search.space import Axis, Limits, Space
@@ -42,7 +43,7 @@ def make_space(chain_cost: Callable[[Mapping[str, int]], int]) -> Callable[..., 
     def make(cap: float | None = 1000, epochs: range = range(2, 17)) -> Space:
         limits: Limits = {} if cap is None else {"macs": (chain_cost, cap)}
         widths = {f"width_{index:02d}": Axis(range(8, 65, 8)) for index in range(3)}
-        return Space(widths, Axis(epochs), limits, (1e-3, 0.3))
+        return Space(widths, Axis(epochs), limits, {"learning_rate": FloatDistribution(1e-3, 0.3, log=True)})
 
     return make
 
@@ -90,6 +91,7 @@ def make_record(make_trace: MakeTrace) -> MakeRecord:
             number=number,
             value=value,
             score=value,
+            complete=True,
             feasible=True,
             params=params | {"epochs": epochs, "learning_rate": 0.1},
             trace=trace,

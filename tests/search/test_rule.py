@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from phashopt.search.fit import uniform
+from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
-from phashopt.search.rule import Proposal, propose
+from phashopt.search.rule import propose
 from phashopt.search.space import Axis, Point, Space
 
 RISING = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85)
@@ -56,7 +57,7 @@ def test_little_redundant_means_more_kernels(make_space: MakeSpace, make_record:
     assert grown
     assert all(_widths(proposal.point) == [24, 32, 24] for proposal in grown)
     assert all(proposal.point["epochs"] == 6 for proposal in grown)
-    assert all(proposal.rate == 0.1 for proposal in grown)
+    assert all(proposal.others["learning_rate"] == 0.1 for proposal in grown)
 
 
 def test_highly_redundant_and_still_improving_means_longer_at_another_rate(
@@ -67,7 +68,7 @@ def test_highly_redundant_and_still_improving_means_longer_at_another_rate(
     longer = _from_best(proposals, "more training may mend it")
     assert longer
     assert all(proposal.point == {**dict.fromkeys(NAMES, 24), "epochs": 9} for proposal in longer)
-    assert all(proposal.rate == pytest.approx(0.15) for proposal in longer)
+    assert all(proposal.others["learning_rate"] == pytest.approx(0.15) for proposal in longer)
     assert not _from_best(proposals, "trained out")
 
 
@@ -86,7 +87,7 @@ def test_what_cannot_be_trained_longer_is_cut_at_another_rate(make_space: MakeSp
     cut = _from_best(proposals, "trained as long as may be")
     assert cut
     assert all(_widths(proposal.point) == [24, 16, 24] for proposal in cut)
-    assert all(proposal.rate == pytest.approx(0.15) for proposal in cut)
+    assert all(proposal.others["learning_rate"] == pytest.approx(0.15) for proposal in cut)
     assert not _from_best(proposals, "more training")
 
 
@@ -97,7 +98,7 @@ def test_copies_beside_dead_maps_lower_the_rate_and_cut_no_kernels(
     proposals = _proposals(make_space(None), [best, *_peers(make_record)])
     assert _from_best(proposals, "copies beside 40% dead maps")
     moved = [proposal for proposal in _from_best(proposals, "") if "random step" not in proposal.reason]
-    assert all(proposal.rate == pytest.approx(0.1 / 1.5) for proposal in moved)
+    assert all(proposal.others["learning_rate"] == pytest.approx(0.1 / 1.5) for proposal in moved)
     assert not _from_best(proposals, "trained out")
 
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna import Study
 from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import TrialState
+from optuna_dashboard import get_note, save_note
 
 from phashopt.errors import UserError
 from phashopt.service import publish
-from phashopt.service.publish import attach, refresh_plots
+from phashopt.service.publish import attach, leave_note, refresh_plots, study_note
 from phashopt.service.storage import uploads_folder
 from phashopt.service.study import open_study
 
@@ -71,3 +74,33 @@ def test_an_artifact_that_names_a_path_is_refused(opened: Study, tmp_path: Path)
     opened._storage.set_trial_system_attr(trial_id, "artifacts:../../secret", forged)
     with pytest.raises(UserError, match="no name of a file"):
         attach(opened._storage, trial_id, [("error.log", b"text")], tmp_path)
+
+
+@pytest.fixture
+def described() -> optuna.Study:
+    study = optuna.create_study(study_name="digits")
+    spec = {
+        "data": {"dataset": "cifar10"},
+        "network": {"family": "vgg", "baseline": [32, 64]},
+        "limits": {"macs": 1e6, "params": None},
+    }
+    study.set_user_attr("spec", json.dumps(spec))
+    return study
+
+
+def test_the_note_says_what_is_searched_under_which_cap(described: optuna.Study) -> None:
+    note = study_note(described)
+    for words in ("# digits", "**vgg**", "**cifar10**", "32-64 kernels", "1,000,000 macs", "| `feasible` |"):
+        assert words in note
+
+
+def test_a_note_is_left_once_and_never_over_anybody_elses(described: optuna.Study) -> None:
+    leave_note(described)
+    assert get_note(described) == study_note(described)
+    save_note(described, "mine")
+    leave_note(described)
+    assert get_note(described) == "mine"
+
+
+def test_a_study_that_is_not_ours_has_a_note_too() -> None:
+    assert "# theirs" in study_note(optuna.create_study(study_name="theirs"))

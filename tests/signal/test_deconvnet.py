@@ -111,6 +111,21 @@ def test_chunks_change_nothing(build, name: str, budget: int) -> None:
             torch.testing.assert_close(looped, batched)
 
 
+@pytest.mark.parametrize("name", ["chain", "residual", "shuffled", "dense"])
+def test_threads_change_nothing(build, name: str) -> None:
+    network, images = build(name)
+    layer = Deconvnet(network, images).layers[-1]
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(everything(network, images, layer))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(*results)
+
+
 def test_a_small_budget_means_one_channel_at_a_time(build) -> None:
     network, images = build("chain")
     assert [len(chunk) for chunk in Deconvnet(network, images, ["7"], budget=1).reconstruct("7", range(7))] == [1] * 7

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from phashopt.signal.operations import Averaging, Convolution, MaxPool, Sum
+from phashopt.signal.operations import Averaging, Convolution, MaxPool, Sum, fastest_layout
 
 GEOMETRIES = [
     geometry
@@ -67,6 +68,30 @@ def test_few_input_channels_take_another_way_to_the_same_result(geometry: tuple)
     operation = convolution(*geometry)
     maps = torch.randn_like(forward(operation, torch.zeros(2, 6, 10, 11, dtype=torch.float64)))
     torch.testing.assert_close(operation._fold(maps), operation._transpose(maps))
+
+
+@pytest.mark.parametrize("geometry", [g for g in GEOMETRIES if g[1] == g[2] == 1], ids=str)
+def test_a_layout_changes_nothing(geometry: tuple) -> None:
+    operation = convolution(*geometry)
+    cotangent = torch.randn(1, *forward(operation, torch.zeros(2, 6, 10, 11, dtype=torch.float64)).shape).double()
+    for layout in (torch.channels_last, torch.contiguous_format):
+        laid_out = replace(operation, weight=operation.weight.contiguous(memory_format=layout), layout=layout)
+        torch.testing.assert_close(laid_out._transpose(cotangent[0]), operation._transpose(cotangent[0]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups", "layout"),
+    [
+        ((64, 64, 3, 3), 1, torch.channels_last),
+        ((96, 1, 3, 3), 96, torch.channels_last),
+        ((512, 512, 3, 3), 1, torch.contiguous_format),
+        ((128, 4, 3, 3), 32, torch.contiguous_format),
+    ],
+)
+def test_channels_come_last_where_a_kernel_stays_in_the_cache(
+    shape: tuple[int, ...], groups: int, layout: torch.memory_format
+) -> None:
+    assert fastest_layout(torch.empty(shape), groups) == layout
 
 
 @pytest.mark.parametrize(

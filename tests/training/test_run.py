@@ -67,12 +67,31 @@ def test_a_finished_training_goes_on_from_its_stable_phase_as_if_meant_longer(ro
     longer = room.recipe.model_copy(update={"epochs": 7})
     scheduled = room.run(tmp_path / "scheduled", longer)
     scheduled.train()
-    room.run(tmp_path / "short").train()
-    extended = room.run(tmp_path / "extended", longer)
-    extended.resume(tmp_path / "short" / STABLE)
-    assert extended.trainer.epoch == 3
+    short = room.run(tmp_path / "short").train()
+    extended = room.run(tmp_path / "extended", longer, extends=tmp_path / "short" / STABLE)
+    extended.resume()
+    assert extended.trainer.epoch == short.stable_epochs == 3
     extended.train()
     assert all(torch.equal(state(scheduled)[name], tensor) for name, tensor in state(extended).items())
+
+
+def test_an_extension_pays_for_the_added_epochs_only(room: Room, tmp_path: Path) -> None:
+    longer = room.recipe.model_copy(update={"epochs": 7})
+    whole, short = room.run(tmp_path / "whole", longer).train(), room.run(tmp_path / "short").train()
+    extended = room.run(tmp_path / "extended", longer, extends=tmp_path / "short" / STABLE)
+    extended.resume()
+    outcome = extended.train()
+    plan, _, probe = room._rest
+    shared = 3 * plan.cost.macs * short.images_seen // short.epochs_used * 3
+    readings = sum(bool(row.readings) for row in whole.trace.epochs[:3]) * plan.reading_macs(len(probe))
+    assert outcome.images_seen == whole.images_seen
+    assert outcome.train_macs == whole.train_macs - shared - readings
+
+
+def test_a_training_whose_parent_is_gone_starts_afresh(room: Room, tmp_path: Path) -> None:
+    alone = room.run(tmp_path / "alone", extends=tmp_path / "gone" / STABLE)
+    alone.resume()
+    assert alone.trainer.epoch == 0
 
 
 def test_readings_leave_the_weights_untouched(room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

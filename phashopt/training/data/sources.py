@@ -143,12 +143,12 @@ def _read_folder(root: Path, size: int) -> tuple[tuple[NDArray[np.uint8], NDArra
         folder = ImageFolder(str(root))
     except FileNotFoundError as error:
         raise DataError(f"{root}: {str(error).splitlines()[0].rstrip('. ')}; it wants CLASS/IMAGE files") from error
-    images = np.stack([_read_image(Path(path), size) for path, _ in folder.samples])
+    images = np.stack([read_image(Path(path), size) for path, _ in folder.samples])
     labels = np.array([label for _, label in folder.samples], dtype=np.int64)
     return (images, labels), tuple(folder.classes)
 
 
-def _read_image(path: Path, size: int) -> NDArray[np.uint8]:
+def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     """RGB, the central square, `size` pixels a side."""
     try:
         with Image.open(path) as file:

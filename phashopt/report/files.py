@@ -1,0 +1,73 @@
+"""The report's tables as CSV files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from phashopt.report.comparison import before_after
+from phashopt.report.exhibit import Exhibit
+from phashopt.report.spending import spending
+from phashopt.report.tables import front_rows
+from phashopt.service.summary import StudySummary
+from phashopt.trace import READING_FIELDS, SCALARS
+
+READ = ("redundancy", "duplicates", "dead", "distinct")
+
+
+def write_tables(summary: StudySummary, exhibits: Sequence[Exhibit], folder: Path) -> None:
+    """Trials, the front, before and after, spending, every layer of every trial, the epochs of baseline and best."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changes = before_after(summary, {exhibit.role: exhibit.measured for exhibit in exhibits})
+    tables = {
+        "trials": summary.table(),
+        "front": _frame(front_rows(summary)),
+        "before_after": _frame(changes),
+        "spending": _frame(spending(summary)),
+        "layers": _layers(summary),
+        "epochs": _epochs(exhibits),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+
+
+def _frame(rows: Sequence[object]) -> pd.DataFrame:
+    return pd.DataFrame([vars(row) for row in rows])
+
+
+def _layers(summary: StudySummary) -> pd.DataFrame:
+    """One row a trial and layer: its kernels and its reading at the end."""
+    rows = [
+        {
+            "number": trial.number,
+            "layer": name,
+            "kernels": trial.params[name],
+            **{key: trial.attrs.get(f"{key}.{name}") for key in READ},
+        }
+        for trial in summary.trials
+        for name in summary.width_names
+        if name in trial.params
+    ]
+    return pd.DataFrame(rows, columns=["number", "layer", "kernels", *READ])
+
+
+def _epochs(exhibits: Sequence[Exhibit]) -> pd.DataFrame:
+    """One row an epoch of baseline and best, with every layer's readings."""
+    rows = [
+        {
+            "role": exhibit.role,
+            "number": exhibit.trial.number,
+            "epoch": epoch.number,
+            **{scalar: getattr(epoch, scalar) for scalar in SCALARS},
+            **{
+                f"{quantity}.{name}": getattr(reading, quantity)
+                for name, reading in epoch.readings.items()
+                for quantity in READING_FIELDS
+            },
+        }
+        for exhibit in exhibits
+        for epoch in exhibit.trial.trace.epochs
+    ]
+    return pd.DataFrame(rows, columns=None if rows else ["role", "number", "epoch", *SCALARS])

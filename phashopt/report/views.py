@@ -1,0 +1,144 @@
+"""One network's layer as figures: all its maps, the same kernels across images, and the kernels as they learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from phashopt.figures import layer_label, map_sheets, mean_similarity
+from phashopt.figures.channels import channel_sheet
+from phashopt.figures.strip import film_strip
+from phashopt.inspection.probes import Probes
+from phashopt.report.exhibit import Exhibit
+from phashopt.signal import reconstruct
+from phashopt.training.snapshot import LayerSnapshot, Snapshot
+
+SEVENTH = 6  # the kernel that the paper follows across images, counted from 0
+FOLLOWED = 3  # kernels followed across images and over epochs
+CHUNK = 64  # kernels reconstructed at a time
+SIDE = 112  # pixels of a map in a sheet, about what its cell has
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """The layer of `exhibit` called `name`, which `snapshot` holds, seen through `probes` or the kept probe image."""
+
+    name: str
+    exhibit: Exhibit
+    snapshot: Snapshot
+    probes: Probes | None
+
+    @property
+    def role(self) -> str:
+        """The network's role."""
+        return self.exhibit.role
+
+    @property
+    def layer(self) -> LayerSnapshot:
+        """What the trial kept of it."""
+        return self.snapshot.layers[self.name]
+
+    @property
+    def title(self) -> str:
+        """The layer's name and the network's role."""
+        return f"{layer_label(self.name)}, {self.role}"
+
+    @property
+    def words(self) -> str:
+        """Living kernels, distinct maps, redundancy (SIGNAL.md, section 5) and mean similarity in one sentence."""
+        groups, kernels = self.layer.groups, count(self.layer)
+        alive = int(np.sum(groups >= 0))
+        if not alive:
+            return f"{self.role.capitalize()}: all {kernels} are dead."
+        distinct = len(np.unique(groups[groups >= 0]))
+        dead = f", {len(groups) - alive} dead" if alive < len(groups) else ""
+        mean = mean_similarity(self.layer.similarity)
+        likeness = f", mean similarity {mean:.2f}" if np.isfinite(mean) else ""
+        return (
+            f"{self.role.capitalize()}: {kernels}{dead}, {distinct} distinct, "
+            f"redundancy {1 - distinct / alive:.2f}{likeness}."
+        )
+
+    def sheets(self, image: int = 0) -> Iterator[Figure]:
+        """All maps of one image, 64 to a figure; from the weights, or else as the trial kept them of its probe."""
+        looking = self._looking()
+        if looking is None:
+            maps: NDArray[np.floating] = self.layer.maps
+            return map_sheets(maps, self.layer.groups, f"{self.title}, probe image", self.snapshot.image)
+        network, module, probes = looking
+        maps = maps_of(network, module, probes.images[image : image + 1], len(self.layer.groups))
+        title = f"{self.title}, image: {probes.labels[image]}"
+        return map_sheets(maps, self.layer.groups, title, probes.pixels[image])
+
+    def across(self) -> Figure | None:
+        """A few kernels through all images, whole and at their strongest position (Fig. 5a, 6)."""
+        looking, kernels = self._looking(), followed(self.layer.groups)
+        if looking is None or not kernels or len(looking[2]) < 2:
+            return None
+        network, module, probes = looking
+        whole = reconstruct(network, probes.images, module, kernels).float().cpu().numpy()
+        strongest = reconstruct(network, probes.images, module, kernels, seed="top").float().cpu().numpy()
+        rows = {
+            kernel: {"whole map": whole[:, place], "strongest": strongest[:, place]}
+            for place, kernel in enumerate(kernels)
+        }
+        title = f"{self.title}: the same kernels through many images"
+        return channel_sheet(title, list(probes.pixels), rows, probes.labels)
+
+    def strip(self) -> Figure | None:
+        """A few kernels at the epochs that were filmed."""
+        film = self.exhibit.film
+        if film is None or self.name not in film.strips:
+            return None
+        strip = film.strips[self.name]
+        filmed = len(strip.kernels)
+        places = {int(strip.kernels[place]): place for place in range(0, filmed, max(1, filmed // FOLLOWED))}
+        places = dict(list(places.items())[:FOLLOWED])
+        weights = strip.weights
+        return film_strip(
+            f"{self.title}: what training made of its kernels",
+            film.image,
+            film.epochs,
+            {kernel: strip.maps[:, place] for kernel, place in places.items()},
+            {} if weights is None else {kernel: weights[:, place] for kernel, place in places.items()},
+        )
+
+    def _looking(self) -> tuple[nn.Module, str, Probes] | None:
+        """Network, module and images, where all three are there."""
+        readouts = self.exhibit.blueprint.readouts if self.exhibit.blueprint else {}
+        module = next((module for module, width in readouts.items() if width == self.name), None)
+        if self.exhibit.subject is None or self.probes is None or module is None:
+            return None
+        return self.exhibit.subject.network, module, self.probes
+
+
+def maps_of(network: nn.Module, module: str, image: Tensor, kernels: int) -> NDArray[np.float32]:
+    """The maps (K, C, h, w) of `image` (1, C, H, W), averaged down to what a sheet can show, some kernels at a time."""
+    size = [min(side, SIDE) for side in image.shape[2:]]
+    chunks = [range(start, min(start + CHUNK, kernels)) for start in range(0, kernels, CHUNK)]
+    maps = [F.interpolate(reconstruct(network, image, module, chunk)[0].float(), size, mode="area") for chunk in chunks]
+    shrunk: NDArray[np.float32] = torch.cat(maps).cpu().numpy()
+    return shrunk
+
+
+def followed(groups: NDArray[np.integer]) -> list[int]:
+    """Living kernels to follow: the paper's seventh first, or the nearest, then evenly spaced ones."""
+    alive = np.flatnonzero(groups >= 0)
+    if not len(alive):
+        return []
+    first = int(alive[np.argmin(np.abs(alive - SEVENTH))])
+    others = [int(alive[place]) for place in np.linspace(0, len(alive) - 1, FOLLOWED).round().astype(int)]
+    return list(dict.fromkeys([first, *others]))[:FOLLOWED]
+
+
+def count(layer: LayerSnapshot) -> str:
+    """`32 kernels`."""
+    kernels = len(layer.groups)
+    return f"{kernels} kernel{'s' * (kernels != 1)}"

@@ -1,0 +1,202 @@
+"""The model's features: what of a trial's parameters its error is taken to depend on, and what is believed beforehand.
+
+SAMPLER.md, section 2. Layers add up, each concave in its log-width; neighbours interact; longer is better with falling
+returns; a rate has an optimum that moves with width; any other parameter has an optimum or, if a category, an effect.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from phashopt.search.space import LENGTH, RATE, Axis
+
+Array = NDArray[np.float64]
+
+DEEP = 8  # layers from which one bump a layer is too coarse: the search stalls
+HINGES = (0.25, 0.5, 0.75)
+LUCK = 4  # readings that tell a lucky run from an unlucky one
+
+
+@dataclass(frozen=True)
+class Number:
+    """A parameter between two ends, as a coordinate in [-1, 1], logarithmic where its distribution is."""
+
+    distribution: FloatDistribution | IntDistribution
+
+    @property
+    def width(self) -> int:
+        """Coordinates it takes."""
+        return 1
+
+    def encode(self, value: Any) -> list[float]:
+        """Its place between the ends."""
+        low, high, at = (self._scale(each) for each in (self.distribution.low, self.distribution.high, value))
+        return [2 * (at - low) / (high - low) - 1 if high > low else 0.0]
+
+    def decode(self, coordinates: Array) -> Any:
+        """The allowed value nearest to a place in [-1, 1]."""
+        low, high = self._scale(self.distribution.low), self._scale(self.distribution.high)
+        at = low + (min(max(float(coordinates[0]), -1.0), 1.0) + 1) / 2 * (high - low)
+        value = math.exp(at) if self.distribution.log else at
+        step = self.distribution.step
+        if step is not None:
+            value = self.distribution.low + round((value - self.distribution.low) / step) * step
+        value = min(max(value, self.distribution.low), self.distribution.high)
+        return round(value) if isinstance(self.distribution, IntDistribution) else value
+
+    def _scale(self, value: float) -> float:
+        return math.log(value) if self.distribution.log else float(value)
+
+
+@dataclass(frozen=True)
+class Category:
+    """A parameter with a few named values, as one coordinate each."""
+
+    distribution: CategoricalDistribution
+
+    @property
+    def width(self) -> int:
+        """Coordinates it takes."""
+        return len(self.distribution.choices)
+
+    def encode(self, value: Any) -> list[float]:
+        """One for the value it has."""
+        return [float(index == self.distribution.to_internal_repr(value)) for index in range(self.width)]
+
+    def decode(self, coordinates: Array) -> Any:
+        """The value with the largest coordinate."""
+        return self.distribution.choices[int(coordinates.argmax())]
+
+
+Other = Number | Category
+
+
+def other(distribution: BaseDistribution) -> Other:
+    """How a parameter that is neither width nor length is coded."""
+    if isinstance(distribution, CategoricalDistribution):
+        return Category(distribution)
+    if isinstance(distribution, FloatDistribution | IntDistribution):
+        return Number(distribution)
+    raise TypeError(f"no coding for {type(distribution).__name__}")
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Features of `widths` in layer order, of `length` if it is searched, and of all `others`."""
+
+    widths: Mapping[str, Axis]
+    length: Axis | None
+    others: Mapping[str, Other]
+
+    @property
+    def layers(self) -> int:
+        """L."""
+        return len(self.widths)
+
+    @property
+    def bumps(self) -> int:
+        """Concave terms a layer."""
+        return len(HINGES) if self.layers >= DEEP else 1
+
+    @cached_property
+    def columns(self) -> dict[str, slice]:
+        """The coordinates of each parameter; the first L are the widths', the next the length's."""
+        columns, start = {}, self.layers + 1
+        for name, parameter in self.others.items():
+            columns[name] = slice(start, start + parameter.width)
+            start += parameter.width
+        return columns
+
+    @property
+    def coordinate_count(self) -> int:
+        """K."""
+        return self.layers + 1 + sum(parameter.width for parameter in self.others.values())
+
+    def coordinates(self, params: Mapping[str, Any]) -> Array:
+        """(K,): log-widths in [0, 1], log2 of the length over the longest, and the other parameters' places."""
+        row = [axis.fraction(params[name]) for name, axis in self.widths.items()]
+        row.append(math.log2(params[LENGTH] / self.length.values[-1]) if self.length else 0.0)
+        for name, parameter in self.others.items():
+            row += parameter.encode(params[name])
+        return np.array(row)
+
+    def params(self, row: Array) -> dict[str, Any]:
+        """The parameters at coordinates (K,)."""
+        places = zip(self.widths.items(), row, strict=False)
+        params: dict[str, Any] = {name: axis.at(float(place)) for (name, axis), place in places}
+        if self.length:
+            params[LENGTH] = self.length.nearest(self.length.values[-1] * 2.0 ** float(row[self.layers]))
+        return params | {name: parameter.decode(row[self.columns[name]]) for name, parameter in self.others.items()}
+
+    def features(self, coordinates: Array, luck: Array | None = None) -> Array:
+        """(n, d) from coordinates (n, K); `luck` (n, 4) is zero for what has not been run."""
+        x, t = coordinates[:, : self.layers], coordinates[:, self.layers]
+        mean = x.mean(1)
+        centred = x - 0.5
+        parts = [np.ones((len(x), 1)), x, bump(x, self.bumps), centred[:, :-1] * centred[:, 1:]]
+        parts.append(np.stack([t, t * mean, -(t**2)], 1))
+        for name, parameter in self.others.items():
+            places = coordinates[:, self.columns[name]]
+            parts.append(places)
+            if isinstance(parameter, Number):
+                parts += [-(places**2), places * mean[:, None]]
+        parts.append(np.zeros((len(x), LUCK)) if luck is None else luck)
+        return np.concatenate(parts, 1)
+
+    def prior(self, tau: float, rho: float, leans: Array) -> tuple[Array, Array]:
+        """Means (K, d) and standard deviations (d,) of the weights, for K assumptions on how layers lean.
+
+        `leans` (K, L) is the share by which each layer is thought to be worth less than it would be.
+        """
+        slope, count = tau / self.layers, self.layers
+        bend = slope / 8 if self.bumps == 1 else slope / 3
+        terms = [
+            ([1.0], [2.0]),
+            ([slope] * count, [slope / 2] * count),
+            ([bend] * count * self.bumps, [bend] * count * self.bumps),
+            ([0.0] * (count - 1), [rho * slope] * (count - 1)),
+            ([tau / 5, 0.0, tau / 20], [tau / 5, tau / 10, tau / 20]),
+        ]
+        for name, parameter in self.others.items():
+            if isinstance(parameter, Category):
+                terms.append(([0.0] * parameter.width, [tau / 4] * parameter.width))
+            else:  # the optimum of a learning rate lies inside its range, and moves with width
+                half = tau / 2 if name == RATE else tau / 4
+                terms.append(([0.0, half, 0.0], [half, half, half / 2]))
+        terms.append(([0.0] * LUCK, [tau / 4] * LUCK))
+        mean, deviation = (np.concatenate(part) for part in zip(*terms, strict=True))
+        means = np.repeat(mean[None], len(leans), axis=0)
+        means[:, 1 : 1 + count] *= 1 - leans
+        return means, deviation
+
+    @cached_property
+    def concave(self) -> NDArray[np.bool_]:
+        """(d,): the weights that are at least 0 in any world believed in: bends, falling returns, optima."""
+        first = 1 + self.layers
+        flags = [False] * first + [True] * (self.layers * self.bumps) + [False] * (self.layers - 1)
+        flags += [False, False, True]
+        for parameter in self.others.values():
+            flags += [False, True, False] if isinstance(parameter, Number) else [False] * parameter.width
+        return np.array(flags + [False] * LUCK)
+
+
+def bump(x: Array, kinds: int) -> Array:
+    """Concave functions of x in [0, 1] that vanish at both ends, (..., L) to (..., L * kinds), layer by layer.
+
+    One kind: 4x(1-x). Three: hinges at the quarters, in whose place a single bump stalls in deep networks.
+    """
+    if kinds == 1:
+        return 4 * x * (1 - x)
+    hinges = np.array(HINGES)
+    spread = x[..., None]
+    return np.asarray(
+        (spread * (1 - hinges) - np.maximum(spread - hinges, 0)).reshape(*x.shape[:-1], x.shape[-1] * kinds)
+    )

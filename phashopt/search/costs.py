@@ -1,0 +1,64 @@
+"""What networks cost, for thousands of them at once.
+
+A convolution's MACs and parameters are a product of two widths, so a network's are a quadratic in all of them: it is
+found exactly from one evaluation a coefficient. Any other cost is replaced by the quadratic that fits it best, to
+search by; whatever is proposed is checked against the cost itself.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+from phashopt.search.basis import Array
+from phashopt.search.space import Point, Space
+
+EXTRA = 2  # evaluations a coefficient that an inexact cost is fitted to
+
+
+class Quadratic:
+    """Costs as shares of their caps, (n, caps) from widths (n, L); feasible where all are at most 1."""
+
+    def __init__(self, space: Space) -> None:
+        self._names = list(space.widths)
+        self._scale = np.array([axis.values[-1] for axis in space.widths.values()], dtype=float)
+        layers = len(self._names)
+        self._pairs = np.array([*combinations_with_replacement(range(layers), 2)])
+        sample = self._sample(space)
+        widths = np.array([[point[name] for name in self._names] for point in sample], dtype=float)
+        costs = np.array([[cost(point) / cap for cost, cap in space.limits.values()] for point in sample])
+        weights, *_ = np.linalg.lstsq(self._terms(widths), costs, rcond=None)
+        self._constant, self._linear = weights[0], weights[1 : layers + 1].T  # (caps,), (caps, L)
+        self._products: Array = np.zeros((costs.shape[1], layers, layers))
+        for (first, second), weight in zip(self._pairs, weights[layers + 1 :], strict=True):
+            self._products[:, first, second] += weight / 2
+            self._products[:, second, first] += weight / 2
+
+    def __call__(self, widths: Array) -> Array:
+        """(n, caps)."""
+        scaled = widths / self._scale
+        shares: Array = self._constant + ((scaled @ self._products + self._linear[:, None]) * scaled).sum(2).T
+        return shares
+
+    def along(self, widths: Array, layer: int, values: Array) -> Array:
+        """(n, G) what all shares together change by if one layer of each network takes each of `values` (G,)."""
+        scaled, steps = widths / self._scale, values / self._scale[layer]
+        products = self._products.sum(0)[layer]
+        slope = self._linear[:, layer].sum() + 2 * (scaled @ products - scaled[:, layer] * products[layer])
+        change: Array = slope[:, None] * steps + products[layer] * steps**2
+        return change
+
+    def _terms(self, widths: Array) -> Array:
+        scaled = widths / self._scale
+        products = scaled[:, self._pairs[:, 0]] * scaled[:, self._pairs[:, 1]]
+        return np.concatenate([np.ones((len(widths), 1)), scaled, products], 1)
+
+    def _sample(self, space: Space) -> list[Point]:
+        """Random networks of the space, twice as many as there are coefficients."""
+        rng = np.random.default_rng(0)
+        count = EXTRA * (1 + len(self._names) + len(self._pairs))
+        return [
+            {name: axis.values[int(rng.integers(len(axis.values)))] for name, axis in space.widths.items()}
+            for _ in range(count)
+        ]

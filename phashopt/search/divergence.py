@@ -1,0 +1,35 @@
+"""How likely a training is to come to nothing, from those that did: a logistic regression with a cautious prior."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from phashopt.search.basis import Array
+
+USUAL = -4.0  # log odds before anything has diverged: about one in fifty
+SPREAD = np.array([1.0, 1.5, 1.0])  # of the weights of 1, rate and mean width
+
+
+def divergence_features(coordinates: Array, layers: int, rate: slice | None) -> Array:
+    """(n, 3): one, the rate's place in [-1, 1] (0 where it is not searched), the mean log-width."""
+    places = coordinates[:, rate][:, 0] if rate else np.zeros(len(coordinates))
+    return np.stack([np.ones(len(coordinates)), places, coordinates[:, :layers].mean(1) - 0.5], 1)
+
+
+def divergence_weights(features: Array, diverged: Array) -> Array:
+    """(3,) posterior mode of the weights; `diverged` (n,) is 1 for a training that came to nothing, else 0."""
+    centre = np.array([USUAL, 0.0, 0.0])
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        odds, distance = features @ weights, (weights - centre) / SPREAD
+        value = float(np.logaddexp(0, odds).sum() - odds @ diverged + 0.5 * distance @ distance)
+        return value, features.T @ (expit(odds) - diverged) + distance / SPREAD
+
+    return np.asarray(minimize(loss, centre, jac=True, method="BFGS").x)
+
+
+def survival(features: Array, weights: Array) -> Array:
+    """(n,) the probability that a training comes to an end."""
+    return 1 - expit(features @ weights)

@@ -1,0 +1,159 @@
+"""What the finished trials say of the model's weights: linear regression whose prior is averaged by exact evidence.
+
+SAMPLER.md, section 2. With weights theta = m + S u, u ~ N(0, I), each belief has the closed-form posterior
+u ~ N(A^-1 b, A^-1), A = I + S F'WF S / sigma^2, b = S F'W(z - Fm) / sigma^2, and a closed-form evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+
+from phashopt.search.basis import Array, Basis
+
+TAUS = (0.25, 0.5, 1.0, 2.0)
+SIGMAS = (0.02, 0.05, 0.1, 0.2)
+RHOS = (0.0, 0.3)
+TRUST: Mapping[float, float] = {
+    0.0: 0.5,
+    -1.0: 0.125,
+    -0.5: 0.125,
+    0.5: 0.125,
+    1.0: 0.125,
+}  # kappa -> prior probability
+NO_TRUST: Mapping[float, float] = {0.0: 1.0}
+FREEDOM = 4  # of the t distribution of the noise: a run that failed in silence is no proof against its network
+SWEEPS = 2
+
+
+@dataclass(frozen=True)
+class Belief:
+    """One set of the numbers behind the prior; the model averages over a grid of them.
+
+    `tau` is the total log-error between narrowest and widest network, `sigma` the noise of a trial, `rho` the strength
+    of interactions, `kappa` how much a layer's redundancy beyond what its width explains lowers its slope.
+    """
+
+    tau: float
+    sigma: float
+    rho: float
+    kappa: float
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Features (n, d), responses (n,) in nats, and variances (n,) beyond a trial's own noise."""
+
+    features: Array
+    responses: Array
+    variances: Array
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A mixture of Gaussians over the weights (d,): one for each belief, with its probability."""
+
+    basis: Basis
+    beliefs: list[Belief]
+    probabilities: Array  # (H,)
+    means: Array  # (H, d)
+    deviations: Array  # (H, d), the prior's
+    factors: list[Array]  # (d, d) Cholesky factors of A
+
+    @property
+    def mean(self) -> Array:
+        """(d,)."""
+        return self.probabilities @ self.means
+
+    @property
+    def signal_weight(self) -> float:
+        """The probability that redundancy says anything of a layer's worth; 1/2 before the first trial."""
+        silent = [belief.kappa == 0 for belief in self.beliefs]
+        return 1 - float(self.probabilities[silent].sum())
+
+    @property
+    def likeliest(self) -> Belief:
+        """The belief with the highest probability."""
+        return self.beliefs[int(self.probabilities.argmax())]
+
+    def draw(self, count: int, rng: np.random.Generator) -> Array:
+        """(count, d) weights; those that can only be positive are."""
+        chosen = np.sort(rng.choice(len(self.beliefs), count, p=self.probabilities))
+        noise = rng.standard_normal((count, self.means.shape[1]))
+        draws = np.empty_like(noise)
+        for belief in np.unique(chosen):
+            rows = chosen == belief
+            spread = solve_triangular(self.factors[belief], noise[rows].T, lower=True, trans="T", check_finite=False)
+            draws[rows] = self.means[belief] + self.deviations[belief] * spread.T
+        return np.where(self.basis.concave, np.maximum(draws, 0), draws)[rng.permutation(count)]
+
+
+def learn(basis: Basis, seen: Observations, excess: Array, trust: Mapping[float, float] = TRUST) -> Posterior:
+    """The posterior of all beliefs; `excess` (L,) is each layer's unexplained redundancy, `trust` the prior of kappa.
+
+    Outliers are weighed down as Student's t has it, in sweeps under the likeliest belief.
+    """
+    leans = np.outer(list(trust), excess)
+    grid = [Belief(tau, sigma, rho, 0.0) for tau, rho, sigma in product(TAUS, RHOS, SIGMAS)]
+    posterior = Regression(basis, seen, _precisions(seen, SIGMAS[1])).posterior(grid, trust, leans)
+    if not len(seen.responses):
+        return posterior
+    likeliest = posterior.likeliest
+    for _ in range(SWEEPS):
+        weights = _precisions(seen, likeliest.sigma)
+        scaled = (seen.responses - seen.features @ posterior.mean) ** 2 * weights / likeliest.sigma**2
+        regression = Regression(basis, seen, weights * np.minimum(1, (FREEDOM + 1) / (FREEDOM + scaled)))
+        posterior = regression.posterior([likeliest], trust, leans)
+    return regression.posterior(grid, trust, leans)
+
+
+def _precisions(seen: Observations, sigma: float) -> Array:
+    """(n,) relative to a trial's own noise."""
+    return np.asarray(sigma**2 / (sigma**2 + seen.variances))
+
+
+class Regression:
+    """The sums over all trials that every belief's posterior is made of."""
+
+    def __init__(self, basis: Basis, seen: Observations, weights: Array) -> None:
+        self._basis = basis
+        self._count = len(seen.responses)
+        weighted = seen.features.T * weights
+        self._gram, self._moment = weighted @ seen.features, weighted @ seen.responses
+        self._power = float(weights @ seen.responses**2)
+
+    def posterior(self, grid: Sequence[Belief], trust: Mapping[float, float], leans: Array) -> Posterior:
+        """Over the beliefs in `grid`, whose kappa is left open."""
+        priors = {
+            (tau, rho): self._basis.prior(tau, rho, leans) for tau, rho in {(each.tau, each.rho) for each in grid}
+        }
+        beliefs: list[Belief] = []
+        logs, means, deviations, factors = [], [], [], []
+        for belief in grid:
+            centres, deviation = priors[belief.tau, belief.rho]
+            factor, steps, fits = self._solve(centres, deviation, belief.sigma)
+            logs.append(fits + np.log(list(trust.values())))
+            means.append(centres + deviation * steps)
+            beliefs += [replace(belief, kappa=kappa) for kappa in trust]
+            deviations += [deviation] * len(trust)
+            factors += [factor] * len(trust)
+        shares = np.exp(np.concatenate(logs) - np.max(logs))
+        return Posterior(
+            self._basis, beliefs, shares / shares.sum(), np.concatenate(means), np.stack(deviations), factors
+        )
+
+    def _solve(self, centres: Array, deviation: Array, sigma: float) -> tuple[Array, Array, Array]:
+        """Factor of A (d, d), posterior means of u (K, d), log evidences (K,), for K prior means (K, d)."""
+        precision = np.eye(len(deviation)) + deviation[:, None] * self._gram * deviation / sigma**2
+        factor = np.asarray(cholesky(precision, lower=True, check_finite=False))
+        pulls = deviation * (self._moment - centres @ self._gram) / sigma**2
+        half = solve_triangular(factor, pulls.T, lower=True, check_finite=False)
+        steps = solve_triangular(factor, half, lower=True, trans="T", check_finite=False).T
+        misfits = self._power - 2 * centres @ self._moment + ((centres @ self._gram) * centres).sum(1)
+        volume = 2 * float(np.log(np.diag(factor)).sum()) + self._count * math.log(sigma**2)
+        return factor, steps, -0.5 * (volume + misfits / sigma**2 - (half**2).sum(0))

@@ -1,0 +1,140 @@
+"""Which network to train next, and how long: expected improvement per unit of compute under the caps.
+
+SAMPLER.md, section 7. Weights are drawn from the posterior; each draw is a world with a best network of its own. What
+is worth training beats, in many of these worlds, everything that is finished or under way; and a shorter training, or
+one that goes on from a finished one, may tell as much for less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phashopt.search.ascent import Ascent
+from phashopt.search.basis import Array
+from phashopt.search.costs import Quadratic
+from phashopt.search.model import Model
+from phashopt.search.record import Record
+from phashopt.search.space import LENGTH
+
+DRAWS = 128
+WORLDS = 12
+FINALISTS = 8
+LENGTHS = 5
+
+
+@dataclass(frozen=True)
+class Action:
+    """A training: its parameters, from which finished one it goes on, and what it is expected to bring.
+
+    `nats` and `spread` are mean and standard deviation of the prediction, `score` is what actions are ranked by.
+    """
+
+    params: Mapping[str, Any]
+    extends: Record | None
+    score: float
+    nats: float
+    spread: float
+
+
+class Improvement:
+    """One round of the search: worlds drawn, their best networks found and weighed against what there is.
+
+    `left` in [0, 1] is the share of the budget that is left: the less it is, the less compute counts.
+    """
+
+    def __init__(self, model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> None:
+        self._model = model
+        self._cost = cost
+        self._left = left
+        self._draws = model.posterior.draw(DRAWS, rng)
+        self._noise = model.posterior.likeliest.sigma**2
+        self._ascent = Ascent(model.basis, cost, np.concatenate([model.posterior.mean[None], self._draws[:WORLDS]]))
+        self._incumbent = self._best_so_far()
+
+    def actions(self) -> list[Action]:
+        """The most promising networks at several lengths, and finished ones trained on; the best action first."""
+        pool = self._pool()
+        gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
+        finalists = pool[np.argsort(-gain, kind="stable")[:FINALISTS]]
+        actions = [*self._trainings(finalists), *self._extensions()]
+        return sorted(actions, key=lambda action: -action.score)
+
+    def _pool(self) -> Array:
+        """(n, K) coordinates at the longest length: every world's best network, and those next to them."""
+        layers = self._model.basis.layers
+        optima = self._ascent.maximise()
+        near = self._ascent.neighbours(np.unique(optima.indices, axis=0))
+        rest = np.repeat(optima.coordinates[:1, layers:], len(near), axis=0)
+        return np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
+
+    def _best_so_far(self) -> Array:
+        """(S,) the nats of the best feasible network that is finished or under way, in each draw."""
+        model = self._model
+        params = [record.params for record in model.finished if record.feasible]
+        params += [each for each in model.pending if model.space.feasible(each)]
+        if not params:
+            return np.zeros(len(self._draws))
+        best: Array = self._worth(model.coordinates(params)).max(0)
+        return best
+
+    def _trainings(self, finalists: Array) -> Iterator[Action]:
+        """From the first epoch, at each length worth a thought."""
+        for row in finalists:
+            for params in self._at_each_length(row):
+                yield self._action(params, row, self._epochs(params), None)
+
+    def _extensions(self) -> Iterator[Action]:
+        """The best finished trainings gone on with, as far as their stable phase was kept."""
+        length = self._model.space.length
+        if length is None:
+            return
+        able = [record for record in self._model.finished if record.feasible and record.stable_epochs]
+        for record in sorted(able, key=lambda record: -record.score)[:FINALISTS]:
+            for epochs in self._lengths():
+                if epochs > record.params[LENGTH]:
+                    params = {**record.params, LENGTH: epochs}
+                    paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
+                    yield self._action(params, self._at_full_length(params), paid, record)
+
+    def _action(self, params: Mapping[str, Any], target: Array, epochs: float, extends: Record | None) -> Action:
+        """`target` (K,) is the network as it would be shipped, `epochs` the share of the longest training to pay."""
+        coordinates = self._model.coordinates([params])
+        shown, shipped = self._worth(coordinates)[0], self._worth(target[None])[0]
+        gain = float(np.maximum(shipped - self._incumbent, 0).mean()) * float(self._model.survival(coordinates)[0])
+        widths = np.array([[params[name] for name in self._model.space.widths]], dtype=float)
+        price = max(float(self._cost(widths)[0, 0]) * epochs, 1e-6)
+        score = gain * self._told(shown, shipped) / price**self._left
+        return Action(params, extends, score, float(shown.mean()), float(np.hypot(shown.std(), self._noise**0.5)))
+
+    def _told(self, shown: Array, shipped: Array) -> float:
+        """How much of what is unknown of the shipped network a training shows: a correlation in [0, 1]."""
+        spread = float(np.sqrt(shipped.var() * (shown.var() + self._noise)))
+        return abs(float(np.mean((shown - shown.mean()) * (shipped - shipped.mean())))) / spread if spread else 1.0
+
+    def _at_each_length(self, row: Array) -> Iterator[dict[str, Any]]:
+        params = self._model.basis.params(row)
+        if self._model.space.length is None:
+            yield params
+        for epochs in self._lengths():
+            yield {**params, LENGTH: epochs}
+
+    def _lengths(self) -> list[int]:
+        length = self._model.space.length
+        return sorted({length.at(fraction) for fraction in np.linspace(0, 1, LENGTHS)}) if length else []
+
+    def _epochs(self, params: Mapping[str, Any]) -> float:
+        length = self._model.space.length
+        return params[LENGTH] / length.values[-1] if length else 1.0
+
+    def _at_full_length(self, params: Mapping[str, Any]) -> Array:
+        row = self._model.basis.coordinates(params)
+        row[self._model.basis.layers] = 0.0
+        return row
+
+    def _worth(self, coordinates: Array) -> Array:
+        """(n, S) nats in each draw."""
+        return np.asarray(self._model.basis.features(coordinates) @ self._draws.T)

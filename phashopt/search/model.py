@@ -1,0 +1,117 @@
+"""What a study's trials make of each network: the model's inputs gathered, learnt from, and asked.
+
+Complete trials enter with what they reached, stopped ones with where they would have ended, and those that came to
+nothing tell only where trainings diverge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from phashopt.search.basis import Array, Basis, Number, other
+from phashopt.search.divergence import divergence_features, divergence_weights, survival
+from phashopt.search.evidence import NO_TRUST, TRUST, Observations, Posterior, learn
+from phashopt.search.excess import layer_excess, luck
+from phashopt.search.history import Past
+from phashopt.search.prefix import expected_end
+from phashopt.search.record import Record
+from phashopt.search.response import Response
+from phashopt.search.space import RATE, Space
+from phashopt.search.stopping import STUCK, exploded
+
+READ_LAYERS = 2  # the last ones, whose dead maps and copies tell a lucky run
+
+
+class Model:
+    """Learns from `past` in `space`; `read=False` makes it blind to every reading."""
+
+    def __init__(self, space: Space, past: Past, *, read: bool = True) -> None:
+        self.space = space
+        self.basis = Basis(space.widths, space.length, {name: other(each) for name, each in space.others.items()})
+        self._read = read
+        known = [*space.axes, *space.others]
+        finished = [record for record in past.records if record.params.keys() >= set(known)]
+        self.response = Response([record.score for record in finished])
+        nats = self.response.all_nats([record.score for record in finished])
+        hopeless = nats < STUCK * np.quantile(nats, 0.25) if len(nats) else np.zeros(0, dtype=bool)
+        self.finished = [record for record, lost in zip(finished, hopeless, strict=True) if not lost]
+        self._nats = nats[~hopeless]
+        self._lost = [record for record, lost in zip(finished, hopeless, strict=True) if lost]
+        self._ends: dict[int, tuple[float, float]] = {}
+        stopped = [record for record in past.stopped if record.params.keys() >= set(known)]
+        self._partial = [record for record in stopped if self._has_end(record)]
+        self.pending = [params for params in past.pending if params.keys() >= set(known)]
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        """What is known of the weights."""
+        seen = self._observations()
+        return learn(self.basis, seen, self.excess, TRUST if self._read else NO_TRUST)
+
+    @cached_property
+    def excess(self) -> Array:
+        """(L,) redundancy beyond what width and training explain, in standard deviations."""
+        if not self._read:
+            return np.zeros(self.basis.layers)
+        names = list(self.space.widths)
+        covariates = np.array(
+            [[record.covariates.get(name, math.nan) for name in names] for record in self.finished]
+        ).reshape(len(self.finished), len(names))
+        return layer_excess(covariates, self.coordinates([record.params for record in self.finished]))
+
+    def survival(self, coordinates: Array) -> Array:
+        """(n,) the probability that a training comes to an end."""
+        return survival(self._divergence_features(coordinates), self._divergence)
+
+    def coordinates(self, params: Sequence[Mapping[str, Any]]) -> Array:
+        """(n, K)."""
+        rows = [self.basis.coordinates(each) for each in params]
+        return np.array(rows).reshape(len(params), self.basis.coordinate_count)
+
+    def _has_end(self, record: Record) -> bool:
+        """Whether a stopped training would have come to something; where, is noted."""
+        end = None if exploded(record.trace) else expected_end(record, self.finished)
+        if end is None or (len(self._nats) and end.nats < STUCK * float(np.quantile(self._nats, 0.25))):
+            if record.trace.epochs:
+                self._lost.append(record)
+            return False
+        self._ends[record.number] = (end.nats, end.variance)
+        return True
+
+    def _observations(self) -> Observations:
+        records = [*self.finished, *self._partial]
+        coordinates = self.coordinates([record.params for record in records])
+        ends = np.array([self._ends[record.number] for record in self._partial]).reshape(-1, 2)
+        return Observations(
+            self.basis.features(coordinates, self._luck(records, coordinates)),
+            np.concatenate([self._nats, ends[:, 0]]),
+            np.concatenate([np.zeros(len(self.finished)), ends[:, 1]]),
+        )
+
+    def _luck(self, records: Sequence[Record], coordinates: Array) -> Array | None:
+        if not self._read or not records:
+            return None
+        rows = [_last_readings(record, list(self.space.widths)[-READ_LAYERS:]) for record in records]
+        return luck(np.array(rows), coordinates)
+
+    @cached_property
+    def _divergence(self) -> Array:
+        params = [record.params for record in (*self.finished, *self._partial, *self._lost)]
+        lost = np.arange(len(params)) >= len(params) - len(self._lost)
+        return divergence_weights(self._divergence_features(self.coordinates(params)), lost.astype(float))
+
+    def _divergence_features(self, coordinates: Array) -> Array:
+        rate = self.basis.columns[RATE] if isinstance(self.basis.others.get(RATE), Number) else None
+        return divergence_features(coordinates, self.basis.layers, rate)
+
+
+def _last_readings(record: Record, names: Sequence[str]) -> list[float]:
+    """Dead share and duplicates of the last layers; NaN where they were not read."""
+    readings = [record.readings.get(name) for name in names]
+    shares = [(reading.dead, reading.duplicates) if reading else (math.nan, math.nan) for reading in readings]
+    return [share for pair in [*shares, *[(math.nan, math.nan)] * (READ_LAYERS - len(names))] for share in pair]

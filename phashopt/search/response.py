@@ -1,0 +1,60 @@
+"""What the model predicts: nats of error, in which 0.1 more is 10% fewer errors at any level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+
+from phashopt.search.basis import Array
+from phashopt.search.curve import FLOOR
+
+UNIT = 0.2  # nats that a robust standard deviation counts for, where values are neither shares nor losses
+
+
+class Scale(Enum):
+    """How a study's values become nats."""
+
+    ACCURACY = "accuracy"  # shares in [0, 1], to maximise
+    LOSS = "loss"  # positive, to minimise
+    OTHER = "other"
+
+
+class Response:
+    """Made from the scores (more is better: a loss is negative) of a study's complete trials."""
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        known = np.array(scores, dtype=float)
+        self.scale = Scale.OTHER
+        if ((known >= 0) & (known <= 1)).all():
+            self.scale = Scale.ACCURACY
+        elif (known < 0).all():
+            self.scale = Scale.LOSS
+        self._middle = float(np.median(known)) if len(known) else 0.0
+        self._spread = 1.4826 * float(np.median(np.abs(known - self._middle))) if len(known) else 0.0
+
+    def nats(self, score: float) -> float:
+        """From a score to nats."""
+        match self.scale:
+            case Scale.ACCURACY:
+                return -math.log(1 - score + FLOOR)
+            case Scale.LOSS:
+                return -math.log(-score)
+            case Scale.OTHER:
+                return UNIT * (score - self._middle) / (self._spread or 1.0)
+
+    def score(self, nats: float) -> float:
+        """From nats back to a score."""
+        match self.scale:
+            case Scale.ACCURACY:
+                return 1 + FLOOR - math.exp(-nats)
+            case Scale.LOSS:
+                return -math.exp(-nats)
+            case Scale.OTHER:
+                return self._middle + nats / UNIT * (self._spread or 1.0)
+
+    def all_nats(self, scores: Sequence[float]) -> Array:
+        """(n,)."""
+        return np.array([self.nats(score) for score in scores])

@@ -1,0 +1,98 @@
+"""The model's strategy: the first networks in a fixed order, then whatever promises most, with its reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+
+import numpy as np
+
+from phashopt.search.ascent import Ascent
+from phashopt.search.costs import Quadratic
+from phashopt.search.fit import nearest_unseen, uniform
+from phashopt.search.improvement import Action, Improvement
+from phashopt.search.model import Model
+from phashopt.search.proposal import Proposal
+from phashopt.search.record import Record
+from phashopt.search.space import LENGTH
+
+NOTABLE = 0.5  # standard deviations of unexplained redundancy worth a word
+
+
+def propose_by_model(
+    model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
+) -> Proposal:
+    """The next training: never a point in `seen` while another feasible one is left; `left` as in `Improvement`."""
+    space = model.space
+    if not space.feasible(space.at(0.0)):
+        return Proposal(space.at(0.0), "The widths that were given exceed a cap; the others stay smallest.")
+    candidate = Proposal(space.at(0.0), "")
+    for candidate in _candidates(model, cost, rng, left):
+        if space.feasible(candidate.point) and space.key(candidate.point) not in seen:
+            return candidate
+    point = nearest_unseen(candidate.point, space, seen, rng)
+    if point is None:
+        return Proposal(candidate.point, "Every feasible point has been tried: one is repeated.", candidate.others)
+    reason = "All that promises a gain has been tried: the nearest point that has not."
+    return Proposal(point, reason, candidate.others)
+
+
+def _candidates(model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> Iterator[Proposal]:
+    """All layers alike, then what is best by what is believed of any network, then by what was learnt of these."""
+    if not model.finished:
+        optimum = Ascent(model.basis, cost, model.posterior.mean[None]).maximise().coordinates[0]
+        params = model.basis.params(optimum)
+        others = {name: params[name] for name in model.space.others}
+        alike = uniform(model.space) | {name: params[name] for name in model.space.axes if name == LENGTH}
+        yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
+        point = {name: params[name] for name in model.space.axes}
+        yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
+    for action in Improvement(model, cost, rng, left).actions():
+        yield _proposal(model, action)
+
+
+def _proposal(model: Model, action: Action) -> Proposal:
+    point = {name: action.params[name] for name in model.space.axes}
+    others = {name: action.params[name] for name in model.space.others}
+    extends = action.extends.number if action.extends else None
+    return Proposal(point, f"{_prediction(model, action)}{_changes(model, action)}{_signal(model)}", others, extends)
+
+
+def _prediction(model: Model, action: Action) -> str:
+    response = model.response
+    low, middle, high = (abs(response.score(action.nats + step * action.spread)) for step in (-1.645, 0.0, 1.645))
+    low, high = min(low, high), max(low, high)
+    return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {len(model.finished)} trainings"
+
+
+def _best(model: Model) -> Record | None:
+    feasible = [record for record in model.finished if record.feasible]
+    return max(feasible, key=lambda record: (record.score, -record.number), default=None)
+
+
+def _changes(model: Model, action: Action) -> str:
+    """What is different from the trial that it goes on from, or from the best so far."""
+    start = action.extends or _best(model)
+    if start is None:
+        return ". "
+    names = [*model.space.axes, *model.space.others]
+    changes = [
+        f"{name} {shown(start.params[name])} -> {shown(action.params[name])}"
+        for name in names
+        if shown(action.params[name]) != shown(start.params[name])
+    ]
+    what = "goes on from" if action.extends else "against"
+    return f"; {what} trial {start.number} ({start.value:.4g}): {', '.join(changes) or 'the same again'}. "
+
+
+def shown(value: object) -> str:
+    """A parameter in a sentence."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _signal(model: Model) -> str:
+    """Which layers are fuller of copies, or emptier, than width and training explain, and how far that is trusted."""
+    excess = dict(zip(model.space.widths, model.excess, strict=True))
+    notable = sorted((name for name in excess if abs(excess[name]) >= NOTABLE), key=lambda name: -abs(excess[name]))
+    layers = [f"{name} {'fuller' if excess[name] > 0 else 'emptier'} ({excess[name]:+.1f} sd)" for name in notable[:3]]
+    trust = f"weight of the signal {model.posterior.signal_weight:.2f}"
+    return f"Copies beyond what width and training explain: {', '.join(layers) or 'none to speak of'}; {trust}."

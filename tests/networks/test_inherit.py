@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torch.nn import functional as F
+
+from phashopt.errors import UserError
+from phashopt.networks import Family, ImageShape, Network, Plain, ResNet, Vgg, build, grow, inherit, shrink
+
+FAMILIES = {
+    "plain": (Plain(kernel_size=3), (12, 16)),
+    "plain with batch norm": (Plain(kernel_size=3, batch_norm=True), (12, 16)),
+    "vgg": (Vgg(stages=(1, 1)), (12, 16)),
+    "resnet": (ResNet(blocks=(1, 1)), (12, 10, 16, 14)),
+}
+EVERY = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Tensor, Tensor]:
+    scans = load_digits()
+    return torch.tensor(scans.images, dtype=torch.float32)[:600, None] / 8 - 1, torch.tensor(scans.target)[:600]
+
+
+@pytest.fixture(scope="module")
+def parents(digits: tuple[Tensor, Tensor]) -> dict[str, Network]:
+    return {name: _trained(*family, *digits) for name, family in FAMILIES.items()}
+
+
+def _trained(family: Family, widths: Sequence[int], images: Tensor, labels: Tensor) -> Network:
+    network = build(family.plan(widths, ImageShape(1, 8, 8), 10), 0)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    order = torch.Generator().manual_seed(0)
+    for _ in range(12):
+        for batch in torch.randperm(len(images), generator=order).split(50):
+            loss = F.cross_entropy(network(images[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def _accuracy(network: Network, digits: tuple[Tensor, Tensor]) -> float:
+    return (network.eval()(digits[0]).argmax(1) == digits[1]).float().mean().item()
+
+
+@EVERY
+def test_a_wider_child_answers_as_its_parent(
+    parents: dict[str, Network], digits: tuple[Tensor, Tensor], family: str
+) -> None:
+    parent = parents[family]
+    child = grow(parent, [width + 3 for width in parent.blueprint.widths], seed=7).eval()
+    with torch.no_grad():
+        assert (child(digits[0]) - parent(digits[0])).abs().max() < 1e-5
+
+
+@EVERY
+def test_what_grew_can_be_taught(parents: dict[str, Network], digits: tuple[Tensor, Tensor], family: str) -> None:
+    parent = parents[family]
+    child = grow(parent, [width + 3 for width in parent.blueprint.widths], seed=7).train()
+    F.cross_entropy(child(digits[0]), digits[1]).backward()
+    new_inputs = child.get_parameter("head.linear.weight").grad
+    assert new_inputs is not None
+    features = parent.get_parameter("head.linear.weight").shape[1]
+    assert new_inputs[:, features:].abs().max() > 0
+
+
+@EVERY
+def test_a_child_of_the_same_widths_answers_nearly_as_its_parent(
+    parents: dict[str, Network], digits: tuple[Tensor, Tensor], family: str
+) -> None:
+    parent = parents[family]
+    child = shrink(parent, parent.blueprint.widths, digits[0]).eval()
+    with torch.no_grad():
+        given, own = parent(digits[0]), child(digits[0])
+    assert ((own - given).square().mean() / given.var()).item() < 0.01
+
+
+@EVERY
+def test_a_child_of_half_the_kernels_keeps_most_of_what_was_learnt_before_any_training(
+    parents: dict[str, Network], digits: tuple[Tensor, Tensor], family: str
+) -> None:
+    parent = parents[family]
+    halved = [width // 2 for width in parent.blueprint.widths]
+    child = shrink(parent, halved, digits[0])
+    assert child.blueprint.widths == tuple(halved)
+    assert _accuracy(child, digits) > _accuracy(build(child.blueprint, 0), digits) + 0.5
+    assert _accuracy(child, digits) > _accuracy(parent, digits) - 0.25
+
+
+@EVERY
+def test_the_parent_stays_as_it_was(parents: dict[str, Network], digits: tuple[Tensor, Tensor], family: str) -> None:
+    parent = parents[family]
+    before = {name: tensor.clone() for name, tensor in parent.state_dict().items()}
+    shrink(parent, [width // 2 for width in parent.blueprint.widths], digits[0])
+    grow(parent, [width + 1 for width in parent.blueprint.widths])
+    assert all(torch.equal(before[name], tensor) for name, tensor in parent.state_dict().items())
+    assert not parent.training
+
+
+def test_any_widths_can_be_inherited(parents: dict[str, Network], digits: tuple[Tensor, Tensor]) -> None:
+    child = inherit(parents["plain"], (6, 24), digits[0])
+    assert child.blueprint.widths == (6, 24)
+    assert _accuracy(child, digits) > 0.7
+
+
+def test_one_kernel_of_each_given_group_is_kept(parents: dict[str, Network], digits: tuple[Tensor, Tensor]) -> None:
+    parent = parents["plain"]
+    groups = {"width_00": np.arange(12, dtype=np.int32) % 4, "width_01": np.arange(16, dtype=np.int32) % 8}
+    child = shrink(parent, (4, 8), digits[0], groups)
+    kept = [
+        int((parent.get_parameter("layer0.conv.weight") - kernel).flatten(1).norm(dim=1).argmin()) % 4
+        for kernel in child.get_parameter("layer0.conv.weight")
+    ]
+    assert sorted(kept) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("call", "widths"), [(shrink, (12, 20)), (grow, (8, 16))])
+def test_the_wrong_direction_is_the_users_to_mend(
+    parents: dict[str, Network], digits: tuple[Tensor, Tensor], call: object, widths: tuple[int, int]
+) -> None:
+    arguments = (parents["plain"], widths, digits[0]) if call is shrink else (parents["plain"], widths)
+    with pytest.raises(UserError, match="inherit takes either"):
+        call(*arguments)  # type: ignore[operator]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from phashopt.search.basis import Basis, bump, other
+from phashopt.search.space import Axis
+
+OTHERS = {
+    "learning_rate": FloatDistribution(1e-3, 0.1, log=True),
+    "batch_size": IntDistribution(32, 128, step=32),
+    "optimizer": CategoricalDistribution(("sgd", "adamw")),
+}
+PARAMS = {"epochs": 6, "learning_rate": 0.01, "batch_size": 64, "optimizer": "adamw"}
+
+
+def _basis(layers: int) -> Basis:
+    widths = {f"width_{index:02d}": Axis(range(8, 65, 8)) for index in range(layers)}
+    return Basis(widths, Axis(range(2, 13)), {name: other(each) for name, each in OTHERS.items()})
+
+
+def _params(basis: Basis) -> dict[str, object]:
+    return {**{name: 8 * (2 + index % 5) for index, name in enumerate(basis.widths)}, **PARAMS}
+
+
+@pytest.mark.parametrize("layers", [1, 3, 13])
+def test_parameters_survive_their_coordinates(layers: int) -> None:
+    basis = _basis(layers)
+    params = basis.params(basis.coordinates(_params(basis)))
+    assert params == pytest.approx(_params(basis))
+
+
+@pytest.mark.parametrize("layers", [1, 3, 13])
+def test_every_feature_has_a_prior(layers: int) -> None:
+    basis = _basis(layers)
+    features = basis.features(basis.coordinates(_params(basis))[None])
+    means, deviations = basis.prior(1.0, 0.3, np.zeros((2, layers)))
+    assert features.shape[1] == means.shape[1] == len(deviations) == len(basis.concave)
+
+
+@pytest.mark.parametrize("layers", [1, 3, 13])
+@pytest.mark.parametrize("tau", [0.25, 2.0])
+def test_tau_is_what_the_widest_network_gains_over_the_narrowest(layers: int, tau: float) -> None:
+    basis = _basis(layers)
+    mean, _ = basis.prior(tau, 0.3, np.zeros((1, layers)))
+    ends = np.zeros((2, basis.coordinate_count))
+    ends[1, :layers] = 1.0
+    low, high = basis.features(ends) @ mean[0]
+    assert high - low == pytest.approx(tau)
+
+
+def test_a_lean_takes_its_share_of_one_layers_slope_and_of_nothing_else() -> None:
+    basis = _basis(3)
+    means, _ = basis.prior(1.0, 0.0, np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
+    assert np.flatnonzero(means[0] != means[1]).tolist() == [2]
+    assert means[1, 2] == pytest.approx(means[0, 2] / 2)
+
+
+@pytest.mark.parametrize("kinds", [1, 3])
+def test_bumps_are_concave_and_vanish_at_both_ends(kinds: int) -> None:
+    x = np.linspace(0, 1, 41)
+    bumps = bump(x[:, None], kinds)
+    assert bumps.shape == (41, kinds)
+    assert np.allclose(bumps[[0, -1]], 0)
+    assert (np.diff(bumps, 2, axis=0) < 1e-9).all()
+    assert (bumps[1:-1] > 0).all()
+
+
+def test_a_choice_is_coded_by_itself_alone() -> None:
+    basis = _basis(1)
+    row = basis.coordinates(_params(basis))
+    assert row[basis.columns["optimizer"]].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("place", "value"), [(-2.0, 32), (-0.4, 64), (1.0, 128)])
+def test_a_stepped_number_lands_on_its_grid(place: float, value: int) -> None:
+    assert other(OTHERS["batch_size"]).decode(np.array([place])) == value

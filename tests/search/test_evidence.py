@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from phashopt.search.basis import Array, Basis
+from phashopt.search.evidence import NO_TRUST, TRUST, Belief, Observations, Regression, learn
+from phashopt.search.space import Axis
+
+LAYERS = 3
+LEVEL = np.zeros((1, LAYERS))
+
+
+@pytest.fixture
+def basis() -> Basis:
+    return Basis({f"width_{index:02d}": Axis(range(8, 65, 8)) for index in range(LAYERS)}, None, {})
+
+
+def _seen(basis: Basis, count: int, seed: int = 0, noise: float = 0.05) -> Observations:
+    """From a world of the prior."""
+    rng = np.random.default_rng(seed)
+    coordinates = np.concatenate([rng.uniform(size=(count, LAYERS)), np.zeros((count, 1))], 1)
+    features = basis.features(coordinates)
+    means, deviations = basis.prior(1.0, 0.0, np.zeros((1, LAYERS)))
+    weights = means[0] + deviations * rng.standard_normal(len(deviations))
+    return Observations(features, features @ weights + noise * rng.standard_normal(count), np.zeros(count))
+
+
+def _log_evidence(basis: Basis, seen: Observations, belief: Belief, excess: Array) -> float:
+    means, deviations = basis.prior(belief.tau, belief.rho, belief.kappa * excess[None])
+    scaled = seen.features * deviations
+    covariance = scaled @ scaled.T + belief.sigma**2 * np.eye(len(seen.responses))
+    return float(multivariate_normal.logpdf(seen.responses, seen.features @ means[0], covariance))
+
+
+def test_beliefs_are_weighed_by_their_exact_evidence(basis: Basis) -> None:
+    seen, excess = _seen(basis, 12), np.array([1.0, -0.5, 0.2])
+    grid = [Belief(tau, sigma, rho, 0.0) for tau in (0.5, 1.0) for sigma in (0.05, 0.1) for rho in (0.0, 0.3)]
+    leans = np.outer(list(TRUST), excess)
+    found = Regression(basis, seen, np.ones(12)).posterior(grid, TRUST, leans)
+    logs = np.array([_log_evidence(basis, seen, each, excess) + np.log(TRUST[each.kappa]) for each in found.beliefs])
+    assert found.probabilities == pytest.approx(np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum())
+
+
+def test_the_posterior_mean_is_that_of_conditioning_a_gaussian(basis: Basis) -> None:
+    seen = _seen(basis, 9)
+    found = Regression(basis, seen, np.ones(9)).posterior([Belief(1.0, 0.1, 0.3, 0.0)], NO_TRUST, LEVEL)
+    means, deviations = basis.prior(1.0, 0.3, np.zeros((1, LAYERS)))
+    covariance = np.diag(deviations**2)
+    gain = covariance @ seen.features.T @ np.linalg.inv(seen.features @ covariance @ seen.features.T + 0.01 * np.eye(9))
+    assert found.mean == pytest.approx(means[0] + gain @ (seen.responses - seen.features @ means[0]))
+
+
+def test_draws_have_the_posteriors_mean_and_covariance(basis: Basis) -> None:
+    seen = _seen(basis, 9)
+    found = Regression(basis, seen, np.ones(9)).posterior([Belief(1.0, 0.1, 0.0, 0.0)], NO_TRUST, LEVEL)
+    draws = found.draw(20_000, np.random.default_rng(0))
+    free = ~basis.concave
+    inverse = np.linalg.inv(found.factors[0] @ found.factors[0].T)
+    covariance = found.deviations[0][:, None] * inverse * found.deviations[0]
+    assert draws[:, free].mean(0) == pytest.approx(found.mean[free], abs=0.03)
+    assert np.cov(draws[:, free].T) == pytest.approx(covariance[np.ix_(free, free)], abs=0.06)
+
+
+def test_what_can_only_be_positive_is_drawn_positive(basis: Basis) -> None:
+    draws = learn(basis, _seen(basis, 5), np.zeros(LAYERS)).draw(500, np.random.default_rng(1))
+    assert (draws[:, basis.concave] >= 0).all()
+    assert (draws[:, ~basis.concave] < 0).any()
+
+
+def test_before_the_first_trial_the_posterior_is_the_prior(basis: Basis) -> None:
+    empty = Observations(np.zeros((0, basis.features(np.zeros((1, 4))).shape[1])), np.zeros(0), np.zeros(0))
+    found = learn(basis, empty, np.zeros(LAYERS))
+    assert found.signal_weight == pytest.approx(0.5)
+    assert found.means[0] == pytest.approx(basis.prior(found.beliefs[0].tau, 0.0, np.zeros((1, LAYERS)))[0][0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("lie", [-3.0, 3.0])
+def test_a_lying_signal_costs_at_most_log_two_nats_of_prediction(basis: Basis, seed: int, lie: float) -> None:
+    seen, excess = _seen(basis, 25, seed), np.array([lie, 0.0, -lie])
+    grid = [Belief(1.0, 0.05, 0.0, 0.0)]
+    found = Regression(basis, seen, np.ones(25)).posterior(grid, TRUST, np.outer(list(TRUST), excess))
+    logs = np.array([_log_evidence(basis, seen, each, excess) + np.log(TRUST[each.kappa]) for each in found.beliefs])
+    with_signal = float(np.logaddexp.reduce(logs))
+    without = _log_evidence(basis, seen, grid[0], excess)
+    assert with_signal >= without - np.log(2) - 1e-9
+
+
+def test_a_true_signal_gains_weight_and_a_false_one_loses_it(basis: Basis) -> None:
+    excess = np.array([2.0, -2.0, 0.0])
+    means, _ = basis.prior(2.0, 0.0, 0.5 * excess[None])
+    seen = _seen(basis, 40)
+    told = Observations(seen.features, seen.features @ means[0], seen.variances)
+    assert learn(basis, told, excess).signal_weight > 0.9
+    assert learn(basis, told, excess[::-1] * np.array([1, 1, 1])).signal_weight != pytest.approx(0.5)
+
+
+def test_one_silent_failure_moves_the_mean_little(basis: Basis) -> None:
+    seen = _seen(basis, 30)
+    broken = Observations(seen.features, seen.responses - np.eye(30)[3] * 2.0, seen.variances)
+    clean, robust = learn(basis, seen, np.zeros(LAYERS)), learn(basis, broken, np.zeros(LAYERS))
+    assert seen.features @ robust.mean == pytest.approx(seen.features @ clean.mean, abs=0.15)
+
+
+def test_a_vague_observation_counts_for_less(basis: Basis) -> None:
+    seen = _seen(basis, 30)
+    shifted = seen.responses - 1.0 * (np.arange(30) < 10)
+    vague = Observations(seen.features, shifted, 25.0 * (np.arange(30) < 10))
+    assert seen.features @ learn(basis, vague, np.zeros(LAYERS)).mean == pytest.approx(seen.responses, abs=0.2)

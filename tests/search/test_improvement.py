@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from phashopt.search.costs import Quadratic
+from phashopt.search.history import Past
+from phashopt.search.improvement import Action, Improvement
+from phashopt.search.model import Model
+from phashopt.search.record import Record
+from phashopt.search.space import Space
+
+MakeSpace = Callable[..., Space]
+MakeRecord = Callable[..., Record]
+
+
+@pytest.fixture
+def records(make_record: MakeRecord) -> list[Record]:
+    """The second layer needs kernels; longer is better."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(16):
+        widths = 8 * rng.integers(1, 4, 3)
+        epochs = int(rng.integers(2, 17))
+        value = 1 - 0.4 * (8 / widths[1]) ** 0.5 / epochs**0.3
+        found.append(make_record(number, widths.tolist(), (0.1,) * 3, value=value, epochs=epochs))
+    return found
+
+
+def _actions(
+    space: Space, records: list[Record], left: float, pending: list[dict[str, int]] | None = None
+) -> list[Action]:
+    model = Model(space, Past(records, [], pending or [], {}))
+    return Improvement(model, Quadratic(space), np.random.default_rng(0), left).actions()
+
+
+def test_kernels_go_where_they_were_worth_most(make_space: MakeSpace, records: list[Record]) -> None:
+    best = _actions(make_space(1500), records, 0.0)[0].params
+    assert best["width_01"] > max(best["width_00"], best["width_02"])
+
+
+def test_every_action_keeps_the_cap(make_space: MakeSpace, records: list[Record]) -> None:
+    space = make_space(1500)
+    assert all(
+        space.feasible({name: action.params[name] for name in space.widths}) for action in _actions(space, records, 0.5)
+    )
+
+
+def test_when_nothing_is_left_the_longest_training_is_taken(make_space: MakeSpace, records: list[Record]) -> None:
+    assert _actions(make_space(), records, 0.0)[0].params["epochs"] == 16
+
+
+def test_while_there_is_time_compute_counts(make_space: MakeSpace, records: list[Record]) -> None:
+    assert _actions(make_space(), records, 1.0)[0].params["epochs"] < 16
+
+
+def test_a_finished_training_can_be_gone_on_with_for_the_added_epochs(
+    make_space: MakeSpace, records: list[Record]
+) -> None:
+    best = max((record for record in records if record.params["epochs"] < 12), key=lambda record: record.score)
+    kept = [
+        replace(record, stable_epochs=record.params["epochs"] - 1) if record is best else record for record in records
+    ]
+    extensions = [action for action in _actions(make_space(), kept, 1.0) if action.extends]
+    assert {action.extends.number for action in extensions if action.extends} == {best.number}
+    for action in extensions:
+        assert action.params["epochs"] > best.params["epochs"]
+        assert {**action.params, "epochs": 0} == {**best.params, "epochs": 0}
+    assert not [action for action in _actions(make_space(), records, 1.0) if action.extends]
+
+
+def test_what_is_under_way_is_not_worth_a_second_worker(make_space: MakeSpace, records: list[Record]) -> None:
+    space = make_space(1500)
+    first = _actions(space, records, 0.0)[0]
+    again = [a for a in _actions(space, records, 0.0, [dict(first.params)]) if a.params == first.params]
+    assert all(action.score < first.score for action in again)
+
+
+def test_before_the_first_trial_there_are_actions_too(make_space: MakeSpace) -> None:
+    actions = _actions(make_space(), [], 1.0)
+    assert actions
+    assert all(np.isfinite(action.score) for action in actions)

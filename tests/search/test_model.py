@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from phashopt.search.history import Past
+from phashopt.search.model import Model
+from phashopt.search.prefix import expected_end
+from phashopt.search.record import Record
+from phashopt.search.space import Space
+from phashopt.trace import Trace
+
+MakeSpace = Callable[..., Space]
+MakeRecord = Callable[..., Record]
+CURVE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
+
+
+@pytest.fixture
+def finished(make_record: MakeRecord) -> list[Record]:
+    """More kernels, fewer errors; the second layer is fuller of copies than the others."""
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(20):
+        widths = 8 * rng.integers(1, 9, 3)
+        value = 1 - 0.5 / float(np.prod(widths / 8.0)) ** 0.2 / 2
+        readings = 0.002 * widths + np.array([0.0, 0.3, 0.0])
+        records.append(make_record(number, widths.tolist(), readings.tolist(), value=value, accuracies=CURVE))
+    return records
+
+
+def _past(records: list[Record], stopped: list[Record] | None = None) -> Past:
+    return Past(records, stopped or [], [], {})
+
+
+def _predicted(model: Model, record: Record) -> float:
+    features = model.basis.features(model.coordinates([record.params]))
+    return float(features[0] @ model.posterior.mean)
+
+
+def test_it_predicts_what_it_was_told(make_space: MakeSpace, finished: list[Record]) -> None:
+    model = Model(make_space(), _past(finished))
+    for record in finished:
+        assert _predicted(model, record) == pytest.approx(model.response.nats(record.score), abs=0.1)
+
+
+def test_the_layer_fuller_of_copies_stands_out(make_space: MakeSpace, finished: list[Record]) -> None:
+    assert Model(make_space(), _past(finished)).excess.argmax() == 1
+
+
+def test_blind_it_sees_no_reading(make_space: MakeSpace, finished: list[Record]) -> None:
+    blind = Model(make_space(), _past(finished), read=False)
+    unread = Model(make_space(), _past([record.unread for record in finished]), read=False)
+    assert (blind.excess == 0).all()
+    assert blind.posterior.signal_weight == 0
+    assert blind.posterior.mean == pytest.approx(unread.posterior.mean)
+
+
+def test_a_stopped_training_enters_with_where_it_would_have_ended(
+    make_space: MakeSpace, finished: list[Record], make_record: MakeRecord
+) -> None:
+    poor = make_record(50, (64, 8, 8), (0.1,) * 3, accuracies=[accuracy - 0.04 for accuracy in CURVE])
+    stopped = replace(poor, complete=False, value=np.nan, score=np.nan, trace=Trace(poor.trace.epochs[:3]))
+    before, after = (Model(make_space(), _past(finished, each)) for each in ([], [stopped]))
+    end = expected_end(stopped, finished)
+    assert end is not None
+    assert abs(_predicted(after, stopped) - end.nats) < abs(_predicted(before, stopped) - end.nats)
+
+
+def test_what_came_to_nothing_is_no_evidence_of_a_network(
+    make_space: MakeSpace, finished: list[Record], make_record: MakeRecord
+) -> None:
+    chance = make_record(50, (64, 64, 64), (0.1,) * 3, value=0.1, accuracies=[0.1] * 6)
+    before, after = Model(make_space(), _past(finished)), Model(make_space(), _past([*finished, chance]))
+    assert after.posterior.mean == pytest.approx(before.posterior.mean)
+    same = after.coordinates([chance.params])
+    assert after.survival(same)[0] < before.survival(same)[0]
+
+
+def test_an_exploded_training_is_feared_at_its_rate(
+    make_space: MakeSpace, finished: list[Record], make_record: MakeRecord
+) -> None:
+    exploded = []
+    for number in range(4):
+        record = make_record(60 + number, (32, 32, 32), (0.1,) * 3, accuracies=[0.3, 0.1])
+        record.trace.epochs[-1].loss = float("nan")
+        exploded.append(replace(record, complete=False, params=record.params | {"learning_rate": 0.29}))
+    model = Model(make_space(), _past(finished, exploded))
+    high = model.coordinates([exploded[0].params])
+    low = model.coordinates([exploded[0].params | {"learning_rate": 0.01}])
+    assert model.survival(high)[0] < model.survival(low)[0]
+
+
+def test_a_trial_that_lacks_a_parameter_is_left_out(make_space: MakeSpace, finished: list[Record]) -> None:
+    odd = replace(finished[0], params={"width_00": 8})
+    assert len(Model(make_space(), _past([*finished, odd])).finished) == len(finished)

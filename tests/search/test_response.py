@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from phashopt.search.response import Response, Scale
+
+CASES = [([0.1, 0.5, 0.99], Scale.ACCURACY), ([-0.1, -3.0, -0.7], Scale.LOSS), ([-1.0, 20.0, 300.0], Scale.OTHER)]
+
+
+@pytest.mark.parametrize(("scores", "scale"), CASES)
+def test_a_scale_is_told_from_the_scores(scores: list[float], scale: Scale) -> None:
+    assert Response(scores).scale == scale
+
+
+@pytest.mark.parametrize(("scores", "scale"), CASES)
+def test_scores_survive_nats(scores: list[float], scale: Scale) -> None:
+    response = Response(scores)
+    assert [response.score(nats) for nats in response.all_nats(scores)] == pytest.approx(scores)
+
+
+@pytest.mark.parametrize(("scores", "scale"), CASES)
+def test_better_scores_have_more_nats(scores: list[float], scale: Scale) -> None:
+    nats = Response(scores).all_nats(sorted(scores))
+    assert (nats[1:] > nats[:-1]).all()
+
+
+def test_ten_percent_fewer_errors_are_a_tenth_of_a_nat_whatever_the_level() -> None:
+    response = Response([0.5])
+    gains = [response.nats(1 - 0.9 * error) - response.nats(1 - error) for error in (0.5, 0.1, 0.02)]
+    assert gains == pytest.approx([0.105] * 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("scores", [[], [0.5], [3.0, 3.0]])
+def test_few_or_equal_scores_are_no_problem(scores: list[float]) -> None:
+    assert not np.isnan(Response(scores).all_nats(scores)).any()
