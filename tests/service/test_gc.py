@@ -18,8 +18,7 @@ from phashopt.training.weights import NETWORK, WEIGHTS
 FILES = (CHECKPOINT, STABLE, WEIGHTS, NETWORK, SNAPSHOT)
 
 
-@pytest.fixture
-def finished(url: str, study: str, tmp_path: Path) -> str:
+def run_trials(url: str, study: str, folder: Path, trials: int) -> None:
     """The baseline, trial 1 at 60% and trial 2 at 70%, each with every file a trial may leave."""
 
     def leave(trial: Trial) -> Result:
@@ -29,7 +28,12 @@ def finished(url: str, study: str, tmp_path: Path) -> str:
             (folder / name).write_text("x")
         return Result(accuracy=(50 + 10 * trial.number) / 100, stopped=False, epochs_used=1)
 
-    Worker(url, study, tmp_path, label="test", make_objective=lambda *_: leave).work()
+    Worker(url, study, folder, label="test", make_objective=lambda *_: leave).work(limit=trials)
+
+
+@pytest.fixture
+def finished(url: str, study: str, tmp_path: Path) -> str:
+    run_trials(url, study, tmp_path, 3)
     return study
 
 
@@ -45,6 +49,16 @@ def test_the_best_and_the_baseline_keep_their_weights(url: str, finished: str) -
     gather(url, best=1)
     assert left(url, 0) == left(url, 2) == {STABLE, WEIGHTS, NETWORK, SNAPSHOT}
     assert left(url, 1) == {SNAPSHOT}
+
+
+def test_while_the_study_goes_on_any_trial_may_yet_be_extended(url: str, study: str, tmp_path: Path) -> None:
+    run_trials(url, study, tmp_path, 2)
+    gather(url, best=1)
+    assert STABLE in left(url, 0)
+    assert STABLE in left(url, 1)
+    run_trials(url, study, tmp_path, 1)
+    gather(url, best=1)
+    assert STABLE not in left(url, 1)
 
 
 def test_a_parent_keeps_its_weights(url: str, finished: str) -> None:
