@@ -57,16 +57,17 @@ def repeat(call: Callable[[], T], give_up: Callable[[], bool]) -> T:
 
 
 def is_away(error: BaseException | None) -> bool:
-    """Whether an error means that the server could not be reached; Optuna wraps SQLAlchemy's errors in its own.
+    """Whether an error means that the server could not be reached, or came about while another that does was handled.
 
-    SQLite has no server: what its driver complains of does not pass by itself.
+    Optuna wraps SQLAlchemy's errors in its own, and SQLAlchemy trips over transactions that a lost connection left
+    open. SQLite has no server: what its driver complains of does not pass by itself.
     """
     while error is not None:
         if isinstance(error, OperationalError | InterfaceError):
             return not isinstance(error.orig, sqlite3.Error)
         if _is_unavailable(error):
             return True
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return False
 
 

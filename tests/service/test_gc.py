@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from optuna.trial import TrialState
 
 from phashopt.service.gc import collect, garbage
 from phashopt.service.objective import Result
+from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
-from phashopt.service.study import open_study
+from phashopt.service.study import create_study, open_study
 from phashopt.service.worker import Worker
 from phashopt.training.run import CHECKPOINT, STABLE
 from phashopt.training.snapshot import SNAPSHOT
@@ -51,14 +53,16 @@ def test_the_best_and_the_baseline_keep_their_weights(url: str, finished: str) -
     assert left(url, 1) == {SNAPSHOT}
 
 
-def test_while_the_study_goes_on_any_trial_may_yet_be_extended(url: str, study: str, tmp_path: Path) -> None:
-    run_trials(url, study, tmp_path, 2)
+def test_while_the_study_goes_on_any_trial_may_yet_be_extended(
+    url: str, spec_of: Callable[..., Spec], tmp_path: Path
+) -> None:
+    create_study(url, spec_of("study.trials=4"), tmp_path)
+    run_trials(url, "tiny", tmp_path, 3)
     gather(url, best=1)
-    assert STABLE in left(url, 0)
-    assert STABLE in left(url, 1)
-    run_trials(url, study, tmp_path, 1)
+    assert left(url, 1) == {STABLE, SNAPSHOT}
+    run_trials(url, "tiny", tmp_path, 1)
     gather(url, best=1)
-    assert STABLE not in left(url, 1)
+    assert left(url, 1) == {SNAPSHOT}
 
 
 def test_a_parent_keeps_its_weights(url: str, finished: str) -> None:

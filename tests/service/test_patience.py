@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from phashopt.service import patience
 from phashopt.service.patience import Patient, StorageAwayError, is_away, repeat
@@ -18,6 +18,17 @@ def wrapped(error: Exception) -> StorageInternalError:
     made = StorageInternalError("an exception is raised during the commit")
     made.__cause__ = error
     return made
+
+
+def tripped_over() -> PendingRollbackError:
+    """As SQLAlchemy raises it when it reads on after the connection was lost."""
+    try:
+        try:
+            raise AWAY
+        except OperationalError:
+            raise PendingRollbackError("invalid transaction")  # noqa: B904 - that is how it comes
+    except PendingRollbackError as error:
+        return error
 
 
 class Flaky:
@@ -45,7 +56,7 @@ def never() -> bool:
 
 def test_a_server_that_comes_back_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    flaky = Flaky(AWAY, wrapped(AWAY), AWAY)
+    flaky = Flaky(AWAY, wrapped(AWAY), wrapped(tripped_over()))
     assert repeat(flaky.ask, never) == "answer"
     assert flaky.calls == 4
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
