@@ -22,13 +22,9 @@ def wrapped(error: Exception) -> StorageInternalError:
 
 def tripped_over() -> PendingRollbackError:
     """As SQLAlchemy raises it when it reads on after the connection was lost."""
-    try:
-        try:
-            raise AWAY
-        except OperationalError:
-            raise PendingRollbackError("invalid transaction")  # noqa: B904 - that is how it comes
-    except PendingRollbackError as error:
-        return error
+    made = PendingRollbackError("invalid transaction")
+    made.__context__ = AWAY
+    return made
 
 
 class Flaky:
