@@ -266,6 +266,20 @@ def test_one_success_closes_the_circuit_again(url: str, spec_of: SpecOf, tmp_pat
         raising(url, tmp_path, broken, broken, broken).work()
 
 
+def test_trials_failed_by_hand_do_not_open_the_circuit(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
+    create_study(url, spec_of("study.trials=4", "study.max_failures=1"), tmp_path)
+    opened, _ = open_study(url, "tiny")
+
+    def failed_by_hand(trial: Trial) -> Result:
+        if trial.number < 3:
+            opened.tell(trial.number, state=TrialState.FAIL)
+        return slept(trial)
+
+    assert Worker(url, "tiny", tmp_path, label="test", make_objective=lambda *_: failed_by_hand).work() == {
+        "COMPLETE": 1
+    }
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_a_disk_that_takes_nothing_stops_the_worker_and_fails_no_trial(
     url: str, study: str, tmp_path: Path, number: int
