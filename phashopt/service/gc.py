@@ -48,7 +48,8 @@ def collect(files: Iterator[Path]) -> tuple[int, int]:
 def _is_over(summary: StudySummary) -> bool:
     """Whether all trials of the budget are made and ended."""
     ended = sum(trial.state in FINISHED for trial in summary.trials)
-    return ended == len(summary.trials) >= summary.spec["study"]["trials"]
+    budget: int = summary.spec["study"]["trials"]
+    return ended == len(summary.trials) >= budget
 
 
 def _kept(summary: StudySummary, best: int) -> set[int]:
