@@ -51,13 +51,18 @@ class Confirmed:
         }
 
 
-def candidates(summary: StudySummary, top: int) -> list[TrialSummary]:
-    """The baseline, then the `top` feasible trials by accuracy; raises `UserError` if the study has neither yet."""
+def candidates(summary: StudySummary, top: int, order: Sequence[int] | None = None) -> list[TrialSummary]:
+    """The baseline, then the `top` feasible trials by `order` (their numbers), by accuracy without one.
+
+    Raises `UserError` if the study has neither yet.
+    """
     if summary.baseline is None or summary.baseline.value is None or summary.best is None:
         raise UserError(f"study {summary.name!r} has no finished baseline and feasible trial yet; let workers finish")
     finished = [trial for trial in summary.trials if trial.feasible and trial.state == "COMPLETE"]
-    best = sorted(finished, key=lambda trial: (-(trial.value or 0.0), trial.number))[:top]
-    return [summary.baseline, *(trial for trial in best if trial is not summary.baseline)]
+    best = sorted(finished, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    if order is not None:
+        best = sorted(finished, key=lambda trial: order.index(trial.number) if trial.number in order else len(order))
+    return [summary.baseline, *[trial for trial in best if trial is not summary.baseline][:top]]
 
 
 def confirm(spec: Spec, data: DataSet, trial: TrialSummary, seeds: int, split: Split) -> Iterator[float]:

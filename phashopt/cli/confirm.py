@@ -20,26 +20,33 @@ class Judge(StrEnum):
 
 def run(
     name: Name,
-    top: Annotated[int, typer.Option(min=1, help="How many of the best feasible trials.")] = 1,
+    top: Annotated[
+        int, typer.Option(min=1, help="How many of the feasible trials that the study's model ranks first.")
+    ] = 1,
     seeds: Annotated[int, typer.Option(min=2, help="Fresh seeds for each.")] = 3,
     split: Annotated[Judge, typer.Option(help="The images that judge.")] = Judge.test,
     storage: Storage = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Retrain the baseline and the best trials with fresh seeds: luck in the search does not count here."""
+    """Retrain the baseline and the best trials with fresh seeds: luck in the search does not count here.
+
+    Best is what the study's model expects most of, the highest accuracy where it has none.
+    """
     with plain_errors():
         import torch
 
         from phashopt.bench.confirm import Confirmed, candidates, confirm, judging_images
         from phashopt.cli.tables import confirmation_table
+        from phashopt.service.belief import believed_order
         from phashopt.service.storage import default_storage
         from phashopt.service.study import check_data, load_data, open_study
         from phashopt.service.summary import summarize
         from phashopt.training.data import default_data_dir
 
         study, spec = open_study(storage or default_storage(), name)
-        trials = candidates(summarize(study), top)
+        order = believed_order(study, spec)
+        trials = candidates(summarize(study), top, order)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         data = load_data(spec, data_dir or default_data_dir(), device)
         check_data(study, data)
@@ -58,6 +65,7 @@ def run(
                 {
                     "command": command,
                     "split": split.value,
+                    "chosen_by": "accuracy" if order is None else "model",
                     "spec": study.user_attrs["spec"],
                     "versions": study.user_attrs["versions"],
                     "data_hash": data.hash,

@@ -76,6 +76,33 @@ def show(name: Name, storage: Storage = None, json: Json = False) -> None:
 
 
 @app.command()
+def best(
+    name: Name,
+    macs: Annotated[float | None, typer.Option(min=0, help="Another cap on MACs than the spec's.")] = None,
+    params: Annotated[float | None, typer.Option(min=0, help="Another cap on parameters.")] = None,
+    storage: Storage = None,
+    json: Json = False,
+) -> None:
+    """The network to take under any cap, with its predicted accuracy: from what the trials taught, no new one."""
+    with plain_errors():
+        from phashopt.search.strategy import shown
+        from phashopt.service.belief import predicted_best
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import open_study
+
+        study, spec = open_study(storage or default_storage(), name)
+        caps = {key: cap for key, cap in (("macs", macs), ("params", params)) if cap is not None}
+        prediction = predicted_best(study, spec, caps)
+        if json:
+            print_json(vars(prediction))
+            return
+        settings = ", ".join(f"{key} {shown(value)}" for key, value in prediction.params.items())
+        console.print(f"{settings}", soft_wrap=True, markup=False)
+        interval = f"{prediction.low:.4g} to {prediction.high:.4g}"
+        console.print(f"predicted {prediction.value:.4g} (90%: {interval})", soft_wrap=True, markup=False)
+
+
+@app.command()
 def check(name: Name, storage: Storage = None, json: Json = False) -> None:
     """Whether database and files agree: every trial's state, lease and files, and the budget."""
     with plain_errors():

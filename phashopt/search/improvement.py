@@ -43,7 +43,8 @@ class Action:
 class Improvement:
     """One round of the search: worlds drawn, their best networks found and weighed against what there is.
 
-    `left` in [0, 1] is the share of the budget that is left: the less it is, the less compute counts.
+    `left` in [0, 1] is the share of the budget that is left. The less it is, the less compute counts, and the more what
+    a training delivers itself rather than what it tells of longer ones.
     """
 
     def __init__(self, model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> None:
@@ -56,12 +57,15 @@ class Improvement:
         self._incumbent = self._best_so_far()
 
     def actions(self) -> list[Action]:
-        """The most promising networks at several lengths, and finished ones trained on; the best action first."""
+        """The most promising networks at several lengths, and finished ones trained on; the best action first.
+
+        Where no gain is to be expected any more, the one that may still turn out best.
+        """
         pool = self._pool()
         gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
         finalists = pool[np.argsort(-gain, kind="stable")[:FINALISTS]]
         actions = [*self._trainings(finalists), *self._extensions()]
-        return sorted(actions, key=lambda action: -action.score)
+        return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
     def _pool(self) -> Array:
         """(n, K) coordinates at the longest length: every world's best network, and those next to them."""
@@ -104,10 +108,11 @@ class Improvement:
         """`target` (K,) is the network as it would be shipped, `epochs` the share of the longest training to pay."""
         coordinates = self._model.coordinates([params])
         shown, shipped = self._worth(coordinates)[0], self._worth(target[None])[0]
-        gain = float(np.maximum(shipped - self._incumbent, 0).mean()) * float(self._model.survival(coordinates)[0])
+        delivered, promised = (float(np.maximum(each - self._incumbent, 0).mean()) for each in (shown, shipped))
+        gain = (1 - self._left) * delivered + self._left * promised * self._told(shown, shipped)
         widths = np.array([[params[name] for name in self._model.space.widths]], dtype=float)
         price = max(float(self._cost(widths)[0, 0]) * epochs, 1e-6)
-        score = gain * self._told(shown, shipped) / price**self._left
+        score = gain * float(self._model.survival(coordinates)[0]) / price**self._left
         return Action(params, extends, score, float(shown.mean()), float(np.hypot(shown.std(), self._noise**0.5)))
 
     def _told(self, shown: Array, shipped: Array) -> float:

@@ -1,0 +1,58 @@
+"""What a model says when it is asked: finished trials in its order, and the best network under any caps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from phashopt.search.ascent import Ascent
+from phashopt.search.costs import Quadratic
+from phashopt.search.fit import fit
+from phashopt.search.model import Model
+from phashopt.search.record import Record
+from phashopt.search.space import Limits
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Parameters, the nats that they are expected to reach, and these as a value with a 90% interval."""
+
+    params: Mapping[str, Any]
+    nats: float
+    value: float
+    low: float
+    high: float
+
+
+def ranked(model: Model) -> list[tuple[Record, Prediction]]:
+    """The feasible finished trials, the one that the model expects most of first.
+
+    A single value carries the luck of its seed and of its few validation images; the model pools those of all trials.
+    """
+    records = [record for record in model.finished if record.feasible]
+    pairs = [(record, _predict(model, record.params)) for record in records]
+    return sorted(pairs, key=lambda pair: -pair[1].nats)
+
+
+def best_under(model: Model, limits: Limits) -> Prediction:
+    """The best network under other caps, trained as long as may be; raises `UserError` if none keeps them."""
+    space = replace(model.space, limits=limits)
+    space.require_feasible()
+    weights = model.posterior.mean
+    ascent = Ascent(model.basis, Quadratic(space), np.where(model.basis.concave, np.maximum(weights, 0), weights)[None])
+    params = model.basis.params(ascent.maximise().coordinates[0])
+    widest_first = sorted(space.widths, key=lambda name: -params[name])
+    return _predict(model, params | fit({name: params[name] for name in space.axes}, space, widest_first, []))
+
+
+def _predict(model: Model, params: Mapping[str, Any]) -> Prediction:
+    draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
+    worth = model.basis.features(model.coordinates([params]))[0] @ draws.T
+    nats = [float(quantile) for quantile in np.quantile(worth, [0.5, 0.05, 0.95])]
+    value, *ends = (abs(model.response.score(each)) for each in nats)
+    return Prediction(dict(params), nats[0], value, min(ends), max(ends))
