@@ -130,13 +130,14 @@ def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
     assert resumed.trace.to_json() == expected.trace.to_json()
 
 
-def test_a_proposed_trial_keeps_its_decision_when_handed_back(url: str, study: str, tmp_path: Path) -> None:
-    Worker(url, study, tmp_path, label="first").work(limit=1)
+def test_a_proposed_trial_keeps_its_decision_when_handed_back(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
+    create_study(url, spec_of("training.epochs=3", "search.pruner='NopPruner'"), tmp_path)
+    Worker(url, "tiny", tmp_path, label="first").work(limit=1)
     leaving(url, tmp_path, after=1).work()
-    before = open_study(url, study)[0].trials[1]
+    before = open_study(url, "tiny")[0].trials[1]
     assert before.state == TrialState.WAITING
-    Worker(url, study, tmp_path, label="rest").work()
-    after = open_study(url, study)[0].trials[1]
+    Worker(url, "tiny", tmp_path, label="rest").work()
+    after = open_study(url, "tiny")[0].trials[1]
     assert after.params == before.params
     assert after.system_attrs["decision"] == before.system_attrs["decision"]
 
