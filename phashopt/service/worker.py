@@ -131,7 +131,7 @@ class Worker:
             if failures == self._spec.study.max_failures:
                 raise TooManyFailuresError(f"{failures} trials failed in a row, the last one: {ended.message}")
             self._plot()
-        self._plot(at_once=True)
+        self._plot(at_once=not self._queue.others_running())  # the last one out shows all
         return ends
 
     def _run(self, claim: Claim) -> Ended:
