@@ -20,7 +20,8 @@ from phashopt.service.publish import attach
 from phashopt.service.storage import without_password
 
 LOG = "error.log"
-CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
+NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}  # a file stands where a folder should be
 
 
 class ManyHostsError(UserError):
@@ -52,7 +53,7 @@ def empty_device() -> None:
 
 def blocked(error: BaseException, root: Path) -> UserError | None:
     """The one line for a machine on which no trial could end well; None if the error is the trial's own."""
-    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE | NO_FOLDER:
         return UserError(f"cannot write to {root}: {error.strerror}; mend that, then start the worker again")
     if isinstance(error, StorageInternalError) and isinstance(error.__cause__, OperationalError):
         cause = error.__cause__.orig

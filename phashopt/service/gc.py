@@ -21,14 +21,16 @@ def garbage(study: Study, root: Path, *, best: int = BEST) -> Iterator[Path]:
     """The files that nothing needs any more.
 
     Kept are the weights of the `best` feasible trials, the baseline, every trial that another names as its parent,
-    and everything of trials that are not over; of all others what the report draws.
+    and everything of trials that are not over; of all others what the report draws, and until the study is over the
+    stable phases that its trials may yet be extended from.
     """
     summary = summarize(study)
     kept = _kept(summary, best)
+    dropped = [CHECKPOINT, WEIGHTS, NETWORK, *([STABLE] if _is_over(summary) else [])]
     for trial in summary.trials:
         if trial.state in FINISHED:
             folder = trial_folder(root, summary.name, trial.number)
-            names = [CHECKPOINT] if trial.number in kept else [CHECKPOINT, STABLE, WEIGHTS, NETWORK]
+            names = [CHECKPOINT] if trial.number in kept else dropped
             yield from (folder / name for name in names if (folder / name).exists())
             yield from (path for path in sorted(folder.glob(".*")) if LEFTOVER.match(path.name))
 
@@ -41,6 +43,13 @@ def collect(files: Iterator[Path]) -> tuple[int, int]:
         path.unlink()
         count += 1
     return count, size
+
+
+def _is_over(summary: StudySummary) -> bool:
+    """Whether all trials of the budget are made and ended."""
+    ended = sum(trial.state in FINISHED for trial in summary.trials)
+    budget: int = summary.spec["study"]["trials"]
+    return ended == len(summary.trials) >= budget
 
 
 def _kept(summary: StudySummary, best: int) -> set[int]:

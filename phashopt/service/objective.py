@@ -96,16 +96,20 @@ class Objective:
         return Result(outcome.accuracy, outcome.stopped, outcome.epochs_used)
 
     def _resumed(self, trial: Trial, blueprint: Blueprint) -> Run:
-        """The trial's training where its checkpoint left it; a checkpoint that cannot be read is as good as none."""
-        run = self._run(trial, blueprint)
-        try:
-            run.resume()
-        except (ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            logger.warning("Trial %d starts afresh: %s.", trial.number, reason)
-            run.discard_checkpoint()
-            return self._run(trial, blueprint)
-        return run
+        """The trial's training where its checkpoint left it, else where the one it extends did, else from its start.
+
+        A file that cannot be read is as good as none.
+        """
+        for _ in range(2):
+            run = self._run(trial, blueprint)
+            try:
+                run.resume()
+            except (ValueError, RuntimeError) as error:
+                logger.warning("Trial %d starts afresh: %s.", trial.number, str(error).splitlines()[0])
+                run.discard_checkpoint()
+            else:
+                return run
+        return self._run(trial, blueprint)
 
     def _run(self, trial: Trial, blueprint: Blueprint) -> Run:
         run = Run(

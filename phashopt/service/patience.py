@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 PATIENCE_SECONDS = 3600.0
 RETRY_SECONDS = 0.5
@@ -57,16 +57,17 @@ def repeat(call: Callable[[], T], give_up: Callable[[], bool]) -> T:
 
 
 def is_away(error: BaseException | None) -> bool:
-    """Whether an error means that the server could not be reached; Optuna wraps SQLAlchemy's errors in its own.
+    """Whether an error means that the server could not be reached, or came about while another that does was handled.
 
-    SQLite has no server: what its driver complains of does not pass by itself.
+    Optuna wraps SQLAlchemy's errors in its own, and SQLAlchemy trips over transactions that a lost connection left
+    open. SQLite has no server: what its driver complains of does not pass by itself.
     """
     while error is not None:
-        if isinstance(error, OperationalError | InterfaceError):
+        if isinstance(error, OperationalError | InterfaceError) or _is_disconnect(error):
             return not isinstance(error.orig, sqlite3.Error)
         if _is_unavailable(error):
             return True
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return False
 
 
@@ -88,6 +89,11 @@ class Patient:
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return repeat(lambda: method(*args, **kwargs), self._give_up)
+
+
+def _is_disconnect(error: BaseException) -> TypeGuard[DBAPIError]:
+    """A connection that the server ended for a reason of its own."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def _is_unavailable(error: BaseException) -> bool:

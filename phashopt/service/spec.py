@@ -260,7 +260,7 @@ class Spec(_Table):
     def hash(self) -> str:
         """Short content hash: workers refuse a study whose spec they read differently.
 
-        How patient workers are changes no trial, so studies older than those entries are still read.
+        How patient workers are changes no trial.
         """
         told = self.model_dump_json(exclude={"study": {"max_attempts", "max_failures"}})
         return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -48,12 +48,16 @@ PLOT_GROWTH = 0.1  # and only when so many more trials are there to be seen
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial's end: its state, what it scored (None if it failed) and one line about it."""
+    """A trial's end: its state, what it scored (None if it failed) and one line about it.
+
+    `ours` is false of a trial that somebody else ended or took over.
+    """
 
     trial: int
     state: str
     accuracy: float | None
     message: str
+    ours: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,12 @@ class Worker:
                 continue
             ended = self._run(claim)
             self._notify(ended)
-            ends += Counter([ended.state] if ended.state in FINISHED else [])
-            failures = failures + 1 if ended.state == TrialState.FAIL.name else 0
+            ends += Counter([ended.state] if ended.ours and ended.state in FINISHED else [])
+            failures = failures + 1 if ended.ours and ended.state == TrialState.FAIL.name else 0
             if failures == self._spec.study.max_failures:
                 raise TooManyFailuresError(f"{failures} trials failed in a row, the last one: {ended.message}")
             self._plot()
-        self._plot(at_once=True)
+        self._plot(at_once=not self._queue.others_running())  # the last one out shows all
         return ends
 
     def _run(self, claim: Claim) -> Ended:
@@ -145,7 +149,7 @@ class Worker:
                     self._hand_back_if_possible(claim)
                     raise stuck from error
                 if not lease.held():
-                    return Ended(trial.number, self._state(trial).name, None, "no longer this worker's")
+                    return Ended(trial.number, self._state(trial).name, None, "no longer this worker's", ours=False)
                 if isinstance(error, Interrupted):
                     self._queue.hand_back(claim)
                     return Ended(trial.number, TrialState.WAITING.name, None, f"handed back in attempt {attempt}")

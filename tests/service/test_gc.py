@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from optuna.trial import TrialState
 
 from phashopt.service.gc import collect, garbage
 from phashopt.service.objective import Result
+from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
-from phashopt.service.study import open_study
+from phashopt.service.study import create_study, open_study
 from phashopt.service.worker import Worker
 from phashopt.training.run import CHECKPOINT, STABLE
 from phashopt.training.snapshot import SNAPSHOT
@@ -18,8 +20,7 @@ from phashopt.training.weights import NETWORK, WEIGHTS
 FILES = (CHECKPOINT, STABLE, WEIGHTS, NETWORK, SNAPSHOT)
 
 
-@pytest.fixture
-def finished(url: str, study: str, tmp_path: Path) -> str:
+def run_trials(url: str, study: str, folder: Path, trials: int) -> None:
     """The baseline, trial 1 at 60% and trial 2 at 70%, each with every file a trial may leave."""
 
     def leave(trial: Trial) -> Result:
@@ -29,7 +30,12 @@ def finished(url: str, study: str, tmp_path: Path) -> str:
             (folder / name).write_text("x")
         return Result(accuracy=(50 + 10 * trial.number) / 100, stopped=False, epochs_used=1)
 
-    Worker(url, study, tmp_path, label="test", make_objective=lambda *_: leave).work()
+    Worker(url, study, folder, label="test", make_objective=lambda *_: leave).work(limit=trials)
+
+
+@pytest.fixture
+def finished(url: str, study: str, tmp_path: Path) -> str:
+    run_trials(url, study, tmp_path, 3)
     return study
 
 
@@ -44,6 +50,18 @@ def gather(url: str, best: int) -> int:
 def test_the_best_and_the_baseline_keep_their_weights(url: str, finished: str) -> None:
     gather(url, best=1)
     assert left(url, 0) == left(url, 2) == {STABLE, WEIGHTS, NETWORK, SNAPSHOT}
+    assert left(url, 1) == {SNAPSHOT}
+
+
+def test_while_the_study_goes_on_any_trial_may_yet_be_extended(
+    url: str, spec_of: Callable[..., Spec], tmp_path: Path
+) -> None:
+    create_study(url, spec_of("study.trials=4"), tmp_path)
+    run_trials(url, "tiny", tmp_path, 3)
+    gather(url, best=1)
+    assert left(url, 1) == {STABLE, SNAPSHOT}
+    run_trials(url, "tiny", tmp_path, 1)
+    gather(url, best=1)
     assert left(url, 1) == {SNAPSHOT}
 
 

@@ -5,11 +5,12 @@ import sqlite3
 
 import pytest
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError, PendingRollbackError
 
 from phashopt.service import patience
 from phashopt.service.patience import Patient, StorageAwayError, is_away, repeat
 
+ENDED = InternalError("SELECT 1", {}, TimeoutError("the server ended the session"), connection_invalidated=True)
 AWAY = OperationalError("SELECT 1", {}, ConnectionRefusedError("connection refused"))
 
 
@@ -17,6 +18,13 @@ def wrapped(error: Exception) -> StorageInternalError:
     """As Optuna raises it."""
     made = StorageInternalError("an exception is raised during the commit")
     made.__cause__ = error
+    return made
+
+
+def tripped_over() -> PendingRollbackError:
+    """As SQLAlchemy raises it when it reads on after the connection was lost."""
+    made = PendingRollbackError("invalid transaction")
+    made.__context__ = AWAY
     return made
 
 
@@ -45,9 +53,9 @@ def never() -> bool:
 
 def test_a_server_that_comes_back_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    flaky = Flaky(AWAY, wrapped(AWAY), AWAY)
+    flaky = Flaky(AWAY, wrapped(AWAY), wrapped(tripped_over()), ENDED)
     assert repeat(flaky.ask, never) == "answer"
-    assert flaky.calls == 4
+    assert flaky.calls == 5
     assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
         "The study database does not answer; waiting for it.",
         "The study database answers again",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from collections.abc import Callable
@@ -74,17 +73,6 @@ def test_the_hash_tells_specs_apart(spec_of: SpecOf) -> None:
 
 def test_how_patient_workers_are_makes_no_other_study(spec_of: SpecOf) -> None:
     assert spec_of().hash == spec_of("study.max_attempts=9", "study.max_failures=9").hash
-
-
-def hash_before_attempts(spec: Spec) -> str:
-    """As it was made before those entries existed."""
-    document = json.loads(spec.model_dump_json())
-    del document["study"]["max_attempts"], document["study"]["max_failures"]
-    return hashlib.sha256(json.dumps(document, separators=(",", ":")).encode()).hexdigest()[:16]
-
-
-def test_older_studies_are_still_read(spec_of: SpecOf) -> None:
-    assert spec_of().hash == hash_before_attempts(spec_of())
 
 
 JSON = st.recursive(
