@@ -46,7 +46,7 @@ def pooling_window(network: nn.Module, probes: Probes) -> Window | None:
     pooled, places = F.max_pool2d(maps, 2, return_indices=True)
     returned = _signal_back(behind, pooled)
     unpooled = F.max_unpool2d(returned, places, [2, 2], output_size=maps.shape[2:])
-    channel, row, column = _liveliest(returned[0])
+    channel, row, column = _liveliest(pooled[0], returned[0])
     area = np.s_[0, channel, 2 * row : 2 * row + PATCH, 2 * column : 2 * column + PATCH]
     small = np.s_[0, channel, row : row + 2, column : column + 2]
     switched = F.max_unpool2d(torch.ones_like(pooled), places, [2, 2], output_size=maps.shape[2:])
@@ -128,9 +128,10 @@ def _signal_back(behind: nn.Module | None, pooled: Tensor) -> Tensor:
     return signal
 
 
-def _liveliest(signal: Tensor) -> tuple[int, int, int]:
-    """Channel, row and column of the 2x2 patch of (K, h, w) with the largest absolute sum."""
-    activity = F.avg_pool2d(signal.abs()[None], 2, stride=1)[0]
+def _liveliest(pooled: Tensor, returned: Tensor) -> tuple[int, int, int]:
+    """Channel, row and column of the 2x2 patch of (K, h, w) through which most goes both ways, or else most goes up."""
+    both = pooled * returned.clamp(min=0)
+    activity = F.avg_pool2d((both if bool(both.any()) else pooled)[None], 2, stride=1)[0]
     channel, place = divmod(int(activity.argmax()), activity[0].numel())
     row, column = divmod(place, activity.shape[2])
     return channel, row, column

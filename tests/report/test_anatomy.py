@@ -18,7 +18,8 @@ def test_a_window_is_the_pooling_that_really_happens(digits: DataSet) -> None:
     np.testing.assert_array_equal(np.sort(window.before[window.switches]), np.sort(window.pooled.ravel()))
     np.testing.assert_array_equal(np.sort(window.unpooled[window.switches]), np.sort(window.returned.ravel()))
     assert not window.unpooled[~window.switches].any()
-    assert window.returned.any()
+    assert window.returned.max() > 0
+    assert window.before.max() > 0
 
 
 def test_a_network_that_pools_nothing_has_no_window(digits: DataSet) -> None:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from phashopt.report.exhibit import Exhibit, gather
+from phashopt.report.images import of_classes
+from phashopt.report.views import SEVENTH, LayerView, followed, maps_of
+from phashopt.service.summary import StudySummary
+from phashopt.signal import reconstruct
+from phashopt.training.snapshot import LayerSnapshot, Snapshot
+
+from .conftest import Real
+
+
+def layer(groups: list[int]) -> LayerSnapshot:
+    kernels = len(groups)
+    similarity = np.full((kernels, kernels), 0.5, dtype=np.float32)
+    return LayerSnapshot(similarity, np.array(groups, dtype=np.int32), np.zeros((kernels, 1, 2, 2), dtype=np.float16))
+
+
+@pytest.mark.parametrize(
+    ("groups", "sentence"),
+    [
+        ([0, 0, 1, 2], "Best: 4 kernels, 3 distinct, redundancy 0.25, mean similarity 0.50."),
+        ([0, -1, 0], "Best: 3 kernels, 1 dead, 1 distinct, redundancy 0.50, mean similarity 0.50."),
+        ([7], "Best: 1 kernel, 1 distinct, redundancy 0.00."),
+        ([-1, -1], "Best: all 2 kernels are dead."),
+    ],
+)
+def test_a_reading_in_words(groups: list[int], sentence: str, summary: StudySummary) -> None:
+    snapshot = Snapshot(np.zeros((1, 2, 2), dtype=np.uint8), {"width_00": layer(groups)})
+    view = LayerView("width_00", Exhibit("best", summary.trials[0], snapshot=snapshot), snapshot, None)
+    assert view.words == sentence
+
+
+@pytest.mark.parametrize(
+    ("groups", "kernels"),
+    [(range(20), [SEVENTH, 0, 10]), ([-1] * 6 + [-1, 0, 1], [7, 8]), ([-1, -1], []), ([0], [0])],
+)
+def test_the_papers_seventh_kernel_or_the_nearest_living_one_is_followed(groups: list[int], kernels: list[int]) -> None:
+    assert followed(np.array(groups)) == kernels
+
+
+def test_maps_are_made_from_the_weights(real: Real) -> None:
+    exhibit = gather(real.summary, real.root)[-1]
+    probes = of_classes(real.data, ["3"])
+    assert exhibit.subject is not None
+    network = exhibit.subject.network
+    expected = reconstruct(network, probes.images, "layer1.conv")[0].numpy()
+    np.testing.assert_allclose(maps_of(network, "layer1.conv", probes.images, len(expected)), expected, atol=1e-6)
+
+
+def test_without_images_or_film_there_is_nothing_across_and_no_strip(summary: StudySummary) -> None:
+    snapshot = Snapshot(np.zeros((1, 2, 2), dtype=np.uint8), {"width_00": layer([0, 1])})
+    view = LayerView("width_00", Exhibit("best", summary.trials[0], snapshot=snapshot), snapshot, None)
+    assert view.across() is None
+    assert view.strip() is None
+    assert len(list(view.sheets())) == 1
