@@ -66,7 +66,10 @@ def _panel(paper: Figure, layout: Any, name: str, height: float) -> Axes:
 def _draw(paper: Figure, axes: Axes, trace: Any) -> None:
     if trace.type == "heatmap":
         cells = [[float("nan") if value is None else value for value in row] for row in trace.z]
-        image = axes.pcolormesh(list(trace.x), list(trace.y), cells, cmap="viridis", vmin=trace.zmin, vmax=trace.zmax)
+        # As pixels: a path a cell would make an SVG of a thousand trials unreadable.
+        image = axes.pcolormesh(
+            list(trace.x), list(trace.y), cells, cmap="viridis", vmin=trace.zmin, vmax=trace.zmax, rasterized=True
+        )
         bar = paper.colorbar(image, ax=axes, pad=0.01)
         bar.set_label(trace.colorbar.title.text, size=8.5, color=INK)
     else:

@@ -39,6 +39,7 @@ def _frame(rows: Sequence[object]) -> pd.DataFrame:
 
 def _layers(summary: StudySummary) -> pd.DataFrame:
     """One row a trial and layer: its kernels and its reading at the end."""
+    names = summary.width_names
     rows = [
         {
             "number": trial.number,
@@ -47,7 +48,7 @@ def _layers(summary: StudySummary) -> pd.DataFrame:
             **{key: trial.attrs.get(f"{key}.{name}") for key in READ},
         }
         for trial in summary.trials
-        for name in summary.width_names
+        for name in names
         if name in trial.params
     ]
     return pd.DataFrame(rows, columns=["number", "layer", "kernels", *READ])

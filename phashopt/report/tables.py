@@ -66,7 +66,8 @@ def milestones(summary: StudySummary) -> list[Row]:
 def all_rows(summary: StudySummary, trials: list[TrialSummary]) -> list[Row]:
     """The trials in text."""
     marked = {trial.number: role for role, trial in (("baseline", summary.baseline), ("best", summary.best)) if trial}
-    return [_row(trial, marked.get(trial.number, ""), summary.settings) for trial in trials]
+    settings = summary.settings
+    return [_row(trial, marked.get(trial.number, ""), settings) for trial in trials]
 
 
 def _row(trial: TrialSummary, role: str, settings: list[str]) -> Row:
