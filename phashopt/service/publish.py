@@ -43,7 +43,7 @@ Trial 0 is the baseline ({baseline} kernels); the network chosen may have {caps}
 | `worker`, `device`, `attempt` | who ran it, on what, and for the how-many-eth time |
 
 Each trial's files: similarity matrices, reconstructions with boxes around look-alikes, and the table of its layers.
-The plots below are redrawn while workers run. `python -m phashopt report {name}` writes the whole story.
+The plots of the study are redrawn while workers run. `python -m phashopt report {name}` writes the whole story.
 """
 
 
