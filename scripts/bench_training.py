@@ -218,3 +218,7 @@ def peak(device: torch.device) -> float:
     )
     left @ right
     return float(len(left)) ** 3 / min(wall_seconds(device, torch.matmul, left, right) for _ in range(5))
+
+
+if __name__ == "__main__":
+    main()
