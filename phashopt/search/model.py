@@ -22,7 +22,7 @@ from phashopt.search.prefix import expected_end
 from phashopt.search.record import Record
 from phashopt.search.response import Response
 from phashopt.search.space import RATE, Space
-from phashopt.search.stopping import STUCK, exploded
+from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
 
 READ_LAYERS = 2  # the last ones, whose dead maps and copies tell a lucky run
 
@@ -38,7 +38,7 @@ class Model:
         finished = [record for record in past.records if record.params.keys() >= set(known)]
         self.response = Response([record.score for record in finished])
         nats = self.response.all_nats([record.score for record in finished])
-        hopeless = nats < STUCK * np.quantile(nats, 0.25) if len(nats) else np.zeros(0, dtype=bool)
+        hopeless = nats < _nothing(nats)
         self.finished = [record for record, lost in zip(finished, hopeless, strict=True) if not lost]
         self._nats = nats[~hopeless]
         self._lost = [record for record, lost in zip(finished, hopeless, strict=True) if lost]
@@ -76,7 +76,7 @@ class Model:
     def _has_end(self, record: Record) -> bool:
         """Whether a stopped training would have come to something; where, is noted."""
         end = None if exploded(record.trace) else expected_end(record, self.finished)
-        if end is None or (len(self._nats) and end.nats < STUCK * float(np.quantile(self._nats, 0.25))):
+        if end is None or end.nats < _nothing(self._nats):
             if record.trace.epochs:
                 self._lost.append(record)
             return False
@@ -108,6 +108,14 @@ class Model:
     def _divergence_features(self, coordinates: Array) -> Array:
         rate = self.basis.columns[RATE] if isinstance(self.basis.others.get(RATE), Number) else None
         return divergence_features(coordinates, self.basis.layers, rate)
+
+
+def _nothing(nats: Array) -> float:
+    """The nats below which a training came to nothing, as `stopping.stuck` has it; they may be negative for a loss."""
+    if not len(nats):
+        return -math.inf
+    quartile = float(np.quantile(nats, 0.25))
+    return min(STUCK * quartile, quartile - WELL_ABOVE)
 
 
 def _last_readings(record: Record, names: Sequence[str]) -> list[float]:

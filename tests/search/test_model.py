@@ -79,6 +79,14 @@ def test_what_came_to_nothing_is_no_evidence_of_a_network(
     assert after.survival(same)[0] < before.survival(same)[0]
 
 
+@pytest.mark.parametrize("scale", [-5.0, 100.0])
+def test_losses_above_one_and_odd_units_are_no_failures(
+    make_space: MakeSpace, finished: list[Record], scale: float
+) -> None:
+    other = [replace(record, value=scale * (2 - record.value), score=scale * (2 - record.value)) for record in finished]
+    assert len(Model(make_space(), _past(other)).finished) == len(finished)
+
+
 def test_an_exploded_training_is_feared_at_its_rate(
     make_space: MakeSpace, finished: list[Record], make_record: MakeRecord
 ) -> None:
