@@ -144,7 +144,7 @@ class PHashSampler(BaseSampler):
         return Model(space, past)
 
     def _network_space(self, past: Past, search_space: Mapping[str, BaseDistribution]) -> Space | None:
-        """What the rule decides on; None while the widths are not known, or under limits not all of them."""
+        """What the strategy decides on; None while the widths are not known, or under limits not all of them."""
         names = self._widths or sorted({name for record in past.records for name in record.readings})
         if self._limits and not search_space.keys() >= set(names):
             return None
