@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution, IntDistribution
 from pydantic import ValidationError
@@ -96,6 +96,7 @@ def spec_or_line(document: dict[str, object]) -> Spec | str:
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(place=("training", "epochs"), value={"\n": None})
 @given(place=st.sampled_from(PLACES), value=JSON)
 def test_any_value_anywhere_is_a_sound_spec_or_one_line(tiny_spec: str, place: tuple[str, str], value: object) -> None:
     document = tomllib.loads(tiny_spec)
