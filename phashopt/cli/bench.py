@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -27,6 +26,7 @@ def replay(
 ) -> None:
     """Run ours, its ablations, the paper's rule and Optuna's samplers over synthetic worlds, all under one cap."""
     with plain_errors():
+        from joblib import cpu_count
         from rich.table import Table
 
         from phashopt.bench.arms import ARMS
@@ -39,7 +39,7 @@ def replay(
             raise UserError(f"there is no arm {unknown[0]!r}; take one of {', '.join(ARMS)}")
         formula = Formula(layers, cap=cap, knowledge=knowledge, interior=interior)
         courses = []
-        for course in replay(formula, arms, worlds, trials, processes or os.cpu_count() or 1):
+        for course in replay(formula, arms, worlds, trials, processes or cpu_count()):
             courses.append(course)
             messages.print(f"world {course.world + 1} of {worlds}, {course.arm}: {course.reached[-1]:.1%}")
         if json:

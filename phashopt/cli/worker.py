@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +31,8 @@ def run(
     Ctrl-C hands the running trials back, to be gone on with later; a second one leaves at once.
     """
     with plain_errors():
+        from joblib import cpu_count
+
         from phashopt.cli.live import Display
         from phashopt.service.storage import default_storage
         from phashopt.service.study import open_study
@@ -45,7 +46,7 @@ def run(
             url=url,
             name=name,
             data_dir=data_dir or default_data_dir(),
-            threads=max(1, (os.cpu_count() or 1) // len(devices)),
+            threads=max(1, cpu_count() // len(devices)),
             limit=trials,
         )
         supervisor = Supervisor(assignment, devices)
