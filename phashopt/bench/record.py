@@ -73,9 +73,7 @@ class Recording:
         document = self._task.model_dump_json()
         pool = Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
         with self._part.open("a") as file:
-            for job, rows in pool(
-                train(document, str(self._data_dir), job, self._networks[job[0]]) for job in missing
-            ):
+            for job, rows in pool(train(document, str(self._data_dir), job, self._networks[job[0]]) for job in missing):
                 print(json.dumps({"job": job, "rows": rows}), file=file, flush=True)
                 done.add(job)
                 yield Recorded(job, len(done), len(jobs), rows[-1]["val_accuracy"])

@@ -22,7 +22,7 @@ def rival_signals(network: nn.Module, images: Tensor, readouts: Mapping[str, str
     et al. 2021). `cosine`: mean absolute cosine of two kernels. `silent`: share of maps that are zero on every probe.
     """
     maps = _maps(network, images, readouts)
-    found = {}
+    found: dict[str, float] = {}
     for layer, name in readouts.items():
         module = network.get_submodule(layer)
         found |= {f"{signal}.{name}": value for signal, value in map_signals(maps[layer]).items()}
@@ -71,7 +71,8 @@ def mean_independence(maps: Tensor) -> float:
 def nuclear_norm(maps: Tensor) -> Tensor:
     """(N,) the sums of the singular values of (N, K, P)."""
     wide = maps if maps.shape[1] <= maps.shape[2] else maps.transpose(1, 2)
-    return torch.linalg.eigvalsh(wide @ wide.transpose(1, 2)).clamp(min=0).sqrt().sum(1)
+    values: Tensor = torch.linalg.eigvalsh(wide @ wide.transpose(1, 2))
+    return values.clamp(min=0).sqrt().sum(1)
 
 
 def _without(maps: Tensor, channel: int) -> Tensor:
