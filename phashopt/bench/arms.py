@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from phashopt.bench.placed import Listed
 from phashopt.bench.recorded import RecordedWorld
-from phashopt.bench.search import Params, Search, decoded, encoded
+from phashopt.bench.search import Params, Search, coding
 from phashopt.bench.worlds import World
 from phashopt.errors import UserError
 from phashopt.search import PHashPruner, PHashSampler
 from phashopt.search.fit import fit, uniform
 from phashopt.search.history import Past
 from phashopt.search.proposal import Proposal
+from phashopt.search.record import Record
 from phashopt.search.space import Space
 from phashopt.service.searching import named
-from phashopt.trace import Trace
+from phashopt.trace import Reading
 
 OURS = "phash"
+SHUFFLES = 2  # a stream of random numbers of its own
 Make = Callable[[World, int, int], Search]
 
 
@@ -37,21 +41,44 @@ class Unlearning(PHashSampler):
         return super()._decide(space, blank, seen, number, read=read)
 
 
-class Shuffle:
-    """Each layer's last reading becomes that of a random training whose layer was as wide; earlier ones are blank."""
+class Blind(PHashSampler):
+    """Looks at no reading."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._read: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+        return super()._decide(space, past, seen, number, read=False)
 
-    def __call__(self, params: Mapping[str, Any], trace: Trace) -> Trace:
-        readings = {}
-        for name, reading in trace.last_readings.items():
-            alike = self._read[name, params[name]]
-            alike.append(reading)
-            readings[name] = alike[int(self._rng.integers(len(alike)))]
-        blind = [replace(row, readings={}) for row in trace.epochs]
-        return Trace([*blind[:-1], replace(blind[-1], readings=readings)])
+
+class Shuffled(PHashSampler):
+    """Each layer's reading is that of a random training whose layer was as wide."""
+
+    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+        records = shuffled(past.records, list(space.widths), self._rng(number, SHUFFLES))
+        return super()._decide(space, replace(past, records=records), seen, number, read=read)
+
+
+class DeadOnly(PHashSampler):
+    """Of all readings it is shown the dead share alone."""
+
+    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+        records = [
+            replace(record, readings={name: Reading(nan, nan, each.dead) for name, each in record.readings.items()})
+            for record in past.records
+        ]
+        return super()._decide(space, replace(past, records=records), seen, number, read=read)
+
+
+def shuffled(records: Sequence[Record], widths: Sequence[str], rng: np.random.Generator) -> list[Record]:
+    """The same records with each layer's readings dealt anew among those whose layer is as wide."""
+    dealt: list[dict[str, Reading]] = [{} for _ in records]
+    for name in widths:
+        alike: dict[int, list[int]] = defaultdict(list)
+        for place, record in enumerate(records):
+            if name in record.readings:
+                alike[record.params[name]].append(place)
+        for places in alike.values():
+            for place, source in zip(places, rng.permutation(places).tolist(), strict=True):
+                dealt[place][name] = records[source].readings[name]
+    return [replace(record, readings=readings) for record, readings in zip(records, dealt, strict=True)]
 
 
 def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
@@ -61,7 +88,7 @@ def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
     if name in FIRST_ORDER:
         if not isinstance(world, RecordedWorld):
             raise UserError(f"{name!r} goes through a recorded table, and there is none")
-        points = [encoded(world.space, params) for params in world.ordered(FIRST_ORDER[name](world))]
+        points = [coding(world.space).encode(params) for params in world.ordered(FIRST_ORDER[name](world))]
         return Search(world, Listed(points, world.distributions))
     sampler, _, pruner = name.partition("+")
     if sampler != OURS and ":" not in sampler and sampler not in dir(optuna.samplers):
@@ -92,30 +119,34 @@ def _ours(kind: type[PHashSampler], world: World, seed: int, trials: int, **sett
 
 def _theirs(sampler: BaseSampler, world: World, trials: int, pruner: BasePruner | None = None) -> Search:
     """It knows the cap: its proposals are moved under it and filled up to it. Its first trial is ours."""
-    first = _first(world, trials)
+    first = first_values(_ours(PHashSampler, world, 0, trials), world.distributions)
+    return Search(world, sampler, pruner, move=under_cap(world.space, coding(world.space).decode(first)))
+
+
+def first_values(sampler: PHashSampler, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """What ours begins with, whatever its seed."""
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    return study.ask(dict(space)).params
+
+
+def under_cap(space: Space, first: Params) -> Callable[[int, Params], Params]:
+    """From a trial's number and its proposal to one that keeps the cap and fills it up; to begin with, `first`."""
 
     def move(number: int, params: Params) -> Params:
         if number == 0:
             return first
-        widths = {name: params[name] for name in world.space.axes}
-        widest_first = sorted(world.space.widths, key=lambda name: -params[name])
-        return params | fit(widths, world.space, widest_first, widest_first[::-1])
+        point = {name: params[name] for name in space.axes}
+        widest_first = sorted(space.widths, key=lambda name: -params[name])
+        return params | fit(point, space, widest_first, widest_first[::-1])
 
-    return Search(world, sampler, pruner, move=move)
-
-
-def _first(world: World, trials: int) -> Params:
-    """What ours begins with, whatever the seed."""
-    study = optuna.create_study(direction="maximize", sampler=_ours(PHashSampler, world, 0, trials))
-    return decoded(world.space, study.ask(world.distributions).params)
+    return move
 
 
 ARMS: Mapping[str, Make] = {
     "model": lambda world, seed, trials: Search(world, _ours(PHashSampler, world, seed, trials), reads=True),
-    "readings off": lambda world, seed, trials: Search(world, _ours(PHashSampler, world, seed, trials)),
-    "readings shuffled": lambda world, seed, trials: Search(
-        world, _ours(PHashSampler, world, seed, trials), reads=True, alter=Shuffle(seed)
-    ),
+    "readings off": lambda world, seed, trials: Search(world, _ours(Blind, world, seed, trials)),
+    "readings shuffled": lambda world, seed, trials: Search(world, _ours(Shuffled, world, seed, trials), reads=True),
+    "dead share alone": lambda world, seed, trials: Search(world, _ours(DeadOnly, world, seed, trials), reads=True),
     "nothing learnt": lambda world, seed, trials: Search(world, _ours(Unlearning, world, seed, trials), reads=True),
     "paper": lambda world, seed, trials: Search(
         world, _ours(PHashSampler, world, seed, trials, strategy="paper"), reads=True

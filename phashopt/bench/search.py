@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial, TrialState
 from phashopt.bench.placed import Placed, Values
 from phashopt.bench.worlds import Trained, World
 from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
+from phashopt.search.coding import Coding
 from phashopt.search.space import LENGTH, Space
-from phashopt.trace import Epoch, Trace, write_trace
+from phashopt.trace import Trace, write_trace
 
 Params = dict[str, Any]
-Alter = Callable[[Mapping[str, Any], Trace], Trace]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class Step:
 class Search:
     """`sampler` and `pruner` in `world`; `move` changes a proposal before it is brought to where it can be trained.
 
-    One that `reads` is shown the readings, as `alter` leaves them, and pays for them. An extension pays for its own
-    epochs only.
+    One that `reads` pays for its readings. An extension pays for its own epochs only.
     """
 
     def __init__(
@@ -48,12 +47,11 @@ class Search:
         *,
         move: Callable[[int, Params], Params] = lambda _, params: params,
         reads: bool = False,
-        alter: Alter = lambda _, trace: trace,
     ) -> None:
         self._world = world
         self._move = move
         self._reads = reads
-        self._alter = alter
+        self._coding = coding(world.space)
         placed = Placed(sampler, world.distributions, self._place)
         self._study = optuna.create_study(
             direction="maximize", sampler=placed, pruner=pruner or optuna.pruners.NopPruner()
@@ -62,10 +60,10 @@ class Search:
     def step(self) -> Step:
         """The next trial, from asking to telling."""
         trial = self._study.ask(self._world.distributions)
-        params = decoded(self._world.space, trial.params)
+        params = self._coding.decode(trial.params)
         trained = self._world.train(params, trial.number)
-        seen, stopped = self._watch(trial, params, trained)
-        write_trace(trial, self._shown(params, seen))
+        seen, stopped = self._watch(trial, trained)
+        write_trace(trial, seen)
         if trained.stable:
             trial.set_user_attr(STABLE_KEY, trained.stable)
         before = self._paid_before(trial, params)
@@ -81,26 +79,23 @@ class Search:
         readings = sum(bool(row.readings) for row in own) if self._reads else 0
         return Step(params, math.nan if stopped else accuracy, compute + readings * trained.reading, before > 0)
 
-    def _watch(self, trial: Trial, params: Params, trained: Trained) -> tuple[Trace, bool]:
+    def _watch(self, trial: Trial, trained: Trained) -> tuple[Trace, bool]:
         """The epochs that the pruner lets happen; after the last one there is nothing left to save."""
         seen = Trace()
         for row in trained.trace.epochs:
             seen.add(row)
             if math.isfinite(row.accuracy):
                 trial.report(row.accuracy, row.number)
-            if row is not trained.trace.epochs[-1] and self._stops(trial, params, seen):
+            if row is not trained.trace.epochs[-1] and self._stops(trial, seen):
                 return seen, True
         return seen, False
 
-    def _stops(self, trial: Trial, params: Params, seen: Trace) -> bool:
+    def _stops(self, trial: Trial, seen: Trace) -> bool:
         pruner = self._study.pruner
         if not isinstance(pruner, PHashPruner):
             return trial.should_prune()
-        write_trace(trial, self._shown(params, seen))
+        write_trace(trial, seen)
         return pruner.verdict(self._study, self._study._storage.get_trial(trial._trial_id)) is Verdict.STOP
-
-    def _shown(self, params: Params, seen: Trace) -> Trace:
-        return self._alter(params, seen) if self._reads else without_readings(params, seen)
 
     def _paid_before(self, trial: Trial, params: Params) -> int:
         """The epochs of the finished trial that this one goes on from, if it is the same network."""
@@ -108,30 +103,17 @@ class Search:
         if parent == NO_PARENT:
             return 0
         start = self._study.get_trials(deepcopy=False)[parent]
-        same = {**decoded(self._world.space, start.params), LENGTH: params.get(LENGTH)} == params
+        same = {**self._coding.decode(start.params), LENGTH: params.get(LENGTH)} == params
         return int(start.user_attrs[STABLE_KEY]) if same else 0
 
     def _place(self, study: Study, trial: FrozenTrial, values: Values) -> Values:
         # under Hyperband the study shows one bracket only
         others = study._storage.get_all_trials(study._study_id, deepcopy=False)[: trial.number]
-        tried = {self._world.key(decoded(self._world.space, each.params)) for each in others}
-        params = self._move(trial.number, decoded(self._world.space, values))
-        return encoded(self._world.space, self._world.nearest(params, tried))
+        tried = {self._world.key(self._coding.decode(each.params)) for each in others}
+        params = self._move(trial.number, self._coding.decode(values))
+        return self._coding.encode(self._world.nearest(params, tried))
 
 
-def without_readings(_: Mapping[str, Any], trace: Trace) -> Trace:
-    """As a search sees it that does not look."""
-    return Trace([Epoch(row.number, row.loss, row.accuracy, row.learning_rate) for row in trace.epochs])
-
-
-def decoded(space: Space, values: Mapping[str, Any]) -> Params:
-    """From indices to true values."""
-    return {name: space.axes[name].values[value] if name in space.axes else value for name, value in values.items()}
-
-
-def encoded(space: Space, params: Mapping[str, Any]) -> Values:
-    """From true values to indices."""
-    return {
-        name: list(space.axes[name].values).index(value) if name in space.axes else value
-        for name, value in params.items()
-    }
+def coding(space: Space) -> Coding:
+    """Widths and lengths are suggested as indices."""
+    return Coding({name: list(axis.values) for name, axis in space.axes.items()})
