@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
 from phashopt.errors import UserError
 from phashopt.service.objective import Hooks, Objective
-from phashopt.service.ranges import IntRange
+from phashopt.service.ranges import IntRange, middle
 from phashopt.service.spec import Spec, Table
 from phashopt.service.storage import artifact_root, open_storage, study_folder
 from phashopt.service.study import load_data
@@ -169,9 +169,10 @@ class Player:
 
 
 def unit(task: LiveTask, images: int) -> float:
-    """MACs of one full-length training at the cap."""
+    """MACs of one full-length training at the cap, of whole batches."""
     assert isinstance(task.training.epochs, IntRange)
-    return 3 * (task.limits.macs or 0) * images * task.training.epochs.high
+    batch = min(middle(task.training.batch_size), images)
+    return float(3 * (task.limits.macs or 0) * (images // batch * batch) * task.training.epochs.high)
 
 
 def charged(trial: FrozenTrial) -> float:

@@ -140,7 +140,7 @@ class SyntheticWorld:
 
     def compute(self, point: Mapping[str, Any]) -> float:
         """What a training costs, as a share of the longest one at the cap."""
-        return self._macs(point) / self._cap * point[LENGTH] / self.lengths[-1]
+        return self._macs(point) / self._cap * float(point[LENGTH]) / self.lengths[-1]
 
     @cached_property
     def usual(self) -> float:
