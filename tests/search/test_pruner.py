@@ -32,7 +32,7 @@ def _verdict(study: optuna.Study, trace: Trace, epochs: int = 6) -> Verdict:
     write_trace(trial, trace)
     pruner = PHashPruner()
     verdict = pruner.verdict(study, study.trials[-1])
-    assert pruner.prune(study, study.trials[-1]) == (verdict != Verdict.CONTINUE)
+    assert pruner.prune(study, study.trials[-1]) == (verdict in (Verdict.STOP, Verdict.FINISH))
     return verdict
 
 
@@ -50,9 +50,17 @@ def peers(make_trace: MakeTrace) -> list[Trace]:
         ([0.2, 0.45], Verdict.CONTINUE),
         ([0.2, 0.3, 0.4, 0.45], Verdict.STOP),
         ([0.45, 0.66, 0.78, 0.83], Verdict.CONTINUE),
-        ([0.1, 0.6, 0.8, 0.9], Verdict.CONTINUE),
+        ([0.1, 0.6, 0.8, 0.9], Verdict.EXTEND),
     ],
-    ids=["good", "too early", "at chance", "slow but young", "far behind", "a little behind", "a slow start"],
+    ids=[
+        "good",
+        "too early",
+        "at chance",
+        "slow but young",
+        "far behind",
+        "a little behind",
+        "a slow start that overtakes",
+    ],
 )
 def test_a_trial_is_stopped_when_it_is_hopeless_and_not_before(
     accuracies: list[float], verdict: Verdict, peers: list[Trace], make_trace: MakeTrace
@@ -64,7 +72,7 @@ def test_no_peer_would_have_been_stopped_by_the_others(peers: list[Trace]) -> No
     for trace in peers:
         study = _study(other for other in peers if other is not trace)
         assert all(
-            _verdict(study, Trace(trace.epochs[:count])) == Verdict.CONTINUE
+            _verdict(study, Trace(trace.epochs[:count])) in (Verdict.CONTINUE, Verdict.EXTEND)
             for count in range(1, len(trace.epochs) + 1)
         )
 
