@@ -19,6 +19,7 @@ WELL_ABOVE = 0.5  # nats
 BEHIND = 2.5  # robust standard deviations
 LEAST_SPREAD = 0.3  # nats: ten errors of 400 validation images are known no better than that
 GUESSING = 1.2  # times exp(-loss): a network that has learnt is right more often than it is sure
+GUESSABLE = 0.6  # an accuracy that no guessing among balanced classes reaches
 ALL_DEAD = 0.99
 PLATEAU_EPOCHS = 4
 PLATEAU_GAIN = 0.02  # nats
@@ -44,7 +45,7 @@ def at_chance(row: Epoch) -> bool:
 
     False where loss or accuracy is not known.
     """
-    return row.accuracy < min(0.6, GUESSING * math.exp(-row.loss))
+    return row.accuracy < GUESSABLE and row.accuracy < GUESSING * math.exp(-row.loss)
 
 
 def collapsed(trace: Trace) -> bool:
