@@ -2,7 +2,7 @@
 
 `python scripts/bench_inherit.py --data-dir DIR` trains parents on subsets of MNIST and Fashion-MNIST at 14x14, shrinks
 each by three factors under every rule with the same refit, scores the children before training and after 1, 2 and 4
-epochs, and trains the same widths from scratch with the compute of parent and child together, at the best of three
+epochs, at the better of two rates, and trains the same widths from scratch with the compute of parent and child together, at the best of three
 lengths and two rates. Scores are on validation images. Every finished line is kept in --log, so that an interrupted
 run goes on where it was; the tables go to studies/results/INHERIT.md and INHERIT.json.
 """
@@ -39,7 +39,8 @@ SETS = ("mnist", "fashion_mnist")
 WIDTHS = (32, 32, 32)
 FACTORS = (1.5, 2.0, 4.0)
 EPOCHS = (0, 1, 2, 4)  # of a child; 0: as it was merged
-RATE = 0.05
+RATE = 0.05  # of a parent
+CHILD_RATES = (0.01, 0.03)  # a refitted network does not stand a fresh one's rate
 SCRATCH_RATES = (0.05, 0.1)
 SCRATCH_SHARES = (0.25, 0.5, 1.0)  # of the compute of parent and child
 REFITTED_ON = 1000
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=Path("inherit.jsonl"))
     parser.add_argument("--parents", type=int, default=5)
     parser.add_argument("--images", type=int, default=4000, help="half of them are trained on")
-    parser.add_argument("--epochs", type=int, default=8, help="of a parent")
+    parser.add_argument("--epochs", type=int, default=12, help="of a parent")
     settings = parser.parse_args()
     started = time.perf_counter()
     log = Ledger(settings.log)
@@ -116,10 +117,10 @@ class Bench:
         own = evaluate(parent, self._data.validation).accuracy
         for factor, rule in missing:
             merged = self._merged(parent, narrowed(factor), RULES[rule])
-            scores = {}
-            for epochs in EPOCHS:
-                child = self._trained(deepcopy(merged), epochs, RATE, number) if epochs else merged
-                scores[f"after {epochs}"] = evaluate(child, self._data.validation).accuracy
+            scores = {_score(0, 0.0): evaluate(merged, self._data.validation).accuracy}
+            for epochs, rate in product(EPOCHS[1:], CHILD_RATES):
+                child = self._trained(deepcopy(merged), epochs, rate, number)
+                scores[_score(epochs, rate)] = evaluate(child, self._data.validation).accuracy
             self._log.add({"data": self._name, "parent": number, "factor": factor, "rule": rule, "own": own, **scores})
 
     def _merged(self, parent: Network, widths: tuple[int, ...], rule: Rule | None) -> Network:
@@ -161,6 +162,10 @@ class Bench:
         while not trainer.finished:
             trainer.train_epoch()
         return network
+
+
+def _score(epochs: int, rate: float) -> str:
+    return f"after {epochs} at {rate:g}" if epochs else "merged"
 
 
 def narrowed(factor: float) -> tuple[int, ...]:
@@ -233,7 +238,7 @@ def bench_tables(lines: list[Row], name: str) -> dict[str, list[Row]]:
 def _accuracy_rows(lines: list[Row], factor: float) -> Iterator[Row]:
     for rule in RULES:
         rows = [line for line in lines if line.get("rule") == rule and line["factor"] == factor]
-        scores = {f"{epochs} epochs": _spread([line[f"after {epochs}"] for line in rows]) for epochs in EPOCHS}
+        scores = {f"{epochs} epochs": _spread(list(_at_best_rate(rows, epochs).values())) for epochs in EPOCHS}
         yield {"shrink": f"{factor:g}x", "kept by": rule, "parent": _spread([line["own"] for line in rows]), **scores}
     rows = [line for line in lines if line.get("phase") == "scratch" and line["factor"] == factor]
     told = f"from scratch, all compute: {rows[0]['epochs']} epochs at rate {rows[0]['rate']:g}"
@@ -244,17 +249,21 @@ def _accuracy_rows(lines: list[Row], factor: float) -> Iterator[Row]:
 
 def _gain_rows(lines: list[Row], factor: float, rule: str) -> Iterator[Row]:
     ours, theirs = (
-        {line["parent"]: line for line in lines if line.get("rule") == each and line["factor"] == factor}
+        [line for line in lines if line.get("rule") == each and line["factor"] == factor]
         for each in (next(iter(RULES)), rule)
     )
-    pairs = ours.keys() & theirs.keys()
-    gains = {
-        f"{epochs} epochs": _interval(
-            [ours[pair][f"after {epochs}"] - theirs[pair][f"after {epochs}"] for pair in pairs]
-        )
-        for epochs in EPOCHS
-    }
+    gains = {}
+    for epochs in EPOCHS:
+        left, right = _at_best_rate(ours, epochs), _at_best_rate(theirs, epochs)
+        gains[f"{epochs} epochs"] = _interval([left[parent] - right[parent] for parent in left.keys() & right.keys()])
     yield {"shrink": f"{factor:g}x", "rule": rule, **gains}
+
+
+def _at_best_rate(lines: list[Row], epochs: int) -> dict[int, float]:
+    """Each parent's child, at the rate that is best on average for this rule, factor and length."""
+    keys = [_score(epochs, rate) for rate in CHILD_RATES]
+    best = max(keys, key=lambda key: mean(line[key] for line in lines))
+    return {line["parent"]: line[best] for line in lines}
 
 
 def _spread(scores: list[float]) -> str:
