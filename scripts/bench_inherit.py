@@ -1,10 +1,10 @@
 """What a child inherits: which of its parent's kernels to keep, by five rules, beside a network trained from scratch.
 
 `python scripts/bench_inherit.py --data-dir DIR` trains parents on subsets of MNIST and Fashion-MNIST at 14x14, shrinks
-each by three factors under every rule with the same refit, scores the children before training and after 1, 2 and 4
-epochs, at the better of two rates, and trains the same widths from scratch with the compute of parent and child together, at the best of three
-lengths and two rates. Scores are on validation images. Every finished line is kept in --log, so that an interrupted
-run goes on where it was; the tables go to studies/results/INHERIT.md and INHERIT.json.
+each by three factors under every rule with the same refit, and scores the children before training and after 1, 2 and 4
+epochs at the better of two rates. It trains the same widths from scratch with the compute of parent and child together,
+at the best of three lengths and two rates. Scores are on validation images. Every finished line is kept in --log, so
+that an interrupted run goes on where it was; the tables go to studies/results/INHERIT.md and INHERIT.json.
 """
 
 from __future__ import annotations

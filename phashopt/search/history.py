@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PROPOSAL_KEY = "proposal"
 STABLE_KEY = "stable_epochs"
 USED_KEY = "epochs_used"
+ADOPTED_KEY = "adopted"  # user attribute of a trial taken over from another study: evidence, not part of the budget
 
 _Distributions = dict[str, BaseDistribution]
 
@@ -127,6 +128,7 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
         trace=trace,
         readings=trace.last_readings or _attribute_readings(trial.user_attrs),
         stable_epochs=trial.user_attrs.get(STABLE_KEY),
+        adopted=ADOPTED_KEY in trial.user_attrs,
     )
 
 
