@@ -10,28 +10,26 @@ that an interrupted run goes on where it was; the tables go to studies/results/I
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from results import Row, percent, publish
+from results import Ledger, Row, percent, publish
 from scipy import stats
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
+from subsets import subset
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from phashopt.networks import Blueprint, ImageShape, Network, Plain, build, shrink
 from phashopt.signal import measure
-from phashopt.training.data import Augmentation, DataSet, RawData, load_raw, prepare
+from phashopt.training.data import Augmentation, DataSet
 from phashopt.training.loop import Trainer, evaluate
 from phashopt.training.recipe import Recipe
 
@@ -62,39 +60,12 @@ def main() -> None:
     started = time.perf_counter()
     log = Ledger(settings.log)
     for name in SETS:
-        bench = Bench(name, load(settings.data_dir, name, settings.images), settings.epochs, log)
+        bench = Bench(name, subset(settings.data_dir, name, settings.images, 0.5), settings.epochs, log)
         for parent in range(settings.parents):
             bench.children(parent)
         bench.scratch(settings.parents)
     tables = {f"{name}: {title}": rows for name in SETS for title, rows in bench_tables(log.lines, name).items()}
     publish("INHERIT", "What a child inherits", tables, ("torch", "numpy"), started)
-
-
-def load(folder: Path, name: str, images: int) -> DataSet:
-    """Half training, half validation images, of 14x14 pixels."""
-    raw = load_raw(name, folder)
-    pixels = F.avg_pool2d(torch.from_numpy(raw.images).float(), 2).round().to(torch.uint8).numpy()
-    small = RawData(pixels, raw.labels, (pixels[:1], raw.labels[:1]), raw.classes, raw.mirrored)
-    return prepare(small, validation=0.5, limit=images, seed=0, device=torch.device("cpu"))
-
-
-class Ledger:
-    """The lines measured so far, on disk as they come."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.lines: list[Row] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def has(self, **key: Any) -> bool:
-        """Whether this was measured."""
-        return any(key.items() <= line.items() for line in self.lines)
-
-    def add(self, line: Row) -> None:
-        """Keep it, and say so."""
-        self.lines.append(line)
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        print(line, flush=True)
 
 
 class Bench:

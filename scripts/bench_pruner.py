@@ -3,7 +3,8 @@
 `python scripts/bench_pruner.py --data-dir DIR` trains random configurations to their end, shows the pruner each of them
 epoch by epoch with all others as its finished peers, and trains those again that it would finish early, extend or
 restart. What it would stop is judged by where it ended. Accuracies are on validation images, compute is training MACs,
-readings included. The tables go to studies/results/PRUNER.md and PRUNER.json.
+readings included. Every finished training is kept in --log, so that an interrupted run goes on where it was; the tables
+go to studies/results/PRUNER.md and PRUNER.json.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from statistics import mean, stdev
 from typing import Any
 
 import optuna
-import torch
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
-from optuna.trial import TrialState, create_trial
-from results import Row, percent, publish
+from optuna.trial import create_trial
+from results import Ledger, Row, percent, publish
 from scipy import stats
+from subsets import subset
 
 from phashopt.networks import Plain
 from phashopt.search import PHashPruner, Verdict
 from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
-from phashopt.training.data import Augmentation, DataSet, choose_probes, load_raw, prepare
+from phashopt.training.data import Augmentation, DataSet, choose_probes
 from phashopt.training.loop import Diverged
 from phashopt.training.recipe import Recipe
-from phashopt.training.run import Outcome, Run
+from phashopt.training.run import Run
 from phashopt.training.schedule import Schedule
 
 SPACE: dict[str, BaseDistribution] = {
@@ -49,16 +50,18 @@ Judge = Callable[[Trace], Verdict]
 
 @dataclass(frozen=True)
 class Training:
-    """One configuration trained to its end; accuracy 0 and nothing else where it diverged."""
+    """One configuration trained to its end, as it is kept in the log."""
 
     number: int
     params: dict[str, Any]
-    outcome: Outcome | None
+    trace: Trace
+    accuracy: float
+    macs: int
 
     @property
-    def accuracy(self) -> float:
-        """On validation images."""
-        return self.outcome.accuracy if self.outcome else 0.0
+    def epochs(self) -> int:
+        """How long it was trained."""
+        return len(self.trace.epochs)
 
 
 def main() -> None:
@@ -66,54 +69,57 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--data", action="append", help="digits, fashion_mnist, ...; repeat for more")
+    parser.add_argument("--log", type=Path, default=Path("pruner.jsonl"))
     parser.add_argument("--trainings", type=int, default=60)
     parser.add_argument("--images", type=int, default=2000)
     settings = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     started = time.perf_counter()
     tables = {}
+    log = Ledger(settings.log)
     for name in settings.data or ["digits"]:
-        raw = load_raw(name, settings.data_dir)
-        data = prepare(raw, validation=0.4, limit=settings.images, seed=0, device=torch.device("cpu"))
-        tables[f"{name}, {len(data.train)} training images, {settings.trainings} configurations"] = Bench(
-            data, settings.trainings
-        ).rows()
+        data = subset(settings.data_dir, name, settings.images, 0.4)
+        bench = Bench(name, data, settings.trainings, log)
+        tables[f"{name}, {len(data.train)} training images, {settings.trainings} configurations"] = bench.rows()
     publish("PRUNER", "What each verdict is worth", tables, ("torch", "optuna"), started)
 
 
 class Bench:
     """All trainings on one data set."""
 
-    def __init__(self, data: DataSet, trainings: int) -> None:
+    def __init__(self, name: str, data: DataSet, trainings: int, log: Ledger) -> None:
         self._data = data
         self._folders = count()
         self._home = Path(tempfile.mkdtemp())
         study = optuna.create_study(sampler=RandomSampler(seed=0))
-        self._trainings = [self._to_the_end(number, study.ask(SPACE).params) for number in range(trainings)]
+        for number in range(trainings):
+            params = study.ask(SPACE).params
+            if not log.has(data=name, number=number):
+                log.add({"data": name, "number": number, "params": params, **self._to_the_end(number, params)})
+        lines = [line for line in log.lines if line["data"] == name and line["trace"]]
+        self._trainings = [
+            Training(line["number"], line["params"], Trace.from_json(line["trace"]), line["accuracy"], line["macs"])
+            for line in lines
+        ]
+        self._whole = sum(training.macs for training in self._trainings)
 
     def rows(self) -> list[Row]:
         """One a verdict."""
-        whole = sum(training.outcome.train_macs for training in self._trainings if training.outcome)
         return [
-            self._stopped(whole),
-            *(self._changed(verdict, whole) for verdict in (Verdict.FINISH, Verdict.EXTEND, Verdict.RESTART)),
+            self._stopped(),
+            *(self._changed(verdict) for verdict in (Verdict.FINISH, Verdict.EXTEND, Verdict.RESTART)),
         ]
 
-    def _to_the_end(self, number: int, params: dict[str, Any]) -> Training:
+    def _to_the_end(self, number: int, params: dict[str, Any]) -> Row:
         try:
             outcome = self._run(number, params).train()
         except Diverged:
-            outcome = None
-        training = Training(number, params, outcome)
-        print(number, params, f"{training.accuracy:.3f}", flush=True)
-        return training
+            return {"trace": None}
+        return {"trace": outcome.trace.to_json(), "accuracy": outcome.accuracy, "macs": outcome.train_macs}
 
     def _run(self, number: int, params: dict[str, Any], judge: Judge = lambda _: Verdict.CONTINUE) -> Run:
-        plan = Plain(kernel_size=3).plan(
-            [value for name, value in params.items() if name.startswith("width")],
-            self._data.shape,
-            len(self._data.classes),
-        )
+        widths = [value for name, value in params.items() if name.startswith("width")]
+        plan = Plain(kernel_size=3).plan(widths, self._data.shape, len(self._data.classes))
         train = self._data.train
         return Run(
             plan,
@@ -130,8 +136,8 @@ class Bench:
         """The first epoch at which the pruner, allowed nothing else, says so; None if it never does."""
         study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
         for other in self._trainings:
-            if other.number != training.number and other.outcome:
-                attrs = {"trace": other.outcome.trace.to_json()}
+            if other is not training:
+                attrs = {"trace": other.trace.to_json()}
                 study.add_trial(
                     create_trial(value=other.accuracy, params=other.params, distributions=SPACE, system_attrs=attrs)
                 )
@@ -139,70 +145,50 @@ class Bench:
         trial = study.ask(SPACE)
         pruner = PHashPruner(without=[each for each in Verdict if each not in (verdict, Verdict.CONTINUE)])
         due = Schedule.of_length(training.params["epochs"]).decay_start
-        assert training.outcome
-        for epoch in range(1, training.outcome.epochs_used + 1):
-            write_trace(trial, Trace(training.outcome.trace.epochs[:epoch]))
+        for epoch in range(1, training.epochs + 1):
+            write_trace(trial, Trace(training.trace.epochs[:epoch]))
             said = pruner.verdict(study, study.trials[-1]) is verdict
             if said and (verdict is not Verdict.EXTEND or epoch == due):
                 return epoch
-        study.tell(trial, state=TrialState.FAIL)
         return None
 
     def _touched(self, verdict: Verdict) -> list[tuple[Training, int]]:
-        asked = [(training, self._asked(training, verdict)) for training in self._trainings if training.outcome]
+        asked = [(training, self._asked(training, verdict)) for training in self._trainings]
         return [(training, epoch) for training, epoch in asked if epoch is not None]
 
-    def _stopped(self, whole: int) -> Row:
+    def _stopped(self) -> Row:
         touched = self._touched(Verdict.STOP)
-        saved = sum(
-            training.outcome.train_macs * (1 - epoch / training.outcome.epochs_used)
-            for training, epoch in touched
-            if training.outcome
-        )
-        ends = sorted(training.accuracy for training in self._trainings if training.outcome)
-        most = max((training.accuracy for training, _ in touched), default=0.0)
-        return {
-            "verdict": Verdict.STOP.value,
-            "given": f"{len(touched)} of {len(ends)}",
-            "at epoch": _mean(epoch for _, epoch in touched),
-            "accuracy without": _mean_share([training.accuracy for training, _ in touched]),
-            "accuracy with": f"best stopped: rank {1 + sum(end > most for end in ends)}" if touched else "",
-            "gain in points": "",
-            "compute, share of all": f"{-saved / whole:+.1%}",
-        }
+        saved = sum(training.macs * (1 - epoch / training.epochs) for training, epoch in touched)
+        best = max((training.accuracy for training, _ in touched), default=0.0)
+        rank = 1 + sum(training.accuracy > best for training in self._trainings)
+        note = f"best stopped: {percent(best)}, rank {rank} of {len(self._trainings)}"
+        return self._row(Verdict.STOP, touched, -saved) | {"accuracy with": note if touched else ""}
 
-    def _changed(self, verdict: Verdict, whole: int) -> Row:
-        before, after, paid, epochs = [], [], 0, []
-        for training, epoch in self._touched(verdict):
-            due = epoch
+    def _changed(self, verdict: Verdict) -> Row:
+        """Those that it touches, trained again with it."""
+        touched = self._touched(verdict)
+        again = [
+            self._run(training.number, training.params, _at(epoch, verdict)).train() for training, epoch in touched
+        ]
+        gains = [new.accuracy - training.accuracy for new, (training, _) in zip(again, touched, strict=True)]
+        paid = sum(new.train_macs for new in again) - sum(training.macs for training, _ in touched)
+        with_it = percent(mean(new.accuracy for new in again)) if again else ""
+        return self._row(verdict, touched, paid) | {"accuracy with": with_it, "gain in points": _interval(gains)}
 
-            def judge(trace: Trace, due: int = due) -> Verdict:
-                return verdict if trace.epochs[-1].number == due else Verdict.CONTINUE
-
-            again = self._run(training.number, training.params, judge).train()
-            assert training.outcome
-            before.append(training.accuracy)
-            after.append(again.accuracy)
-            paid += again.train_macs - training.outcome.train_macs
-            epochs.append(epoch)
+    def _row(self, verdict: Verdict, touched: list[tuple[Training, int]], paid: float) -> Row:
         return {
             "verdict": verdict.value,
-            "given": f"{len(before)} of {sum(training.outcome is not None for training in self._trainings)}",
-            "at epoch": _mean(epochs),
-            "accuracy without": _mean_share(before),
-            "accuracy with": _mean_share(after),
-            "gain in points": _interval([new - old for new, old in zip(after, before, strict=True)]),
-            "compute, share of all": f"{paid / whole:+.1%}",
+            "given": f"{len(touched)} of {len(self._trainings)}",
+            "at epoch": f"{mean(epoch for _, epoch in touched):.1f}" if touched else "",
+            "accuracy without": percent(mean(training.accuracy for training, _ in touched)) if touched else "",
+            "accuracy with": "",
+            "gain in points": "",
+            "compute, share of all": f"{paid / self._whole:+.1%}",
         }
 
 
-def _mean(values: Any) -> str:
-    listed = list(values)
-    return f"{mean(listed):.1f}" if listed else ""
-
-
-def _mean_share(values: list[float]) -> str:
-    return percent(mean(values)) if values else ""
+def _at(epoch: int, verdict: Verdict) -> Judge:
+    return lambda trace: verdict if trace.epochs[-1].number == epoch else Verdict.CONTINUE
 
 
 def _interval(differences: list[float]) -> str:

@@ -103,6 +103,28 @@ def best(
 
 
 @app.command()
+def worth(
+    name: Name,
+    hours: Annotated[float, typer.Option(min=0.01, help="How much longer.")] = 1.0,
+    workers: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    storage: Storage = None,
+    json: Json = False,
+) -> None:
+    """What one more hour would bring by searching on, and by training longer: expected gains with intervals."""
+    with plain_errors():
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import open_study
+        from phashopt.service.worth import worth as expected
+
+        answer = expected(*open_study(storage or default_storage(), name), hours, workers)
+        if json:
+            print_json(answer.to_json())
+            return
+        for line in answer.words():
+            console.print(line, soft_wrap=True, markup=False)
+
+
+@app.command()
 def adopt(
     name: Name,
     source: Annotated[
