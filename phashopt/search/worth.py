@@ -108,7 +108,7 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
     if not bought:
         return Gain([], 0.0, 0.0, 0.0)
     after = _worth(model, (option.params for option in bought), draws)
-    worth = _chosen(before, after, model.posterior.likeliest.sigma, rng)
+    worth = chosen(before, after, model.posterior.likeliest.sigma, rng)
     score = np.vectorize(model.response.score)
     gains = score(worth) - score(before[hand])
     low, high = np.quantile(gains, [0.05, 0.95])
@@ -120,7 +120,7 @@ def _worth(model: Model, params: Iterable[Mapping[str, Any]], draws: Array) -> A
     return np.asarray(model.basis.features(model.coordinates(list(params))) @ draws.T)
 
 
-def _chosen(before: Array, after: Array, sigma: float, rng: np.random.Generator) -> Array:
+def chosen(before: Array, after: Array, sigma: float, rng: np.random.Generator) -> Array:
     """(S,) the nats of the network that is chosen once the ends of `after` (m, S), with noise `sigma`, are known."""
     everything = np.concatenate([before, after])
     middle = everything.mean(1, keepdims=True)
