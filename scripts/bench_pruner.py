@@ -144,10 +144,11 @@ class Bench:
         study.enqueue_trial(training.params)
         trial = study.ask(SPACE)
         pruner = PHashPruner(without=[each for each in Verdict if each not in (verdict, Verdict.CONTINUE)])
+        running = study.get_trials(deepcopy=False)[-1]
         due = Schedule.of_length(training.params["epochs"]).decay_start
         for epoch in range(1, training.epochs + 1):
             write_trace(trial, Trace(training.trace.epochs[:epoch]))
-            said = pruner.verdict(study, study.trials[-1]) is verdict
+            said = pruner.verdict(study, running) is verdict
             if said and (verdict is not Verdict.EXTEND or epoch == due):
                 return epoch
         return None

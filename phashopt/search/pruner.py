@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -63,38 +63,41 @@ class PHashPruner(BasePruner):
         self._history = History(Coding({}))
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """True for STOP and FINISH: all that Optuna's `should_prune` can say."""
-        return self.verdict(study, trial) in (Verdict.STOP, Verdict.FINISH)
+        """True for STOP and FINISH: all that Optuna's `should_prune` can say, as if nothing else could be done."""
+        return self._first(study, trial, self._without | {Verdict.EXTEND, Verdict.RESTART}) != Verdict.CONTINUE
 
     def verdict(self, study: Study, trial: FrozenTrial) -> Verdict:
         """What to do after the last epoch that `trial` recorded or reported.
 
-        CONTINUE: nothing speaks against it. STOP: its loss exploded, it collapsed to guessing, or it is far behind its
-        peers. RESTART, once a trial and in its first third: far more dead maps in its last layers than its widths and
-        rate predict. EXTEND, in its second half and before its rate decays, where `epochs` is a parameter that could be
-        larger: ahead of its peers and learning fast. FINISH: accuracy and readings stand still.
+        The first of these that is so. STOP: its loss exploded. RESTART, once a trial and in its first third: far more
+        dead maps in its last layers than its widths and rate predict. STOP: it collapsed to guessing, or is far behind
+        its peers. EXTEND, in its second half and before its rate decays, where `epochs` is a parameter that could be
+        larger: ahead of its peers and learning fast. FINISH: accuracy and readings stand still. Else CONTINUE.
         """
+        return self._first(study, trial, self._without)
+
+    def _first(self, study: Study, trial: FrozenTrial, without: Collection[Verdict]) -> Verdict:
         current = study._storage.get_trial(trial._trial_id)
         trace = trial_trace(current, study.direction)
         if not trace.epochs:
             return Verdict.CONTINUE
-        verdict = self._verdict(study, current, trace)
-        return Verdict.CONTINUE if verdict in self._without else verdict
+        verdicts = self._verdicts(study, current, trace, may_restart=Verdict.RESTART not in without)
+        return next((verdict for verdict in verdicts if verdict not in without), Verdict.CONTINUE)
 
-    def _verdict(self, study: Study, trial: FrozenTrial, trace: Trace) -> Verdict:
-        if exploded(trace) or collapsed(trace) or _reported_nonsense(trial):
-            return Verdict.STOP
+    def _verdicts(self, study: Study, trial: FrozenTrial, trace: Trace, *, may_restart: bool) -> Iterator[Verdict]:
+        """All that apply, the most urgent first; whoever is told to restart must be able to."""
+        if exploded(trace) or _reported_nonsense(trial):
+            yield Verdict.STOP
         records = self._history.read(study, trial.number).records
-        if Verdict.RESTART not in self._without and _starts_again(study, trial, trace, records):
-            return Verdict.RESTART
+        if may_restart and _starts_again(study, trial, trace, records):
+            yield Verdict.RESTART
         own, peers = best_so_far(trace), _comparable(trial, trace, records)
-        if self._hopeless(own, peers):
-            return Verdict.STOP
+        if collapsed(trace) or self._hopeless(own, peers):
+            yield Verdict.STOP
         if _could_be_longer(trial, trace) and starved(trace, own, peers, self._peers):
-            return Verdict.EXTEND
+            yield Verdict.EXTEND
         if settled(trace):
-            return Verdict.STOP if never_learnt(trace) else Verdict.FINISH
-        return Verdict.CONTINUE
+            yield Verdict.STOP if never_learnt(trace) else Verdict.FINISH
 
     def _hopeless(self, own: Curve, peers: list[Curve]) -> bool:
         if len(own) < 2:

@@ -131,6 +131,24 @@ def _dead(make_trace: MakeTrace, dead: float, loss: float = 0.6) -> Trace:
     return trace
 
 
+@pytest.mark.parametrize(("usual", "verdict"), [(0.1, Verdict.RESTART), (0.9, Verdict.STOP)])
+def test_a_collapse_is_another_seeds_chance_only_where_it_was_bad_luck(
+    usual: float, verdict: Verdict, make_trace: MakeTrace
+) -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+    for shift in range(10):
+        attrs = {"trace": _dead(make_trace, usual + 0.01 * shift).to_json()}
+        study.add_trial(
+            create_trial(value=0.9, params={"width_00": 8 + shift}, distributions=WIDTH, system_attrs=attrs)
+        )
+    trial = study.ask(WIDTH)
+    collapsed = make_trace([0.1], readings={"width_00": (0.1, 0.2, 1.0)})
+    collapsed.epochs[0].loss = 2.3
+    write_trace(trial, collapsed)
+    assert PHashPruner().prune(study, study.trials[-1])
+    assert PHashPruner().verdict(study, study.trials[-1]) == verdict
+
+
 def test_an_unlucky_trial_starts_again_once_and_whoever_asks_twice_hears_the_same(make_trace: MakeTrace) -> None:
     study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
     for shift in range(10):
