@@ -19,6 +19,7 @@ from phashopt.search import ADOPTED_KEY
 from phashopt.service.spec import Spec
 from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
 from phashopt.service.study import open_plain, read_subject
+from phashopt.trace import READING_FIELDS
 
 ALIASES = {
     "epochs": ("n_epochs", "num_epochs", "max_epochs", "epoch"),
@@ -84,7 +85,7 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
         elif params is None:
             outside += 1
         else:
-            ready.append(_as_ours(study, spec, params, share, origin))
+            ready.append(_as_ours(study, spec, params, share, {ADOPTED_KEY: origin, **_readings(trial, names)}))
     if not ready and not known:
         raise UserError(
             f"no complete trial of {other.study_name!r} lies within this study's ranges: widen them, or adopt another"
@@ -209,23 +210,33 @@ def _allows(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-def _as_ours(study: Study, spec: Spec, params: dict[str, Any], share: float, origin: str) -> FrozenTrial:
+def _readings(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, float]:
+    """What theirs says of its layers, under our names."""
+    keys = {f"{field}.{theirs}": f"{field}.{ours}" for ours, theirs in names.items() for field in READING_FIELDS}
+    known = {keys[key]: value for key, value in trial.user_attrs.items() if key in keys}
+    return {key: float(value) for key, value in known.items() if isinstance(value, int | float)}
+
+
+def _as_ours(
+    study: Study, spec: Spec, params: dict[str, Any], share: float, told: Mapping[str, str | float]
+) -> FrozenTrial:
     subject = read_subject(study)
     widths = spec.widths(params)
     cost = spec.blueprint(widths, subject.image, len(subject.classes)).cost
     constraints = {name: float(getattr(cost, name) - cap) for name, cap in spec.limits.caps.items()}
+    other, _, number = str(told[ADOPTED_KEY]).rpartition(":")
     return create_trial(
         value=share,
         params=params,
         distributions=dict(spec.space),
         constraints=constraints,
         user_attrs={
-            ADOPTED_KEY: origin,
+            **told,
             "kernels": "-".join(map(str, widths)),
             "macs": cost.macs,
             "params": cost.params,
             "feasible": all(value <= 0 for value in constraints.values()),
-            "decision": f"Adopted as evidence: trial {origin.rpartition(':')[2]} of {origin.rpartition(':')[0]}.",
+            "decision": f"Adopted as evidence: trial {number} of {other}.",
             "parent": -1,
         },
     )

@@ -17,7 +17,7 @@ from phashopt.service.study import read_subject
 def believed_order(study: Study, spec: Spec) -> list[int] | None:
     """The numbers of the finished feasible trials, the most promising first; None if the study has no model."""
     try:
-        return [record.number for record, _ in ranked(study_model(study, spec))]
+        return [record.number for record, _ in ranked(_model(study, spec))]
     except UserError:
         return None
 
@@ -25,13 +25,12 @@ def believed_order(study: Study, spec: Spec) -> list[int] | None:
 def predicted_best(study: Study, spec: Spec, caps: Mapping[str, float]) -> Prediction:
     """The best network under `caps`, which take the place of the spec's; raises `UserError` where there is no model."""
     subject = read_subject(study)
-    model = study_model(study, spec)
+    model = _model(study, spec)
     limited = spec.model_copy(update={"limits": spec.limits.model_copy(update=dict(caps))})
     return best_under(model, limits(limited, subject.image, len(subject.classes)))
 
 
-def study_model(study: Study, spec: Spec) -> Model:
-    """What the study's trials make of each network; raises `UserError` where there is nothing to model."""
+def _model(study: Study, spec: Spec) -> Model:
     subject = read_subject(study)
     sampler = make_sampler(spec, subject.image, len(subject.classes))
     if not isinstance(sampler, PHashSampler):

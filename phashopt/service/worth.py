@@ -9,11 +9,10 @@ from typing import Any
 from optuna import Study
 
 from phashopt.errors import UserError
-from phashopt.search import ADOPTED_KEY
+from phashopt.search import ADOPTED_KEY, PHashSampler
+from phashopt.search.gain import Gain, Training, by_searching, by_training_longer, in_hand
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
-from phashopt.search.worth import Gain, Training, by_searching, by_training_longer, in_hand
-from phashopt.service.belief import study_model
 from phashopt.service.ranges import middle
 from phashopt.service.spec import Spec
 from phashopt.service.study import read_subject
@@ -67,8 +66,10 @@ class Worth:
 
 
 def worth(study: Study, spec: Spec, hours: float, workers: int) -> Worth:
-    """Expected gains from the model's posterior; raises `UserError` where there is no model or no finished trial."""
-    model = study_model(study, spec)
+    """Expected gains from the model of an opened study; raises `UserError` without model or finished trial."""
+    if not isinstance(study.sampler, PHashSampler):
+        raise UserError(f"there is no model of a study whose sampler is {spec.search.sampler}")
+    model = study.sampler.model(study)
     own = [trial for trial in summarize(study).trials if trial.state == "COMPLETE" and ADOPTED_KEY not in trial.attrs]
     hand = in_hand(model)
     if hand is None or not own:

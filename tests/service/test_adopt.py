@@ -32,7 +32,10 @@ def _other(path: Path, *rows: dict[str, float], direction: str = "maximize") -> 
             key: FloatDistribution(0, 1) if isinstance(value, float) else IntDistribution(1, 500)
             for key, value in params.items()
         }
-        study.add_trial(create_trial(value=0.8 + 0.01 * number, params=params, distributions=distributions))
+        read = {f"dead.{next(iter(params))}": 0.25}
+        study.add_trial(
+            create_trial(value=0.8 + 0.01 * number, params=params, distributions=distributions, user_attrs=read)
+        )
     return url
 
 
@@ -56,7 +59,9 @@ def test_usual_other_names_and_numbered_widths_are_understood(url: str, study: s
     adoption = _adopt(url, _other(tmp_path, THEIRS))
     assert adoption.names == {"width_00": "units_1", "width_01": "units_2", "epochs": "n_epochs", "learning_rate": "lr"}
     assert adoption.unused == ["dropout"]
-    assert open_study(url, "tiny")[0].trials[1].params == SAME
+    trial = open_study(url, "tiny")[0].trials[1]
+    assert trial.params == SAME
+    assert trial.user_attrs["dead.width_00"] == 0.25
 
 
 def test_what_they_held_fixed_and_what_they_called_otherwise_can_be_said(url: str, study: str, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from phashopt.search.basis import Array
+from phashopt.search.gain import by_searching, by_training_longer, chosen, in_hand
 from phashopt.search.history import Past
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH, Space
-from phashopt.search.worth import by_searching, by_training_longer, chosen, in_hand
 
 MakeSpace = Callable[..., Space]
 MakeRecord = Callable[..., Record]
