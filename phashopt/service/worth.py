@@ -75,7 +75,7 @@ def worth(study: Study, spec: Spec, hours: float, workers: int) -> Worth:
     if hand is None or not own:
         raise UserError(f"study {study.study_name!r} has no finished feasible trial yet; let workers finish one")
     speed = _speed(own)
-    images = own[-1].attrs["images_seen"] / own[-1].epochs_used
+    images = min(trial.attrs["images_seen"] / trial.epochs_used for trial in own)  # a restarted one saw more
     subject = read_subject(study)
 
     def price(params: Mapping[str, Any], paid: int) -> float:
