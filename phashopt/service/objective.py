@@ -116,7 +116,7 @@ class Objective:
             blueprint,
             self._spec.recipe(trial.params, self._data.mirrored),
             self._data,
-            self._probe(blueprint),
+            make_probe(self._data, self._probes, blueprint),
             folder=trial_folder(self._root, self._study.study_name, trial.number),
             seed=trial_seed(self._spec.study.seed, trial.number),
             every=self._spec.signal.every,
@@ -137,15 +137,6 @@ class Objective:
         """Where the trial that the sampler chose to go on from left its stable phase."""
         parent = self._stored(trial).system_attrs.get(PARENT_KEY, NO_PARENT)
         return None if parent == NO_PARENT else trial_folder(self._root, self._study.study_name, parent) / STABLE
-
-    def _probe(self, blueprint: Blueprint) -> Probe:
-        train = self._data.train
-        return Probe(
-            train.standardise(train.pixels[self._probes]),
-            widths=blueprint.readouts,
-            std=train.standardisation.std,
-            calibration=train.standardise(train.pixels[:CALIBRATION_IMAGES]),
-        )
 
     def _judge(self, trial: Trial, run: Run, trace: Trace) -> Verdict:
         """Write down what the last epoch showed, then ask the pruner."""
@@ -215,6 +206,17 @@ class Objective:
                 f"distinct.{name}": report.distinct,
             }
         return {key: value for key, value in attributes.items() if value is not None and not _is_nan(value)}
+
+
+def make_probe(data: DataSet, indices: torch.Tensor, blueprint: Blueprint) -> Probe:
+    """The training images `indices` (N,), to read networks of `blueprint` through."""
+    train = data.train
+    return Probe(
+        train.standardise(train.pixels[indices]),
+        widths=blueprint.readouts,
+        std=train.standardisation.std,
+        calibration=train.standardise(train.pixels[:CALIBRATION_IMAGES]),
+    )
 
 
 def mean_reading(trace: Trace, quantity: str) -> float:
