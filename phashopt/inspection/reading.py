@@ -110,6 +110,8 @@ def inspect_network(
     report = measure(network, seen.images, std=seen.standardisation.std, layers=layers)
     shown = np.linspace(0, len(seen) - 1, min(SHOWN, len(seen))).round().astype(int).tolist()
     notes = [] if subject.is_trained else ["The weights are random: this shows the architecture, not what it learnt."]
+    if report.unread:
+        notes.append(f"Not read, as their input was not seen to follow from the image: {', '.join(report.unread)}.")
     untrained = _untrained_similarity(subject, seen, list(report), notes)
     explanation = None
     try:

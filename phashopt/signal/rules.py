@@ -33,14 +33,23 @@ GATES = {"sigmoid", "hardsigmoid"}
 LINEAR = (
     {"add", "sub", "rsub", "neg", "sum", "mean", "copy", "setitem", "get", "getitem", "narrow", "select"}
     | {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "chunk", "split", "unbind", "tensor_split"}
-    | {"avg_pool2d", "adaptive_avg_pool2d", "max_pool2d", "max_pool2d_with_indices", "adaptive_max_pool2d"}
-    | {"interpolate", "upsample", "pad", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "fold", "unfold"}
+    | {
+        "avg_pool2d",
+        "adaptive_avg_pool2d",
+        "max_pool2d",
+        "max_pool2d_with_indices",
+        "adaptive_max_pool2d",
+        "max_unpool2d",
+    }
+    | {"max_unpool2d", "interpolate", "upsample", "pad", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "fold", "unfold"}
     | {"dropout", "dropout2d", "feature_dropout", "alpha_dropout", "clone", "contiguous", "to", "type", "type_as"}
     | {"float", "double", "half", "bfloat16", "index_select", "view", "view_as", "reshape", "flatten", "unflatten"}
     | {"squeeze", "unsqueeze", "expand", "expand_as", "permute", "transpose", "swapaxes", "movedim", "flip", "roll"}
 )
 # Linear in one operand while the others are constants.
-MULTILINEAR = {"conv2d", "conv_transpose2d", "linear", "matmul", "bmm", "mm", "einsum"}
+MULTILINEAR = {"linear", "matmul", "bmm", "mm", "einsum"} | {
+    f"conv{kind}{dimensions}d" for kind in ("", "_transpose") for dimensions in (1, 2, 3)
+}
 QUOTIENTS = {"div", "true_divide"}
 
 
