@@ -33,18 +33,12 @@ GATES = {"sigmoid", "hardsigmoid"}
 LINEAR = (
     {"add", "sub", "rsub", "neg", "sum", "mean", "copy", "setitem", "get", "getitem", "narrow", "select"}
     | {"cat", "concat", "concatenate", "stack", "hstack", "vstack", "chunk", "split", "unbind", "tensor_split"}
-    | {
-        "avg_pool2d",
-        "adaptive_avg_pool2d",
-        "max_pool2d",
-        "max_pool2d_with_indices",
-        "adaptive_max_pool2d",
-        "max_unpool2d",
-    }
-    | {"max_unpool2d", "interpolate", "upsample", "pad", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "fold", "unfold"}
+    | {"avg_pool2d", "adaptive_avg_pool2d", "max_pool2d", "max_pool2d_with_indices", "adaptive_max_pool2d"}
+    | {"interpolate", "upsample", "pad", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "fold", "unfold"}
     | {"dropout", "dropout2d", "feature_dropout", "alpha_dropout", "clone", "contiguous", "to", "type", "type_as"}
     | {"float", "double", "half", "bfloat16", "index_select", "view", "view_as", "reshape", "flatten", "unflatten"}
     | {"squeeze", "unsqueeze", "expand", "expand_as", "permute", "transpose", "swapaxes", "movedim", "flip", "roll"}
+    | {"max_unpool2d"}
 )
 # Linear in one operand while the others are constants.
 MULTILINEAR = {"linear", "matmul", "bmm", "mm", "einsum"} | {
