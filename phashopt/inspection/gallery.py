@@ -21,6 +21,7 @@ from phashopt.training.files import save_bytes
 
 FEW = 6  # layers, up to which all are drawn
 KERNELS = 4  # in a sheet across images
+LABEL = 15  # characters of a class above its image
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def representatives(report: LayerReport, count: int) -> list[int]:
 
 def _figures(inspection: Inspection, layers: Sequence[Layer]) -> Iterator[tuple[str, Figure, str]]:
     name = inspection.subject.name + ("" if inspection.subject.is_trained else ", random weights")
-    panels = {layer.name: layer.report.similarity for layer in layers}
+    panels = {_called(inspection, layer): layer.report.similarity for layer in layers}
     figure = similarity_matrices(panels, f"{name}: similarity of the reconstructed maps")
     yield "similarity", figure, "similarity matrices of the layers drawn (Fig. 10, 12, 14)"
     for layer in layers:
@@ -83,16 +84,18 @@ def _of_layer(inspection: Inspection, layer: Layer) -> Iterator[tuple[str, Figur
     stem = f"layer-{number:02d}-{layer.name}"
     network, images = inspection.subject.network, inspection.probes.images
     maps = all_maps(network, layer.name, images[:1], layer.report.width)
-    image = inspection.probes.pixels[0]
-    for page, figure in enumerate(map_sheets(maps, layer.report.groups, layer.name, image)):
+    seen = inspection.probes
+    title = f"{_called(inspection, layer)}, image: {_short(seen.labels[0])}"
+    for page, figure in enumerate(map_sheets(maps, layer.report.groups, title, seen.pixels[0])):
         words = f"{layer.name}: all maps of one image, similar ones boxed, sheet {page + 1} (Fig. 2 to 5b, 9, 11, 13)"
         yield f"{stem}-maps-{page + 1}", figure, words
     kernels = representatives(layer.report, KERNELS)
     if kernels:
         figure = channel_sheet(
-            f"{layer.name}: the same kernels through many images",
-            list(inspection.probes.pixels[inspection.shown]),
+            f"{_called(inspection, layer)}: the same kernels through many images",
+            list(seen.pixels[inspection.shown]),
             _across_images(inspection, layer, kernels),
+            [_short(seen.labels[number]) for number in inspection.shown],
         )
         yield f"{stem}-across-images", figure, f"{layer.name}: its strongest kernels across images (Fig. 5a, 6)"
 
@@ -111,3 +114,12 @@ def _across_images(
         }
         for place, kernel in enumerate(kernels)
     }
+
+
+def _called(inspection: Inspection, layer: Layer) -> str:
+    """`Conv2d features.0`, as a bare name may be a number."""
+    return f"{type(inspection.subject.network.get_submodule(layer.name)).__name__} {layer.name}"
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LABEL else f"{label[: LABEL - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from phashopt.errors import UserError
+from phashopt.figures.labels import group_letter, group_ranks
 from phashopt.inspection.advice import UNTRAINED, suggest
 from phashopt.inspection.cost import layer_macs
 from phashopt.inspection.explain import Explanation, explain
@@ -37,6 +38,13 @@ class Layer:
     suggestion: str
     random_similarity: float = math.nan
 
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """The kernels of each group of two and more, under the letter that its boxes bear."""
+        clusters = self.report.groups
+        ranks = group_ranks(clusters)
+        return {group_letter(rank): np.flatnonzero(clusters == cluster).tolist() for cluster, rank in ranks.items()}
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, NaN as None."""
         report = self.report
@@ -48,6 +56,8 @@ class Layer:
             "interval": [_plain(end) for end in report.interval],
             "random_similarity": _plain(self.random_similarity),
             "duplicates": _plain(report.duplicate_rate),
+            "groups": self.groups,
+            "dead_kernels": np.flatnonzero(report.groups < 0).tolist(),
             "macs_share": self.share,
             "suggestion": self.suggestion,
             "fallback_ops": list(report.fallback_ops),
