@@ -13,6 +13,7 @@ from torch import nn
 from phashopt.errors import UserError
 from phashopt.figures.labels import group_letter, group_ranks
 from phashopt.inspection.advice import UNTRAINED, suggest
+from phashopt.inspection.caveats import caveats
 from phashopt.inspection.cost import layer_macs
 from phashopt.inspection.explain import Explanation, explain
 from phashopt.inspection.probes import Probes, take_probes
@@ -120,8 +121,7 @@ def inspect_network(
     report = measure(network, seen.images, std=seen.standardisation.std, layers=layers)
     shown = np.linspace(0, len(seen) - 1, min(SHOWN, len(seen))).round().astype(int).tolist()
     notes = [] if subject.is_trained else ["The weights are random: this shows the architecture, not what it learnt."]
-    if report.unread:
-        notes.append(f"Not read, as their input was not seen to follow from the image: {', '.join(report.unread)}.")
+    notes += caveats(report)
     untrained = _untrained_similarity(subject, seen, list(report), notes)
     explanation = None
     try:
