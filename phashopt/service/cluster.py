@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from phashopt.errors import UserError
-from phashopt.service.patience import logger
 from phashopt.service.storage import file_path, from_any_folder
 from phashopt.service.supervisor import KEEP_MEMORY, RESTARTS, Assignment, Closed, run_slot
 
@@ -28,16 +28,20 @@ class Unplaced:
     """No node has room for the slot, or none yet."""
 
 
+@dataclass(frozen=True)
+class Placed:
+    """The slot has begun, or begun anew, on this host."""
+
+    host: str
+
+
 class Slot:
     """A worker in an actor of its own; a restarted one begins anew, with the next trial there is."""
 
-    def __init__(self, assignment: Assignment, number: int) -> None:
-        import ray
-
-        if ray.get_runtime_context().was_current_actor_reconstructed:
-            logger.warning("Slot %d was lost and is started again.", number)
+    def __init__(self, assignment: Assignment) -> None:
         self._leave = threading.Event()
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._events.put(Placed(socket.gethostname()))
         arguments = (assignment, self._leave.is_set, self._events.put)
         threading.Thread(target=run_slot, args=arguments, name="worker", daemon=True).start()
 
@@ -71,7 +75,7 @@ class RaySupervisor:
             max_task_retries=-1,  # whoever hears a lost slot hears its successor
             runtime_env={"env_vars": KEEP_MEMORY},
         )
-        self._actors: dict[int, ActorHandle[Slot]] = {slot: make.remote(here, slot) for slot in range(workers)}
+        self._actors: dict[int, ActorHandle[Slot]] = {slot: make.remote(here) for slot in range(workers)}
         self._leaving = False
         self._answers: dict[ObjectRef[list[Any]], int] = {}
         self._answered_at: dict[int, float] = {}
