@@ -105,7 +105,9 @@ def _answer_signals(supervisor: Supervisor | RaySupervisor) -> list[int]:
     def answer(number: int, frame: FrameType | None) -> None:
         noted.append(number)
         if len(noted) == 1:
-            messages.print("Leaving: the running trials go back to the queue. A second Ctrl-C leaves at once.")
+            messages.print(
+                "Leaving: the running trials go back to the queue. A second Ctrl-C leaves at once.", soft_wrap=True
+            )
             supervisor.leave()
         elif number == signal.SIGINT:
             supervisor.kill()

@@ -117,7 +117,7 @@ class RaySupervisor:
             heard: list[Any] = self._ray.get(answer)
         except self._ray.exceptions.RayActorError as error:
             reason = str(error).strip().splitlines()[-1].strip()
-            return [Closed(error=f"the actor of slot {slot} is gone: {reason}")]
+            return [Closed(error=None if self._leaving else f"the actor of slot {slot} is gone: {reason}")]
         return heard
 
     def _unplaced(self) -> Iterator[tuple[int, Any]]:

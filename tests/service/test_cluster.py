@@ -22,11 +22,13 @@ WATCHFUL = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200, "
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two nodes, one of them with a GPU as far as Ray knows."""
-    cluster = Cluster(initialize_head=True, head_node_args={**SMALL, "_system_config": WATCHFUL})
-    cluster.add_node(**SMALL, num_gpus=1)
-    yield cluster
-    cluster.shutdown()
+    """Two nodes, one of them with a GPU as far as Ray knows; whatever token the user's own cluster asks for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        cluster = Cluster(initialize_head=True, head_node_args={**SMALL, "_system_config": WATCHFUL})
+        cluster.add_node(**SMALL, num_gpus=1)
+        yield cluster
+        cluster.shutdown()
 
 
 @pytest.fixture(autouse=True)
