@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from phashopt.figures.labels import percent
+from phashopt.service.cluster import Placed, Unplaced
 from phashopt.service.objective import Progress
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.supervisor import Closed
@@ -61,6 +62,11 @@ class Display:
                 self._say(f"slot {slot}: {_ended(event)}")
             case Idle():
                 self._lines[slot] = "waiting for the trials of other workers"
+            case Placed():
+                self._say(f"slot {slot}: on {event.host}")
+            case Unplaced():
+                self._lines[slot] = "waiting for a node with room"
+                self._say_now_and_then(slot)
             case Closed():
                 self._close(slot, event)
             case _:
