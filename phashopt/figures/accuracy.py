@@ -88,8 +88,8 @@ def _families(figure: go.Figure, points: pd.DataFrame, view: StudyView) -> None:
         y=ends["accuracy"],
         mode="lines",
         name="parent to child",
-        line={"color": NEUTRAL_INK, "width": 1, "dash": "dot"},
-        opacity=0.6 if len(pairs) < MANY else 0.25,
+        line={"color": NEUTRAL_INK, "width": 2 if len(pairs) < MANY else 1, "dash": "dot"},
+        opacity=1.0 if len(pairs) < MANY else 0.25,
         hoverinfo="skip",
         showlegend=bool(pairs),
     )

@@ -3,9 +3,10 @@
 from phashopt.search.history import STABLE_KEY, is_feasible
 from phashopt.search.predict import Prediction, best_under, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
-from phashopt.search.sampler import NO_PARENT, PARENT_KEY, PHashSampler
+from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
 
 __all__ = [
+    "DECISION_KEY",
     "NO_PARENT",
     "PARENT_KEY",
     "STABLE_KEY",

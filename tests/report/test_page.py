@@ -15,6 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from phashopt.errors import UserError
+from phashopt.figures.belief import Belief, Curve
 from phashopt.report import Scene, write_report
 from phashopt.report.exhibit import Exhibit, gather, measured, roles
 from phashopt.report.images import of_classes
@@ -209,3 +210,20 @@ def test_a_real_study_shows_every_figure_of_the_paper(tmp_path: Path, real: Real
 def test_what_is_missing_is_said(tmp_path: Path, summary: StudySummary) -> None:
     page = Page(write_report(summary, Scene(notes=["The images were not at hand."]), tmp_path, command=""))
     assert "The images were not at hand." in page.text
+
+
+def test_the_page_says_what_the_model_believes_or_why_it_has_none(tmp_path: Path, summary: StudySummary) -> None:
+    curve = Curve([24, 32], [1.0, 0.8], [1.1, 0.9], [1.2, 1.0])
+    belief = Belief(1, {"width_00": curve, "width_01": curve}, {1: 0.5})
+    page = Page(write_report(summary, Scene(belief=belief), tmp_path / "with", command=""))
+    assert "Most is believed to hang on Layer 1" in page.text
+    with (tmp_path / "with" / "tables" / "belief.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["layer"], row["kernels"], row["errors"]) for row in rows][:2] == [
+        ("width_00", "24", "1.1"),
+        ("width_00", "32", "0.9"),
+    ]
+    assert {path.name for path in (tmp_path / "with" / "figures").glob("belief.*")} == {"belief.png", "belief.svg"}
+    without = Page(write_report(summary, Scene(unbelieving="there is no model"), tmp_path / "without", command=""))
+    assert "There is no model." in without.text
+    assert not (tmp_path / "without" / "tables" / "belief.csv").exists()
