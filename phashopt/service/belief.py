@@ -42,7 +42,8 @@ def belief_of(study: Study) -> Belief:
 
     Raises `UserError`, which says why, where there is no model or it has not learnt from three trials yet.
     """
-    model = _model(study, read_spec(study))
+    own = study.sampler
+    model = own.model(study) if isinstance(own, PHashSampler) else _model(study, read_spec(study))
     feasible = [record for record in model.finished if record.feasible]
     if len(model.finished) < FEWEST or not feasible:
         raise UserError(f"the model has learnt from {len(model.finished)} trials, too few to show")

@@ -15,10 +15,10 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from phashopt.report.exhibit import Exhibit, roles
+from phashopt.report.exhibit import Exhibit
 from phashopt.service.spec import load_spec
 from phashopt.service.study import create_study, load_data, read_artifact_root
-from phashopt.service.summary import StudySummary, summarize
+from phashopt.service.summary import StudySummary, roles, summarize
 from phashopt.service.worker import Worker
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 from phashopt.training.data import DataSet, load_raw, prepare

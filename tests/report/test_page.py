@@ -17,10 +17,10 @@ from optuna.trial import TrialState
 from phashopt.errors import UserError
 from phashopt.figures.belief import Belief, Curve
 from phashopt.report import Scene, write_report
-from phashopt.report.exhibit import Exhibit, gather, measured, roles
+from phashopt.report.exhibit import Exhibit, gather, measured
 from phashopt.report.images import of_classes
 from phashopt.report.page import script_safe
-from phashopt.service.summary import StudySummary, summarize
+from phashopt.service.summary import StudySummary, roles, summarize
 
 from .conftest import Real
 
