@@ -90,7 +90,7 @@ def signal_weight(weights: Mapping[int, float]) -> go.Figure:
     )
     figure.add_hline(y=0.5, line={"dash": "dot", "width": 1.2, "color": NEUTRAL_INK})
     figure.update_xaxes(title_text="trial", tickformat="d")
-    return figure.update_yaxes(title_text="weight", range=[-0.04, 1.04]).update_layout(height=320)
+    return figure.update_yaxes(title_text="weight", range=[-0.04, 1.04]).update_layout(height=300, margin_b=60)
 
 
 def _shared_range(curves: Iterable[Curve]) -> list[float]:

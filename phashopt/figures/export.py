@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -32,9 +33,16 @@ def svg_bytes(figure: Figure) -> bytes:
 
 
 def _bytes(figure: Figure, **options: Any) -> bytes:
-    for text in figure.findobj(Text):
-        assert isinstance(text, Text)
+    for text in _texts(figure):
         text.set_parse_math(False)  # a dollar in a user's name is no formula
     buffer = BytesIO()
     figure.savefig(buffer, **options)
     return buffer.getvalue()
+
+
+def _texts(figure: Figure) -> Iterator[Text]:
+    """All but the ticks' labels, which are numbers, and which it takes long to find."""
+    legends = [legend.get_texts() for legend in figure.legends]
+    inner = [[*axes.get_children(), axes.xaxis.label, axes.yaxis.label] for axes in figure.axes]
+    for artists in (figure.texts, *legends, *inner):
+        yield from (artist for artist in artists if isinstance(artist, Text))

@@ -34,14 +34,18 @@ CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a trial is: epochs done of those planned, last accuracy, mean reading over layers (NaN: not read yet)."""
+    """Where a trial is: epochs done of those planned, last accuracy, mean redundancy over layers (NaN: not read yet).
+
+    `images_per_second` are those trained on, `seconds_left` what the planned epochs will take at that speed.
+    """
 
     trial: int
     epoch: int
     epochs: int
     accuracy: float
     redundancy: float
-    duplicates: float
+    images_per_second: float
+    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -153,14 +157,16 @@ class Objective:
         write_trace(trial, trace)
         if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
             trial.report(row.accuracy, row.number)
+        planned, speed = run.trainer.schedule.epochs, run.images_per_second
         self._hooks.notify(
             Progress(
                 trial.number,
                 row.number,
-                run.trainer.schedule.epochs,
+                planned,
                 row.accuracy,
                 mean_reading(trace, "redundancy"),
-                mean_reading(trace, "duplicates"),
+                speed,
+                (planned - row.number) * len(self._data.train) / speed,
             )
         )
         pruner = self._study.pruner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
+from phashopt.figures.belief import Belief, Curve
+from phashopt.report import Scene, write_report
 from phashopt.report.exhibit import Exhibit
 from phashopt.service.spec import load_spec
 from phashopt.service.study import create_study, load_data, read_artifact_root
@@ -83,29 +85,39 @@ def _make_snapshot(widths: list[int], channels: int = 1, side: int = 8, dead: in
     return Snapshot(image, layers)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_study() -> Callable[..., optuna.Study]:
     """The writer of studies above."""
     return _write_study
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_snapshot() -> Callable[..., Snapshot]:
     """The maker of snapshots above."""
     return _make_snapshot
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def summary() -> StudySummary:
     """Eight finished trials of two layers, the first of them the baseline."""
     return summarize(_write_study(8))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def exhibits(summary: StudySummary) -> list[Exhibit]:
     """What baseline and best left, but for their networks."""
     snapshots = {"baseline": _make_snapshot([32, 64]), "best": _make_snapshot([24, 40], seed=1)}
     return [Exhibit(role, trial, snapshot=snapshots[role]) for role, trial in roles(summary).items()]
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory, summary: StudySummary, exhibits: list[Exhibit]) -> Path:
+    """The page of the eight trials, with a belief, and with a layer too wide for one sheet."""
+    curve = Curve([24, 32], [1.0, 0.8], [1.1, 0.9], [1.2, 1.0])
+    belief = Belief(1, {"width_00": curve, "width_01": curve}, {1: 0.5})
+    wide = replace(exhibits[-1], snapshot=_make_snapshot([130, 40], side=4))
+    scene = Scene([*exhibits[:-1], wide], belief=belief)
+    return write_report(summary, scene, tmp_path_factory.mktemp("written"), command="python -m phashopt report digits")
 
 
 @pytest.fixture(scope="session")

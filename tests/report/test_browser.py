@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from phashopt.report import Scene, write_report
-from phashopt.report.exhibit import Exhibit
 from phashopt.service.summary import StudySummary
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -29,10 +30,10 @@ def browser() -> Iterator[Browser]:
 class Visit:
     """A page opened, with what it wrote to the console and asked the network for."""
 
-    def __init__(self, browser: Browser, path: Path) -> None:
+    def __init__(self, browser: Browser, path: Path, scheme: Literal["light", "dark"] = "dark") -> None:
         self.messages: list[str] = []
         self.requests: list[str] = []
-        self.page: Page = browser.new_page(viewport={"width": 420, "height": 900}, color_scheme="dark")
+        self.page: Page = browser.new_page(viewport={"width": 420, "height": 900}, color_scheme=scheme)
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -46,9 +47,9 @@ class Visit:
 
 
 def test_the_page_draws_its_plots_and_leaves_the_console_clean(
-    browser: Browser, tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit]
+    browser: Browser, written: Path, summary: StudySummary
 ) -> None:
-    visit = Visit(browser, write_report(summary, Scene(exhibits), tmp_path, command="python -m phashopt report digits"))
+    visit = Visit(browser, written)
     visit.scroll_through()
     page = visit.page
     assert page.locator(".plot .point").count() > 3 * len(summary.trials)
@@ -58,8 +59,42 @@ def test_the_page_draws_its_plots_and_leaves_the_console_clean(
     assert [url for url in visit.requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
-def test_the_slider_names_what_to_take(browser: Browser, tmp_path: Path, summary: StudySummary) -> None:
-    visit = Visit(browser, write_report(summary, Scene(), tmp_path, command=""))
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_to_mend(browser: Browser, written: Path, scheme: Literal["light", "dark"]) -> None:
+    visit = Visit(browser, written, scheme)
+    visit.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    visit.scroll_through()
+    found = Axe().run(visit.page).response["violations"]
+    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+
+
+def test_a_screen_reader_meets_every_figure_and_hears_the_slider(browser: Browser, written: Path) -> None:
+    tree = Visit(browser, written).page.locator("body").aria_snapshot()
+    for words in (
+        'slider "Cap on MACs per image',
+        'img "Accuracy against cost',
+        'img "What another width',
+        'img "Similarity matrices of Layer 1',
+        'table "The paper',
+        'heading "What the model believes"',
+    ):
+        assert words in tree
+
+
+def test_paper_shows_what_the_screen_folds_away(browser: Browser, written: Path) -> None:
+    page = Visit(browser, written).page
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator(".sheets").nth(1).locator("figure:visible").count() == 3
+    assert page.locator(".plot:not(:has(.main-svg))").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details:not([open])").count() > 0
+
+
+def test_the_slider_names_what_to_take(browser: Browser, written: Path, summary: StudySummary) -> None:
+    visit = Visit(browser, written)
     slider, choice = visit.page.locator("#cap"), visit.page.locator("#choice")
     assert summary.best is not None
     assert f"Take trial {summary.best.number}:" in choice.inner_text()
@@ -70,15 +105,13 @@ def test_the_slider_names_what_to_take(browser: Browser, tmp_path: Path, summary
     top = max(summary.trials, key=lambda trial: trial.value or 0.0)
     assert f"Take trial {top.number}:" in choice.inner_text()
     assert visit.page.locator("#front tr.chosen").get_attribute("data-trial") == str(top.number)
+    assert str(slider.get_attribute("aria-valuetext")).endswith(" MACs")
     assert visit.messages == []
 
 
-def test_big_layers_are_leafed_through(
-    browser: Browser, tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit], make_snapshot: object
-) -> None:
-    wide = replace(exhibits[-1], snapshot=make_snapshot([130, 4], side=4))  # type: ignore[operator]
-    visit = Visit(browser, write_report(summary, Scene([wide]), tmp_path, command=""))
-    sheets = visit.page.locator(".sheets").first
+def test_big_layers_are_leafed_through(browser: Browser, written: Path) -> None:
+    visit = Visit(browser, written)
+    sheets = visit.page.locator(".sheets").nth(1)
     assert sheets.locator("figure:visible").count() == 1
     sheets.get_by_role("button", name="Next").click()
     assert "Sheet 2 of 3" in sheets.inner_text()
