@@ -63,6 +63,7 @@ def _write_study(
     reading: Callable[[int], float] = lambda number: 0.9 / (1 + number),
     baseline: int | None = 0,
     cap: float = 1_000_000,
+    width: str = "width_{:02d}",
     decision: str = "Layer 1 is much redundant (0.41): 32 to 28 kernels. Without the reading: 36 kernels.",
 ) -> optuna.Study:
     """A study in memory whose trial `n` has the accuracy 0.9 + 0.01 sin(n) and costs 18,000 MACs a kernel."""
@@ -73,7 +74,8 @@ def _write_study(
     study.set_user_attr("data_hash", "5f1d0a")
     for number in range(trials):
         role = "baseline" if number == baseline else None
-        _run(study, layers=layers, state=state(number), rho=reading(number), cap=cap, role=role, decision=decision)
+        names = [width.format(index) for index in range(layers)]
+        _run(study, names, state=state(number), rho=reading(number), cap=cap, role=role, decision=decision)
     return study
 
 
@@ -149,14 +151,14 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
 
 
 def _run(
-    study: optuna.Study, *, layers: int, state: TrialState, rho: float, cap: float, role: str | None, decision: str
+    study: optuna.Study, names: list[str], *, state: TrialState, rho: float, cap: float, role: str | None, decision: str
 ) -> None:
     trial = study.ask()
-    kernels = [trial.suggest_int(f"width_{index:02d}", 4, 64, step=4) for index in range(layers)]
+    kernels = [trial.suggest_int(name, 4, 64, step=4) for name in names]
     rate = trial.suggest_float("learning_rate", 1e-3, 0.3, log=True)
     accuracy = 0.9 + 0.01 * math.sin(trial.number)
     macs = sum(kernels) * MACS_PER_KERNEL
-    readings = {f"width_{index:02d}": Reading(rho, rho / 2, 0.0) for index in range(layers)}
+    readings = {name: Reading(rho, rho / 2, 0.0) for name in names}
     write_trace(trial, Trace([Epoch(n, 1 / n, accuracy - 0.1 / n, rate, readings) for n in range(1, 5)]))
     attrs: dict[str, Any] = {
         **{f"redundancy.{name}": reading.redundancy for name, reading in readings.items()},

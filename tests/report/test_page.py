@@ -133,9 +133,7 @@ def test_every_picture_and_table_says_what_it_is(page: Page) -> None:
     assert page.having("img")
     assert all(attrs.get("alt") and attrs.get("width") and attrs.get("height") for attrs in page.having("img"))
     assert len(page.having("caption")) == len(page.having("table"))
-    assert all(
-        attrs.get("aria-label") for attrs in page.having("div") if attrs.get("role") in {"img", "group"}
-    )
+    assert all(attrs.get("aria-label") for attrs in page.having("div") if attrs.get("role") in {"img", "group"})
 
 
 def test_headings_nest_and_links_lead_somewhere(page: Page) -> None:
@@ -175,12 +173,14 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path, su
 
 
 def test_a_thousand_trials_and_two_hundred_layers_stay_light(tmp_path: Path, write_study: Write) -> None:
-    few = summarize(write_study(2, layers=200, cap=1e12))
+    few = summarize(write_study(2, layers=200, cap=1e12, width="width_{:03d}</script><script>alert(1)</script>"))
     trials = [replace(few.trials[0], number=number) for number in range(1000)]
     summary = replace(few, trials=trials, baseline=trials[0], best=trials[1], front=[1])
     page = Page(write_report(summary, Scene(), tmp_path, command=""))
     assert len(page.html.encode()) < 20_000_000
     assert "All 1000 decisions" in page.text
+    assert "<script>alert" not in page.html
+    assert page.open == []
 
 
 def test_a_real_study_shows_every_figure_of_the_paper(tmp_path: Path, real: Real) -> None:
