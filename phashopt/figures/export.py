@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -42,7 +43,9 @@ def _bytes(figure: Figure, **options: Any) -> bytes:
 
 def _texts(figure: Figure) -> Iterator[Text]:
     """All but the ticks' labels, which are numbers, and which it takes long to find."""
-    legends = [legend.get_texts() for legend in figure.legends]
-    inner = [[*axes.get_children(), axes.xaxis.label, axes.yaxis.label] for axes in figure.axes]
-    for artists in (figure.texts, *legends, *inner):
-        yield from (artist for artist in artists if isinstance(artist, Text))
+    artists: list[Artist] = list(figure.texts)
+    for legend in figure.legends:
+        artists += legend.get_texts()
+    for axes in figure.axes:
+        artists += [*axes.get_children(), axes.xaxis.label, axes.yaxis.label]
+    yield from (artist for artist in artists if isinstance(artist, Text))
