@@ -35,14 +35,18 @@ CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a trial is: epochs done of those planned, last accuracy, mean reading over layers (NaN: not read yet)."""
+    """Where a trial is: epochs done of those planned, last accuracy, mean redundancy over layers (NaN: not read yet).
+
+    `images_per_second` are those trained on, `seconds_left` what the planned epochs will take at that speed.
+    """
 
     trial: int
     epoch: int
     epochs: int
     accuracy: float
     redundancy: float
-    duplicates: float
+    images_per_second: float
+    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -144,16 +148,23 @@ class Objective:
         """Write down what the last epoch showed, then ask the pruner."""
         row = trace.epochs[-1]
         write_trace(trial, trace)
+<<<<<<< HEAD
         # not `trial.report`: a resumed epoch was reported before, and after a restart another course is the trial's
         self._study._storage.set_trial_intermediate_value(trial._trial_id, row.number, row.accuracy)
+=======
+        if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
+            trial.report(row.accuracy, row.number)
+        planned, speed = run.trainer.schedule.epochs, run.images_per_second
+>>>>>>> page
         self._hooks.notify(
             Progress(
                 trial.number,
                 row.number,
-                run.trainer.schedule.epochs,
+                planned,
                 row.accuracy,
                 mean_reading(trace, "redundancy"),
-                mean_reading(trace, "duplicates"),
+                speed,
+                (planned - row.number) * len(self._data.train) / speed,
             )
         )
         pruner = self._study.pruner
