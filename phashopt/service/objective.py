@@ -35,14 +35,18 @@ CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a trial is: epochs done of those planned, last accuracy, mean reading over layers (NaN: not read yet)."""
+    """Where a trial is: epochs done of those planned, last accuracy, mean redundancy over layers (NaN: not read yet).
+
+    `images_per_second` are those trained on, `seconds_left` what the planned epochs will take at that speed.
+    """
 
     trial: int
     epoch: int
     epochs: int
     accuracy: float
     redundancy: float
-    duplicates: float
+    images_per_second: float
+    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class Objective:
             blueprint,
             self._spec.recipe(trial.params, self._data.mirrored),
             self._data,
-            self._probe(blueprint),
+            make_probe(self._data, self._probes, blueprint),
             folder=trial_folder(self._root, self._study.study_name, trial.number),
             seed=trial_seed(self._spec.study.seed, trial.number),
             every=self._spec.signal.every,
@@ -140,29 +144,27 @@ class Objective:
         parent = self._stored(trial).system_attrs.get(PARENT_KEY, NO_PARENT)
         return None if parent == NO_PARENT else trial_folder(self._root, self._study.study_name, parent) / STABLE
 
-    def _probe(self, blueprint: Blueprint) -> Probe:
-        train = self._data.train
-        return Probe(
-            train.standardise(train.pixels[self._probes]),
-            widths=blueprint.readouts,
-            std=train.standardisation.std,
-            calibration=train.standardise(train.pixels[:CALIBRATION_IMAGES]),
-        )
-
     def _judge(self, trial: Trial, run: Run, trace: Trace) -> Verdict:
         """Write down what the last epoch showed, then ask the pruner."""
         row = trace.epochs[-1]
         write_trace(trial, trace)
+<<<<<<< HEAD
         # not `trial.report`: a resumed epoch was reported before, and after a restart another course is the trial's
         self._study._storage.set_trial_intermediate_value(trial._trial_id, row.number, row.accuracy)
+=======
+        if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
+            trial.report(row.accuracy, row.number)
+        planned, speed = run.trainer.schedule.epochs, run.images_per_second
+>>>>>>> page
         self._hooks.notify(
             Progress(
                 trial.number,
                 row.number,
-                run.trainer.schedule.epochs,
+                planned,
                 row.accuracy,
                 mean_reading(trace, "redundancy"),
-                mean_reading(trace, "duplicates"),
+                speed,
+                (planned - row.number) * len(self._data.train) / speed,
             )
         )
         pruner = self._study.pruner
@@ -218,6 +220,17 @@ class Objective:
                 f"distinct.{name}": report.distinct,
             }
         return {key: value for key, value in attributes.items() if value is not None and not _is_nan(value)}
+
+
+def make_probe(data: DataSet, indices: torch.Tensor, blueprint: Blueprint) -> Probe:
+    """The training images `indices` (N,), to read networks of `blueprint` through."""
+    train = data.train
+    return Probe(
+        train.standardise(train.pixels[indices]),
+        widths=blueprint.readouts,
+        std=train.standardisation.std,
+        calibration=train.standardise(train.pixels[:CALIBRATION_IMAGES]),
+    )
 
 
 def mean_reading(trace: Trace, quantity: str) -> float:
