@@ -15,12 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-<<<<<<< HEAD
-from phashopt.figures.labels import percent
-from phashopt.service.cluster import Placed, Unplaced
-=======
 from phashopt.figures.labels import amount, percent
->>>>>>> page
+from phashopt.service.cluster import Placed, Unplaced
 from phashopt.service.objective import Progress
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.supervisor import Closed
