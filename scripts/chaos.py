@@ -224,7 +224,7 @@ def _options() -> argparse.Namespace:
         "--seconds",
         type=float,
         default=15.0,
-        help="a trial takes: long, so that kills meet trials and not waiting workers",
+        help="a trial takes; when short, kills meet waiting workers",
     )
     parser.add_argument("--pause", type=float, default=2.0, help="seconds between two troubles, on average")
     parser.add_argument("--grace", type=float, default=10.0, help="seconds after which a dead worker's trial is taken")
