@@ -15,7 +15,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+<<<<<<< HEAD
+from phashopt.figures.labels import percent
+from phashopt.service.cluster import Placed, Unplaced
+=======
 from phashopt.figures.labels import amount, percent
+>>>>>>> page
 from phashopt.service.objective import Progress
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.supervisor import Closed
@@ -62,6 +67,11 @@ class Display:
                 self._say(f"slot {slot}: {_ended(event)}")
             case Idle():
                 self._lines[slot] = "waiting for the trials of other workers"
+            case Placed():
+                self._say(f"slot {slot}: on {event.host}")
+            case Unplaced():
+                self._lines[slot] = "waiting for a node with room"
+                self._say_now_and_then(slot)
             case Closed():
                 self._close(slot, event)
             case _:

@@ -19,7 +19,7 @@ from phashopt.search.basis import Array, Basis
 
 TAUS = (0.25, 0.5, 1.0, 2.0)
 SIGMAS = (0.02, 0.05, 0.1, 0.2)
-RHOS = (0.0, 0.3)
+RHOS = (0.0, 1.0)
 TRUST: Mapping[float, float] = {
     0.0: 0.5,
     -1.0: 0.125,
@@ -136,21 +136,24 @@ def learn(basis: Basis, seen: Observations, excess: Array, trust: Mapping[float,
 
 
 def _weighed(basis: Basis, seen: Observations, sigma: float) -> tuple[Array, float]:
-    """Weights (n,) under which a Gaussian stands for every trial's t, and what its log evidence then lacks.
-
-    As a function of the squared distance x, log t lies above its tangent at any y: with w = (v + 1) / (v + y),
-    log t(x) >= log t(y) - w (x - y) / 2. The bound is tightest at y = E[x].
-    """
+    """Weights (n,) under which a Gaussian stands for every trial's t, and what its log evidence then lacks."""
     scales = sigma**2 + seen.variances
     distances = np.ones(len(scales))
     for _ in range(SWEEPS):
-        pulls = (FREEDOM + 1) / (FREEDOM + distances)
-        regression = Regression(basis, seen, pulls * sigma**2 / scales)
+        regression = Regression(basis, seen, tangents(distances)[0] * sigma**2 / scales)
         posterior = regression.posterior([Belief(WIDE, sigma, RHOS[-1], 0.0)], NO_TRUST, np.zeros((1, basis.layers)))
         distances = posterior.squares(seen) / scales
+    pulls, heights = tangents(distances)
+    return pulls * sigma**2 / scales, float((heights - np.log(scales / sigma**2) / 2).sum())
+
+
+def tangents(distances: Array) -> tuple[Array, Array]:
+    """Pulls w and heights h, (n,) each, with log t(x) >= h - w x / 2 for all squared distances x, equal at `distances`.
+
+    Up to a constant log t(x) = -(v + 1) / 2 log(1 + x / v), a convex function of x, which lies above its tangents.
+    """
     pulls = (FREEDOM + 1) / (FREEDOM + distances)
-    tangents = pulls * distances - (FREEDOM + 1) * np.log1p(distances / FREEDOM) - np.log(scales / sigma**2)
-    return pulls * sigma**2 / scales, float(tangents.sum()) / 2
+    return pulls, (pulls * distances - (FREEDOM + 1) * np.log1p(distances / FREEDOM)) / 2
 
 
 class Regression:
