@@ -15,12 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-<<<<<<< HEAD
-from phashopt.figures.labels import percent
-from phashopt.service.cluster import Placed, Unplaced
-=======
 from phashopt.figures.labels import amount, percent
->>>>>>> page
+from phashopt.service.cluster import Placed, Unplaced
 from phashopt.service.objective import Progress
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.supervisor import Closed
@@ -117,7 +113,7 @@ def _progress(event: Progress) -> str:
     left = timedelta(seconds=round(event.seconds_left))
     return (
         f"trial {event.trial}: epoch {event.epoch}/{event.epochs}, {percent(event.accuracy)}{read}, "
-        f"{amount(event.images_per_second)} images/s, {str(left).removeprefix('0:')} left"
+        f"{amount(round(event.images_per_second))} images/s, {str(left).removeprefix('0:')} left"
     )
 
 

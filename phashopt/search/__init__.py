@@ -6,11 +6,8 @@ from phashopt.search.pruner import PHashPruner, Verdict
 from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
 
 __all__ = [
-<<<<<<< HEAD
     "ADOPTED_KEY",
-=======
     "DECISION_KEY",
->>>>>>> page
     "NO_PARENT",
     "PARENT_KEY",
     "STABLE_KEY",

@@ -148,14 +148,9 @@ class Objective:
         """Write down what the last epoch showed, then ask the pruner."""
         row = trace.epochs[-1]
         write_trace(trial, trace)
-<<<<<<< HEAD
         # not `trial.report`: a resumed epoch was reported before, and after a restart another course is the trial's
         self._study._storage.set_trial_intermediate_value(trial._trial_id, row.number, row.accuracy)
-=======
-        if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
-            trial.report(row.accuracy, row.number)
         planned, speed = run.trainer.schedule.epochs, run.images_per_second
->>>>>>> page
         self._hooks.notify(
             Progress(
                 trial.number,

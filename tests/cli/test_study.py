@@ -7,16 +7,12 @@ from pathlib import Path
 
 import optuna
 import pytest
-<<<<<<< HEAD
+import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import create_trial
-from safetensors.numpy import load_file
-=======
-import torch
 from safetensors.torch import load_file, save_file
 
 from phashopt.inspection import load_subject
->>>>>>> page
 
 from .conftest import Run
 
