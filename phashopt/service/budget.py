@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
+from phashopt.search import ADOPTED_KEY
 from phashopt.service.spec import StudyTable
 
 
 def used_up(table: StudyTable, trials: Sequence[FrozenTrial], hours: Callable[[], float]) -> str | None:
     """Why no new trial may be made; None while one may. A waiting trial was counted when it was made.
 
-    `hours` tells for how long the study has been there, and is asked only where that is limited.
+    Adopted trials were somebody else's expense. `hours` tells for how long the study has been there, and is asked only
+    where that is limited.
     """
+    trials = [trial for trial in trials if ADOPTED_KEY not in trial.user_attrs]
     if len(trials) >= table.trials:
         return f"all {table.trials} trials are made"
     spent = sum(trial.user_attrs.get("train_macs", 0) for trial in trials)

@@ -1,0 +1,169 @@
+"""A recorded table in memory: configurations, and what each did with each seed (DESIGN.md, "Recorded tables")."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phashopt.errors import UserError
+from phashopt.search.space import LENGTH, RATE
+from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace
+from phashopt.training.schedule import Schedule
+
+READING_MACS = "reading.macs"
+NO_PARAMETERS = frozenset(
+    {"config", "seed", "epoch", "length", "train_loss", "val_accuracy", "macs", "params", "train_macs", LENGTH}
+)
+WIDTH_PREFIX = "width_"
+
+Params = Mapping[str, Any]  # true kernel counts, the length as `epochs`
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a configuration did with one seed: its trace, and the MACs paid up to each epoch."""
+
+    trace: Trace
+    macs: Sequence[float]
+
+    @property
+    def accuracy(self) -> float:
+        """At its end; NaN if it diverged."""
+        return self.trace.epochs[-1].accuracy
+
+
+@dataclass(frozen=True)
+class Table:
+    """Configurations that were trained with every seed; `costs` are the MACs of one image, `reading` of one reading."""
+
+    configs: Sequence[Params]
+    costs: Sequence[float]
+    reading: Sequence[float]
+    trainings: Mapping[tuple[int, int], Training]  # by place in `configs` and seed
+    seeds: Sequence[int]  # that searches run on
+    held_out: int  # that judges them
+
+    @property
+    def widths(self) -> list[str]:
+        """The width parameters, first layer first."""
+        return sorted(name for name in self.configs[0] if name.startswith(WIDTH_PREFIX))
+
+    @cached_property
+    def places(self) -> dict[Hashable, int]:
+        """From a configuration's values to its place."""
+        return {key(params): place for place, params in enumerate(self.configs)}
+
+    def shared_epochs(self, place: int, longer: int, seed: int) -> int:
+        """How many epochs two trainings have in common: that many need not be paid twice."""
+        pairs = zip(self.trainings[place, seed].trace.epochs, self.trainings[longer, seed].trace.epochs, strict=False)
+        shared = 0
+        for one, other in pairs:
+            if (one.loss, one.accuracy) != (other.loss, other.accuracy):
+                break
+            shared += 1
+        return shared
+
+
+def key(params: Params) -> Hashable:
+    """What makes two configurations the same one."""
+    return tuple(sorted(params.items()))
+
+
+def read_table(path: Path) -> Table:
+    """Any table in the schema; raises `UserError` where it is none, or has one seed only."""
+    try:
+        frame = pd.read_parquet(path)
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise UserError(f"there is no table {path}; record one with 'bench record'") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from error
+    if missing := sorted(NO_PARAMETERS - {LENGTH, "params"} - set(frame.columns)):
+        raise UserError(
+            f"{path} has no column {missing[0]!r}; a table has one row an epoch of each configuration and seed"
+        )
+    frame = frame.sort_values(["config", "seed", "epoch"], kind="stable")
+    parameters = _parameters(frame)
+    if not any(name.startswith(WIDTH_PREFIX) for name in parameters):
+        raise UserError(f"{path} has no widths: columns width_00, width_01, ...")
+    return _table(frame, parameters, _held_out(frame, metadata, path))
+
+
+def _parameters(frame: pd.DataFrame) -> list[str]:
+    """Columns without a dot that are constant within each configuration; signals have a dot, or move."""
+    names = [str(name) for name in frame.columns if "." not in str(name) and name not in NO_PARAMETERS]
+    counts = frame.groupby("config")[names].nunique(dropna=False).max()
+    return [name for name in names if counts[name] == 1]
+
+
+def _held_out(frame: pd.DataFrame, metadata: Mapping[bytes, bytes], path: Path) -> int:
+    """The seed that the task set aside, else the last one."""
+    seeds = sorted(int(seed) for seed in frame["seed"].unique())
+    if len(seeds) < 2:
+        raise UserError(f"{path} holds one seed only: searches run on one and are judged by another")
+    record = json.loads(metadata.get(b"spec", b"{}")).get("record") or {}
+    told = record.get("held_out", seeds[-1])
+    return int(told) if told in seeds else seeds[-1]
+
+
+def _table(frame: pd.DataFrame, parameters: Sequence[str], held_out: int) -> Table:
+    columns = {str(name): frame[name].tolist() for name in frame.columns}
+    seeds = sorted(set(columns["seed"]))
+    configs: list[Params] = []
+    costs: list[float] = []
+    reading: list[float] = []
+    trainings: dict[tuple[int, int], Training] = {}
+    for _, rows in groupby(range(len(frame)), key=columns["config"].__getitem__):
+        by_seed = {seed: list(own) for seed, own in groupby(rows, key=columns["seed"].__getitem__)}
+        if len(by_seed) < len(seeds):
+            continue
+        first = by_seed[seeds[0]][0]
+        params = {name: columns[name][first] for name in parameters} | {LENGTH: columns["length"][first]}
+        for seed, own in by_seed.items():
+            trainings[len(configs), seed] = _training(columns, own, params)
+        configs.append(params)
+        costs.append(float(columns["macs"][first]))
+        reading.append(float(columns[READING_MACS][first]) if READING_MACS in columns else 0.0)
+    return Table(configs, costs, reading, trainings, [seed for seed in seeds if seed != held_out], held_out)
+
+
+def _training(columns: Mapping[str, list[Any]], rows: Sequence[int], params: Params) -> Training:
+    schedule = Schedule.of_length(params[LENGTH])
+    rate = float(params.get(RATE, 1.0))
+    epochs = [
+        Epoch(
+            columns["epoch"][row],
+            columns["train_loss"][row],
+            columns["val_accuracy"][row],
+            rate * schedule.factor(columns["epoch"][row] - 0.5),
+            _readings(columns, params, row) if _is_read(columns["epoch"][row], params[LENGTH]) else {},
+        )
+        for row in rows
+    ]
+    return Training(Trace(epochs), [float(columns["train_macs"][row]) for row in rows])
+
+
+def _is_read(epoch: int, length: int) -> bool:
+    """Whether a study of few images would have read this epoch (`training.run`)."""
+    return epoch & (epoch - 1) == 0 or epoch == length
+
+
+def _readings(columns: Mapping[str, list[Any]], params: Params, row: int) -> dict[str, Reading]:
+    """Those layers of which anything was read."""
+    found = {}
+    for name in params:
+        known = [columns.get(f"{field}.{name}", {}) for field in READING_FIELDS]
+        numbers = [column[row] if column else math.nan for column in known]
+        if not all(map(math.isnan, numbers)):
+            found[name] = Reading(*numbers)
+    return found
