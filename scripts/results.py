@@ -29,8 +29,13 @@ def available_devices() -> list[torch.device]:
     return [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
 
 
-def publish(name: str, title: str, tables: Tables, packages: tuple[str, ...], started: float) -> None:
-    """Print the tables and write them to `studies/results/<name>.md` and `.json`, with what made them."""
+def publish(
+    name: str, title: str, tables: Tables, packages: tuple[str, ...], started: float, notes: str = ""
+) -> None:
+    """Print the tables and write them to `studies/results/<name>.md` and `.json`, with what made them.
+
+    `notes` are Markdown to follow the tables.
+    """
     facts = {
         "command": f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python {' '.join(sys.argv)}",
         "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip(),
@@ -42,7 +47,7 @@ def publish(name: str, title: str, tables: Tables, packages: tuple[str, ...], st
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps({"facts": facts, "tables": tables}, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(_markdown(title, facts, tables))
+    (RESULTS / f"{name}.md").write_text(_markdown(title, facts, tables) + notes)
     console = Console(width=None if sys.stdout.isatty() else 200)
     for heading, rows in tables.items():
         console.print(_rich_table(heading, rows))
