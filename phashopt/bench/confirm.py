@@ -1,10 +1,10 @@
-"""Retrain chosen configurations with fresh seeds and judge them on images that the search never scored."""
+"""Retrain chosen configurations with fresh seeds: the validation images choose, images never scored judge."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -20,20 +20,27 @@ from phashopt.training.loop import Trainer, evaluate
 
 FRESH = 1_000_000  # a trial number that no study reaches: its seeds are new
 CONFIDENCE = 0.9
+FAIR = 3  # seeds that every configuration gets before it may leave the race
 
 Split = Literal["test", "held_out"]
 
 
-@dataclass(frozen=True)
-class Confirmed:
-    """One configuration retrained: its trial and the accuracy of each fresh seed on the judging split."""
+@dataclass
+class Entrant:
+    """One configuration and what every fresh seed of it scored, on the images that choose and on those that judge."""
 
     trial: TrialSummary
-    accuracies: list[float]
+    validation: list[float] = field(default_factory=list)
+    judged: list[float] = field(default_factory=list)
+    running: bool = True
 
-    def to_json(self, baseline: Confirmed) -> dict[str, Any]:
-        """Mean, standard deviation (n - 1) and the gain over `baseline` with its interval."""
-        low, high = welch_interval(self.accuracies, baseline.accuracies)
+    def beaten_by(self, other: Entrant) -> bool:
+        """Whether the interval between the two on validation images is clear of zero."""
+        return len(self.validation) >= FAIR and welch_interval(self.validation, other.validation)[1] < 0
+
+    def to_json(self, baseline: Entrant) -> dict[str, Any]:
+        """Mean, standard deviation (n - 1) and the gain over `baseline` with its interval, all as judged."""
+        low, high = welch_interval(self.judged, baseline.judged)
         attrs = self.trial.attrs
         return {
             "trial": self.trial.number,
@@ -42,13 +49,56 @@ class Confirmed:
             "epochs": self.trial.epochs_used,
             "macs": attrs["macs"],
             "parameters": attrs["params"],
-            "accuracies": self.accuracies,
-            "mean": float(np.mean(self.accuracies)),
-            "std": float(np.std(self.accuracies, ddof=1)),
-            "gain": float(np.mean(self.accuracies) - np.mean(baseline.accuracies)),
+            "validation": self.validation,
+            "accuracies": self.judged,
+            "mean": float(np.mean(self.judged)),
+            "std": float(np.std(self.judged, ddof=1)),
+            "gain": float(np.mean(self.judged) - np.mean(baseline.judged)),
             "interval": [low, high],
             "within_seed_noise": self is not baseline and low <= 0 <= high,
         }
+
+
+class Race:
+    """The baseline and its challengers, a fresh seed each round.
+
+    A challenger leaves once the best of them beats it. The judging images have no say in this: what they say of
+    `chosen` is not the luck of having been picked by them.
+    """
+
+    def __init__(self, spec: Spec, data: DataSet, trials: Sequence[TrialSummary], split: Split) -> None:
+        self._spec = spec
+        self._data = data
+        self._judges = judging_images(data, split)
+        self.baseline, *self.challengers = self.entrants = [Entrant(trial) for trial in trials]
+
+    @property
+    def chosen(self) -> Entrant:
+        """The running challenger with the best mean on validation images; the baseline where it has none."""
+        running = [entrant for entrant in self.challengers if entrant.running]
+        return max(running, key=lambda entrant: float(np.mean(entrant.validation)), default=self.baseline)
+
+    def run(self, seeds: int) -> Iterator[Entrant]:
+        """Yield each entrant when it has been trained with one seed more, `seeds` rounds in all."""
+        for round_ in range(seeds):
+            for entrant in self.entrants:
+                if entrant.running:
+                    self._retrain(entrant, trial_seed(self._spec.study.seed, FRESH + round_))
+                    yield entrant
+            best = self.chosen
+            for entrant in self.challengers:
+                entrant.running = entrant.running and not entrant.beaten_by(best)
+
+    def _retrain(self, entrant: Entrant, seed: int) -> None:
+        """As long as the trial was trained, from the first epoch."""
+        trial, spec, data = entrant.trial, self._spec, self._data
+        blueprint = spec.blueprint([trial.params[name] for name in spec.grids], data.shape, len(data.classes))
+        recipe = spec.recipe({**trial.params, "epochs": trial.epochs_used}, data.mirrored)
+        trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
+        while not trainer.finished:
+            trainer.train_epoch()
+        entrant.validation.append(evaluate(trainer.network, data.validation).accuracy)
+        entrant.judged.append(evaluate(trainer.network, self._judges).accuracy)
 
 
 def candidates(summary: StudySummary, top: int, order: Sequence[int] | None = None) -> list[TrialSummary]:
@@ -63,19 +113,6 @@ def candidates(summary: StudySummary, top: int, order: Sequence[int] | None = No
     if order is not None:
         best = sorted(finished, key=lambda trial: order.index(trial.number) if trial.number in order else len(order))
     return [summary.baseline, *[trial for trial in best if trial is not summary.baseline][:top]]
-
-
-def confirm(spec: Spec, data: DataSet, trial: TrialSummary, seeds: int, split: Split) -> Iterator[float]:
-    """Retrain `trial`'s network as long as it was trained, once a fresh seed, and score it on `split`."""
-    images = judging_images(data, split)
-    blueprint = spec.blueprint([trial.params[name] for name in spec.grids], data.shape, len(data.classes))
-    recipe = spec.recipe({**trial.params, "epochs": trial.epochs_used}, data.mirrored)
-    for index in range(seeds):
-        seed = trial_seed(spec.study.seed, FRESH + index)
-        trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
-        while not trainer.finished:
-            trainer.train_epoch()
-        yield evaluate(trainer.network, images).accuracy
 
 
 def judging_images(data: DataSet, split: Split) -> Images:

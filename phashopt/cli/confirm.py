@@ -23,7 +23,7 @@ def run(
     top: Annotated[
         int, typer.Option(min=1, help="How many of the feasible trials that the study's model ranks first.")
     ] = 1,
-    seeds: Annotated[int, typer.Option(min=2, help="Fresh seeds for each.")] = 3,
+    seeds: Annotated[int, typer.Option(min=2, help="Fresh seeds for each that stays in the race.")] = 3,
     split: Annotated[Judge, typer.Option(help="The images that judge.")] = Judge.test,
     storage: Storage = None,
     data_dir: DataDir = None,
@@ -31,12 +31,13 @@ def run(
 ) -> None:
     """Retrain the baseline and the best trials with fresh seeds: luck in the search does not count here.
 
-    Best is what the study's model expects most of, the highest accuracy where it has none.
+    Best is what the study's model expects most of, the highest accuracy where it has none. The validation images choose
+    among the fresh trainings; one that is clearly beaten on them gets no more seeds. The other split judges.
     """
     with plain_errors():
         import torch
 
-        from phashopt.bench.confirm import Confirmed, candidates, confirm, judging_images
+        from phashopt.bench.confirm import Race, candidates
         from phashopt.cli.tables import confirmation_table
         from phashopt.service.belief import believed_order
         from phashopt.service.storage import default_storage
@@ -50,22 +51,22 @@ def run(
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         data = load_data(spec, data_dir or default_data_dir(), device)
         check_data(study, data)
-        judging_images(data, split.value)
-        confirmed = []
-        for trial in trials:
-            accuracies = []
-            for accuracy in confirm(spec, data, trial, seeds, split.value):
-                accuracies.append(accuracy)
-                messages.print(f"trial {trial.number}, seed {len(accuracies)} of {seeds}: {accuracy:.2%}")
-            confirmed.append(Confirmed(trial, accuracies))
-        rows = [entry.to_json(confirmed[0]) for entry in confirmed]
+        race = Race(spec, data, trials, split.value)
+        for entrant in race.run(seeds):
+            trained = f"trial {entrant.trial.number}, seed {len(entrant.judged)} of {seeds}"
+            messages.print(
+                f"{trained}: {entrant.validation[-1]:.2%} validation, {entrant.judged[-1]:.2%} {split.value}"
+            )
+        rows = [entrant.to_json(race.baseline) for entrant in race.entrants]
+        chosen = race.chosen.trial.number
         if json:
             command = f"python -m phashopt confirm {name} --top {top} --seeds {seeds} --split {split.value} --json"
             print_json(
                 {
                     "command": command,
                     "split": split.value,
-                    "chosen_by": "accuracy" if order is None else "model",
+                    "ranked_by": "accuracy" if order is None else "model",
+                    "chosen": chosen,
                     "spec": study.user_attrs["spec"],
                     "versions": study.user_attrs["versions"],
                     "data_hash": data.hash,
@@ -73,4 +74,4 @@ def run(
                 }
             )
         else:
-            console.print(confirmation_table(rows, split.value))
+            console.print(confirmation_table(rows, chosen, split.value))

@@ -32,16 +32,17 @@ def answer(summary: StudySummary) -> RenderableType:
     return Group(states, _trial_table("Before and after", rows)) if rows else states
 
 
-def confirmation_table(rows: list[dict[str, Any]], split: str) -> Table:
-    """Means over fresh seeds; the first row is the baseline."""
+def confirmation_table(rows: list[dict[str, Any]], chosen: int, split: str) -> Table:
+    """Means over fresh seeds; the first row is the baseline, `chosen` the trial that validation images chose."""
     table = Table(title=f"Fresh seeds, judged on {split} images", title_justify="left", box=box.SIMPLE_HEAD)
+    table.caption = "*: chosen on validation images"
     for column in ("trial", "kernels", "accuracy", "std", "n", "MACs", "gain over baseline (90% interval)"):
         table.add_column(column, justify="left" if column == "kernels" else "right")
     for row in rows:
         low, high = row["interval"]
         gain = f"{row['gain']:+.2%} ({low:+.2%} to {high:+.2%})"
         table.add_row(
-            str(row["trial"]),
+            f"{row['trial']}{'*' * (row['trial'] == chosen)}",
             row["kernels"],
             percent(row["mean"]),
             percent(row["std"]),

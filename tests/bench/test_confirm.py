@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import math
+import tomllib
+from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from phashopt.bench.confirm import welch_interval
+from phashopt.bench.confirm import FAIR, Entrant, Race, welch_interval
+from phashopt.service.spec import parse_spec
+from phashopt.service.study import load_data
+from phashopt.service.summary import TrialSummary
+from phashopt.trace import Trace
 
 samples = st.lists(st.integers(0, 1000).map(lambda number: number / 1000), min_size=2, max_size=8)
 
@@ -25,3 +32,37 @@ def test_the_interval_is_scipys(ours: list[float], theirs: list[float]) -> None:
 
 def test_one_seed_says_nothing() -> None:
     assert welch_interval([0.9], [0.1, 0.2]) == (-math.inf, math.inf)
+
+
+def test_the_race_drops_who_is_beaten_on_validation_images_and_the_baseline_never(
+    tiny_spec: str, tmp_path: Path
+) -> None:
+    spec = parse_spec(tomllib.loads(tiny_spec), "tiny.toml")
+    data = load_data(spec, tmp_path, torch.device("cpu"))
+    numbers = {"width_00": 8, "width_01": 8, "epochs": 12, "learning_rate": 0.05}
+    paralysed = {**numbers, "learning_rate": 1e-9}
+    trials = [_trial(number, params) for number, params in enumerate([paralysed, paralysed, numbers])]
+    race = Race(spec, data, trials, "held_out")
+    turns = [entrant.trial.number for entrant in race.run(FAIR + 1)]
+    assert turns == [0, 1, 2] * FAIR + [0, 2]
+    assert race.chosen.trial.number == 2
+
+
+def test_the_judging_images_have_no_say_in_the_choice(tiny_spec: str, tmp_path: Path) -> None:
+    spec = parse_spec(tomllib.loads(tiny_spec), "tiny.toml")
+    race = Race(spec, load_data(spec, tmp_path, torch.device("cpu")), [_trial(n, {}) for n in range(3)], "test")
+    for entrant, validation, judged in zip(race.entrants, (0.7, 0.9, 0.8), (0.5, 0.1, 0.9), strict=True):
+        entrant.validation, entrant.judged = [validation] * FAIR, [judged] * FAIR
+    assert race.chosen.trial.number == 1
+
+
+@pytest.mark.parametrize(("seeds", "beaten"), [(FAIR - 1, False), (FAIR, True)])
+def test_nobody_leaves_before_it_had_its_seeds(seeds: int, beaten: bool) -> None:
+    scores = [0.1, 0.11, 0.12, 0.13]
+    weak = Entrant(_trial(1, {}), scores[:seeds])
+    assert weak.beaten_by(Entrant(_trial(2, {}), [score + 0.5 for score in scores[:seeds]])) is beaten
+
+
+def _trial(number: int, params: dict[str, float]) -> TrialSummary:
+    epochs = int(params.get("epochs", 0))
+    return TrialSummary(number, "COMPLETE", None, True, params, {}, "", -1, epochs, None, Trace())
