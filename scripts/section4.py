@@ -45,6 +45,20 @@ FOLDER = Path("section4")  # database and trials
 PICTURES = RESULTS / "section4"
 DPI = 64
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3)
+NOTES = """
+## Where it stops and why
+
+From {start} to **{end}** kernels in {count} networks. {why}. Accuracy {before} before, {after} after, at {costs}
+million MACs, one seed each.
+
+The paper stops "near 128", by eye. Suitable here is: at most {suitable} of a layer's living kernels have a near-copy
+(S >= {near} with another one, image by image). That number is a judgement, and the width hangs on it: with these
+readings the layer would have grown to {elsewhere}. The mean similarity, the paper's own number, hardly moves along the
+whole walk and could not have stopped it.
+
+The paper's figures: 9 and 11(a) are the maps of step 0, 10, 12 and 14 the matrices, 13 the maps of the last suitable
+step.
+"""
 
 
 def main() -> None:
@@ -61,7 +75,7 @@ def main() -> None:
     replay.draw()
     tables = {"Step by step": [replay.row(trial) for trial in replay.trials()]}
     packages = ("torch", "optuna", "numpy", "scipy")
-    publish("SECTION4", "The paper's section IV, step by step", tables, packages, started, replay.notes())
+    publish("SECTION4", "The paper's section IV, step by step", tables, packages, started, notes=replay.notes())
 
 
 def walk_of(spec: Spec) -> Walk:
@@ -120,7 +134,7 @@ class Replay:
         PICTURES.mkdir(parents=True, exist_ok=True)
         for trial in self.trials():
             layers = self._seen(trial).layers
-            panels = {f"{layer_label(name)}, {len(each.groups)} kernels": each.similarity for name, each in layers.items()}
+            panels = {f"{layer_label(n)}, {len(each.groups)} kernels": each.similarity for n, each in layers.items()}
             title = f"Step {trial.number}: {trial.attrs['kernels']} kernels"
             save(similarity_matrices(panels, title), f"step-{trial.number:02d}")
         for trial, name in self._shown():
@@ -138,25 +152,19 @@ class Replay:
         trials = self.trials()
         first, last = trials[0], self._chosen()
         grown = [trial for trial in trials if trial.params[self._walk.reduced] == last.params[self._walk.reduced]]
-        lines = [
-            "## Where it stops and why",
-            "",
-            f"From {first.attrs['kernels']} to **{last.attrs['kernels']}** kernels in {len(trials)} networks. "
-            f"{self._follows(trials[-1])}. Accuracy {first.value:.2%} before, {last.value:.2%} after, with "
-            f"{first.attrs['macs'] / 1e6:.1f} and {last.attrs['macs'] / 1e6:.1f} million MACs, one seed each.",
-            "",
-            f'The paper stops "near 128", by eye. Suitable here is: at most {SUITABLE:.0%} of a layer\'s living kernels have '
-            f"a near-copy (S >= {NEAR} with another one, image by image). The number is a judgement, and the width hangs "
-            "on it: " + self._elsewhere(grown) + ". Two seeds differ by a few per cent of copies, so a step more or less "
-            "is luck. The mean similarity, the paper's own number, hardly moves along the whole walk and could not have "
-            "stopped it.",
-            "",
-            "Paper's figures: 9 and 11(a) are the maps of step 0, 10, 12 and 14 the matrices, 13 the maps of the last "
-            "suitable step.",
-            "",
-        ]
-        pictures = sorted(path.name for path in PICTURES.glob("*.png"))
-        return "\n" + "\n".join(lines + [f"![{name}](section4/{name})\n" for name in pictures])
+        text = NOTES.format(
+            start=first.attrs["kernels"],
+            end=last.attrs["kernels"],
+            count=len(trials),
+            why=self._follows(trials[-1]),
+            before=f"{first.value:.2%}",
+            after=f"{last.value:.2%}",
+            costs=f"{first.attrs['macs'] / 1e6:.1f} and {last.attrs['macs'] / 1e6:.1f}",
+            suitable=f"{SUITABLE:.0%}",
+            near=NEAR,
+            elsewhere=self._elsewhere(grown),
+        )
+        return text + "".join(f"\n![{path.stem}](section4/{path.name})\n" for path in sorted(PICTURES.glob("*.png")))
 
     def _finish_waiting(self) -> None:
         """Train what is enqueued, or was left half trained by an earlier call."""
