@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-RESULTS = Path("studies/results")
+RESULTS = Path(os.environ.get("PHASHOPT_RESULTS", "studies/results"))
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -41,7 +41,7 @@ def publish(
     details: Any = None,
     folder: Path = RESULTS,
 ) -> None:
-    """Print the tables and write them to `studies/results/<name>.md` and `.json`, with what made them.
+    """Print the tables and write them to `<folder>/<name>.md` and `.json`, with what made them.
 
     `notes` are Markdown to follow the tables, `details` what only the JSON holds.
     """
@@ -50,7 +50,7 @@ def publish(
         "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "devices": ", ".join(device_name(device) for device in available_devices()),
-        "versions": ", ".join(f"{package} {version(package)}" for package in packages),
+        "versions": ", ".join(f"{package} {installed(package)}" for package in packages),
         "load": round(os.getloadavg()[0], 1),
         "seconds": round(time.perf_counter() - started),
     }
@@ -69,6 +69,14 @@ def commit() -> str:
         return subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True, stderr=DEVNULL).strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def installed(package: str) -> str:
+    """Its version."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def seconds(device: torch.device, run: Callable[..., Any], *args: Any) -> float:

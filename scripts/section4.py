@@ -18,7 +18,7 @@ from results import RESULTS, Row, publish
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
-from phashopt.bench.walk import SUITABLE, Walk, copies
+from phashopt.bench.walk import SUITABLE, Walk, wasted
 from phashopt.figures import (
     layer_label,
     map_sheets,
@@ -51,10 +51,10 @@ NOTES = """
 From {start} to **{end}** kernels in {count} networks. {why}. Accuracy {before} before, {after} after, at {costs}
 million MACs, one seed each.
 
-The paper stops "near 128", by eye. Suitable here is: at most {suitable} of a layer's living kernels have a near-copy
-(S >= {near} with another one, image by image). That number is a judgement, and the width hangs on it: with these
-readings the layer would have grown to {elsewhere}. The mean similarity, the paper's own number, hardly moves along the
-whole walk and could not have stopped it.
+The paper stops "near 128", by eye. Suitable here is: at most {suitable} of a layer's kernels are wasted, that is dead,
+or near-copies of another (S >= {near}, image by image; the shares of near-copies are of the living). That number is a
+judgement, and the width hangs on it: with these readings the layer would have grown to {elsewhere}. The mean
+similarity, the paper's own number, hardly moves along the whole walk and could not have stopped it.
 
 The paper's figures: 9 and 11(a) are the maps of step 0, 10, 12 and 14 the matrices, 13 the maps of the last suitable
 step.
@@ -68,14 +68,14 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="section.key=value")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    started = time.perf_counter()
     spec = load_spec(SPEC, arguments.overrides)
     replay = Replay(spec, f"sqlite:///{FOLDER}/phashopt.db", arguments.data_dir)
     replay.walk()
     replay.draw()
     tables = {"Step by step": [replay.row(trial) for trial in replay.trials()]}
     packages = ("torch", "optuna", "numpy", "scipy")
-    publish("SECTION4", "The paper's section IV, step by step", tables, packages, started, notes=replay.notes())
+    spent = time.perf_counter() - replay.seconds()
+    publish("SECTION4", "The paper's section IV, step by step", tables, packages, spent, notes=replay.notes())
 
 
 def walk_of(spec: Spec) -> Walk:
@@ -111,14 +111,20 @@ class Replay:
         """The walk so far."""
         return [trial for trial in summarize(self._study).trials if trial.state == "COMPLETE"]
 
+    def seconds(self) -> float:
+        """What the trainings and readings of the walk took, in however many calls."""
+        parts = ("train_seconds", "signal_seconds")
+        return sum(float(trial.attrs[part]) for trial in self.trials() for part in parts)
+
     def row(self, trial: TrialSummary) -> Row:
         """One step of the walk."""
         layers = {}
         for name, layer in self._seen(trial).layers.items():
             label = layer_label(name).partition(" (")[0]
-            layers[f"{label}: near-copies"] = f"{copies(trial, name):.0%}"
-            layers[f"{label}: mean S"] = round(mean_similarity(layer.similarity), 3)
+            layers[f"{label}: near-copies"] = f"{trial.attrs[f'duplicates.{name}']:.0%}"
             layers[f"{label}: dead"] = f"{trial.attrs[f'dead.{name}']:.0%}"
+            layers[f"{label}: wasted"] = f"{wasted(trial, name):.0%}"
+            layers[f"{label}: mean S"] = round(mean_similarity(layer.similarity), 3)
         return {
             "step": trial.number,
             "kernels": trial.attrs["kernels"],
@@ -177,7 +183,7 @@ class Replay:
 
     def _chosen(self) -> TrialSummary:
         """Where the walk stops: the last network whose grown layer was suitable."""
-        suitable = [trial for trial in self.trials() if copies(trial, self._walk.grown) <= SUITABLE]
+        suitable = [trial for trial in self.trials() if wasted(trial, self._walk.grown) <= SUITABLE]
         return suitable[-1]
 
     def _shown(self) -> list[tuple[TrialSummary, str]]:
@@ -188,7 +194,7 @@ class Replay:
         """The width at which other thresholds would have stopped, among the networks that were trained."""
         stops = []
         for threshold in THRESHOLDS:
-            over = [trial for trial in grown if copies(trial, self._walk.grown) > threshold]
+            over = [trial for trial in grown if wasted(trial, self._walk.grown) > threshold]
             before = [trial for trial in grown if not over or trial.number < over[0].number]
             width = before[-1].params[self._walk.grown] if before else "none"
             stops.append(f"{width}{'' if over else ' or more'} at {threshold:.0%}")

@@ -29,8 +29,7 @@ HOW_TO_READ = """
   opened last, after all choices are made: networks by the searches, rates and candidates by the validation images with
   a seed that judges nobody. Intervals are Welch's, 90%. Nothing is trained on the validation images.
 - `before` is the spec's baseline with the middle of every range. The other rows of a study share its augmentation and
-  have the numbers of the searched network, but for the row's own change and the rate, the best of a few; the networks
-  of the two searches have the numbers that these found.
+  have the numbers of the searched network, but for the row's own change; the rate is the best of a few in every row.
 - Compute is in multiply-accumulates: three passes an image, and the readings. TPE had the compute of the search; its
   proposals are moved under the caps and filled up to them, and it reads nothing but the network a trial ends with.
 - **Only the row `searched widths` of a ladder may be credited to the search** of widths: recipe, length and family are

@@ -90,10 +90,12 @@ class Comparison:
         rival = rival_of(self._spec, compute(summary))
         theirs = self._sitting.search(rival)
         order = believed_order(*open_study(self._sitting.url, self._spec.study.name))
-        ours = Contender(SEARCHED, contenders.best_of(self._spec, summary, order, self._size.top))
-        searched = self._choose(ours)
-        everybody = [*self._controls(searched, compute(summary)), ours]
-        everybody.append(Contender(RIVAL, contenders.best_of(rival, theirs, None, self._size.top)))
+        ours = self._finalists(SEARCHED, contenders.best_of(self._spec, summary, order, self._size.top))
+        everybody = [
+            *self._controls(self._choose(ours), compute(summary)),
+            ours,
+            self._finalists(RIVAL, contenders.best_of(rival, theirs, None, self._size.top)),
+        ]
         chosen = [self._choose(contender) for contender in everybody]
         rows = [self._judge(contender, variant) for contender, variant in zip(everybody, chosen, strict=True)]
         return Part(self._spec, {row.name: row for row in rows}, spent(summary), spent(theirs))
@@ -117,6 +119,12 @@ class Comparison:
 
     def _tuned(self, name: str, variant: Variant) -> Contender:
         return Contender(name, contenders.with_rates(self._spec, variant, self._size.rates))
+
+    def _finalists(self, name: str, found: tuple[Variant, ...]) -> Contender:
+        """The first networks of a search, and the best of them at the rates that every other row may choose from."""
+        best = self._choose(Contender(name, found))
+        others = contenders.with_rates(self._spec, best, self._size.rates)
+        return Contender(name, (*found, *(variant for variant in others if variant not in found)))
 
     def _choose(self, contender: Contender) -> Variant:
         """The variant that does best on validation images, with a seed that judges nobody."""

@@ -13,7 +13,7 @@ from phashopt.search.curve import still_improving
 from phashopt.search.space import Axis
 from phashopt.service.summary import TrialSummary
 
-SUITABLE = 0.25  # the largest share of a layer's kernels that may have a near-copy; the paper names no number
+SUITABLE = 0.25  # the largest share of a layer's kernels that may be wasted; the paper names no number
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Walk:
         here = trials[-1]
         if here.params[self.grown] != trials[0].params[self.grown]:
             return self._grow(here, trials[-2])
-        if copies(here, self.reduced) <= SUITABLE:
+        if wasted(here, self.reduced) <= SUITABLE:
             return self._grow(here, here, f"{_reading(here, self.reduced)}, which is suitable. ")
         fewer = self.axes[self.reduced].down(here.params[self.reduced])
         if fewer == here.params[self.reduced]:
@@ -52,7 +52,7 @@ class Walk:
     def _grow(self, here: TrialSummary, before: TrialSummary, found: str = "") -> Step:
         """Grow while the similarity is suitable; the last width at which it was is the walk's answer."""
         found += _reading(here, self.grown)
-        if copies(here, self.grown) > SUITABLE:
+        if wasted(here, self.grown) > SUITABLE:
             last = "it is not grown" if before is here else f"{before.params[self.grown]} was the last suitable width"
             return Step(None, f"{found}, too many: {last}")
         more = self.axes[self.grown].up(here.params[self.grown])
@@ -64,10 +64,14 @@ class Walk:
         return {axis: here.params[axis] for axis in self.axes} | {name: kernels}
 
 
-def copies(trial: TrialSummary, layer: str) -> float:
-    """The share of a layer's live kernels with a near-copy (S >= 0.80): the reading that follows width best."""
-    return float(trial.attrs[f"duplicates.{layer}"])
+def wasted(trial: TrialSummary, layer: str) -> float:
+    """The share of a layer's kernels that show nothing, or what another one shows (S >= 0.80).
+
+    Dead maps are one like the other: to the paper's similarity they are copies.
+    """
+    dead, copies = (float(trial.attrs[f"{reading}.{layer}"]) for reading in ("dead", "duplicates"))
+    return dead + (1 - dead) * copies
 
 
 def _reading(trial: TrialSummary, layer: str) -> str:
-    return f"{copies(trial, layer):.0%} of the {trial.params[layer]} kernels of {layer} have a near-copy"
+    return f"{wasted(trial, layer):.0%} of the {trial.params[layer]} kernels of {layer} are near-copies or dead"

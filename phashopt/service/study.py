@@ -8,7 +8,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import optuna
@@ -189,5 +189,13 @@ def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[s
         "image": list(subject.image),
         "classes": list(subject.classes),
         ARTIFACTS_KEY: str(artifact_root(url)),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in VERSIONED}},
+        "versions": {"python": platform.python_version(), **{package: _version(package) for package in VERSIONED}},
     }
+
+
+def _version(package: str) -> str:
+    """What is installed; a source tree on the path is no distribution."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

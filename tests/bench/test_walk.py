@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from phashopt.bench.walk import SUITABLE, Walk
+from phashopt.bench.walk import SUITABLE, Walk, wasted
 from phashopt.search.space import Axis
 from phashopt.service.summary import TrialSummary
 from phashopt.trace import Epoch, Trace
@@ -12,9 +12,11 @@ MUCH, LITTLE = SUITABLE + 0.2, SUITABLE - 0.1
 
 
 def network(first: int, second: int, of_first: float, of_second: float) -> TrialSummary:
+    readings = {"duplicates.width_00": of_first, "duplicates.width_01": of_second}
+    readings |= {"dead.width_00": 0.0, "dead.width_01": 0.0}
     return TrialSummary(
         number=0, state="COMPLETE", value=0.9, feasible=True, params={"width_00": first, "width_01": second},
-        attrs={"duplicates.width_00": of_first, "duplicates.width_01": of_second}, decision="", parent=-1,
+        attrs=readings, decision="", parent=-1,
         epochs_used=2, seconds=1.0, trace=Trace([Epoch(1, accuracy=0.90), Epoch(2, accuracy=0.901)]),
     )  # fmt: skip
 
@@ -22,7 +24,7 @@ def network(first: int, second: int, of_first: float, of_second: float) -> Trial
 def test_a_redundant_layer_is_reduced_first_and_by_one_gradual_step() -> None:
     step = WALK.next_step([network(64, 32, MUCH, LITTLE)])
     assert step.widths == {"width_00": 48, "width_01": 32}
-    assert "45% of the 64 kernels of width_00 have a near-copy though trained out" in step.why
+    assert "45% of the 64 kernels of width_00 are near-copies or dead though trained out" in step.why
 
 
 def test_a_suitable_layer_is_left_and_the_other_grows() -> None:
@@ -62,3 +64,9 @@ def test_every_walk_ends() -> None:
     while (step := WALK.next_step(trials)).widths is not None:
         trials.append(network(step.widths["width_00"], step.widths["width_01"], MUCH, LITTLE))
     assert trials[-1].params == {"width_00": 8, "width_01": 128}
+
+
+def test_dead_kernels_are_wasted_as_copies_are() -> None:
+    trial = network(64, 32, 0.5, 0.0)
+    trial.attrs["dead.width_00"] = 0.5
+    assert wasted(trial, "width_00") == 0.75
