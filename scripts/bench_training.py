@@ -54,10 +54,10 @@ class Case:
 
 
 CASES = (
-    Case("plain 32-64", Plain().plan((32, 64), GREY, 10), "mnist", 10_000, 0.95, 0.99),
-    Case("plain 32-64", Plain().plan((32, 64), COLOUR, 10), "cifar10", 6_000, 0.45, 0.70),
-    Case("vgg 32 to 128", Vgg().plan((32, 32, 64, 64, 128, 128), COLOUR, 10), "cifar10", 4_000, 0.40, 0.80),
-    Case("resnet-20", ResNet().plan((16,) * 4 + (32,) * 4 + (64,) * 4, COLOUR, 10), "cifar10", 2_000, 0.30, 0.75),
+    Case("plain 32-64", Plain().plan((32, 64), GREY, 10), "mnist", 8_000, 0.95, 0.99),
+    Case("plain 32-64", Plain().plan((32, 64), COLOUR, 10), "cifar10", 4_000, 0.50, 0.70),
+    Case("vgg 32 to 128", Vgg().plan((32, 32, 64, 64, 128, 128), COLOUR, 10), "cifar10", 3_000, 0.40, 0.80),
+    Case("resnet-20", ResNet().plan((16,) * 4 + (32,) * 4 + (64,) * 4, COLOUR, 10), "cifar10", 1_500, 0.28, 0.75),
 )
 
 

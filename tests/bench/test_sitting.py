@@ -53,8 +53,10 @@ def test_seeds_that_choose_never_judge(spec: Spec, tmp_path: Path) -> None:
     assert "test" not in chosen
 
 
-def test_a_whole_part_is_fair_and_kept(spec: Spec, tmp_path: Path) -> None:
+def test_a_whole_part_is_fair_and_kept(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rival spends what the search spent, every row meets the same seeds, and nothing is done twice."""
+    monkeypatch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)  # most of a tiny trial's time
+    monkeypatch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)
     spec = spec.model_copy(update={"study": spec.study.model_copy(update={"trials": 2})})
     sitting, size = Sitting(tmp_path, tmp_path / "work"), Size(seeds=2, top=1, rates=1, longest=1)
     part = Comparison(spec, size, sitting).part()
