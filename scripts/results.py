@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: a clock, the facts of a run, and its tables as Markdown, JSON and on the screen."""
+"""What the benchmark scripts share: a clock, a log, the facts of a run, its tables as Markdown, JSON and on screen."""
 
 from __future__ import annotations
 
@@ -23,6 +23,25 @@ RESULTS = Path(os.environ.get("PHASHOPT_RESULTS", "studies/results"))
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
+
+
+class Ledger:
+    """The lines measured so far, on disk as they come."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.lines: list[Row] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def has(self, **key: Any) -> bool:
+        """Whether this was measured."""
+        return any(key.items() <= line.items() for line in self.lines)
+
+    def add(self, line: Row) -> None:
+        """Keep it, and say so."""
+        self.lines.append(line)
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(line, flush=True)
 
 
 def available_devices() -> list[torch.device]:

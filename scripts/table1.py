@@ -19,8 +19,8 @@ import optuna
 from results import RESULTS, publish
 from table1_page import details_of, notes, tables_of
 
+from phashopt.bench.comparison import Comparison, Part, Size
 from phashopt.bench.sitting import OutOfTimeError, Sitting
-from phashopt.bench.table import Comparison, Part, Size
 from phashopt.errors import UserError
 from phashopt.service.spec import load_spec
 from phashopt.training.data import default_data_dir

@@ -12,15 +12,22 @@ from typing import Any
 from results import Row as TableRow
 from results import Tables
 
-from phashopt.bench import table
+from phashopt.bench import comparison
+from phashopt.bench.comparison import Part, Row
 from phashopt.bench.confirm import welch_interval
 from phashopt.bench.retrain import TOP
-from phashopt.bench.table import Part, Row
 
 PAPER = {"mnist": (0.9807, 0.9942), "cifar10": (0.8225, 0.9161), "cifar100": (0.7741, 0.8779)}
-LADDER = (table.BARE, table.RECIPE, table.LENGTH, table.SEARCHED)
+LADDER = (comparison.BARE, comparison.RECIPE, comparison.LENGTH, comparison.SEARCHED)
 GAIN = "gain over the row above (90%)"
-RIVALS = (table.BEFORE, table.LENGTH, table.LONGER, table.UNIFORM, table.WIDEST, table.RIVAL)
+RIVALS = (
+    comparison.BEFORE,
+    comparison.LENGTH,
+    comparison.LONGER,
+    comparison.UNIFORM,
+    comparison.WIDEST,
+    comparison.RIVAL,
+)
 
 HOW_TO_READ = """
 ## How to read this
@@ -58,7 +65,7 @@ def tables_of(parts: dict[str, Part]) -> Tables:
 
 def before_and_after(name: str, part: Part) -> TableRow:
     """One line a study, as the paper's table has it."""
-    first, last = part.rows[table.BEFORE], part.rows[table.SEARCHED]
+    first, last = part.rows[comparison.BEFORE], part.rows[comparison.SEARCHED]
     claimed = PAPER.get(part.spec.data.dataset)
     return {
         "study": name,
@@ -77,8 +84,8 @@ def before_and_after(name: str, part: Part) -> TableRow:
 
 def rivals(part: Part) -> list[TableRow]:
     """The searched network and every other row, with what the search won over it."""
-    searched = part.rows[table.SEARCHED]
-    spent = {table.SEARCHED: part.search["macs"], table.RIVAL: part.rival["macs"]}
+    searched = part.rows[comparison.SEARCHED]
+    spent = {comparison.SEARCHED: part.search["macs"], comparison.RIVAL: part.rival["macs"]}
     return [
         {
             **described(row),
@@ -96,8 +103,8 @@ def ladder(part: Part, families: dict[str, Part]) -> list[TableRow]:
     changes = ["", *(gain(row.test, below.test) for below, row in pairwise(rungs))]
     rows = [{**described(row), GAIN: change} for row, change in zip(rungs, changes, strict=True)]
     for name, family in families.items():
-        row = family.rows[table.SEARCHED]
-        change = f"{gain(row.test, rungs[-1].test)}, over {table.SEARCHED}"
+        row = family.rows[comparison.SEARCHED]
+        change = f"{gain(row.test, rungs[-1].test)}, over {comparison.SEARCHED}"
         rows.append({**described(row), "row": f"+ family: {name}", GAIN: change})
     return rows
 
@@ -127,7 +134,7 @@ def details_of(part: Part) -> dict[str, Any]:
 
 def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str]) -> str:
     """What the numbers are, which reading of the paper each one answers, and what the search may be credited with."""
-    seeds = len(next(iter(parts.values())).rows[table.BEFORE].scores)
+    seeds = len(next(iter(parts.values())).rows[comparison.BEFORE].scores)
     lines = [HOW_TO_READ.format(seeds=seeds), *(f"- {name}: {verdict(part)}" for name, part in parts.items())]
     if any(part.spec.data.dataset == "cifar100" for part in parts.values()):
         lines.append(CIFAR100)
@@ -140,7 +147,7 @@ def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str
 
 def verdict(part: Part) -> str:
     """Over which rows the searched network's gain is clear of zero."""
-    searched = part.rows[table.SEARCHED]
+    searched = part.rows[comparison.SEARCHED]
     signs: dict[str, list[str]] = {"better than": [], "within seed noise of": [], "worse than": []}
     for name in RIVALS:
         low, high = welch_interval(searched.test, part.rows[name].test)

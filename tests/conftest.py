@@ -34,7 +34,7 @@ probes = 8
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_spec() -> str:
     """A study of three tiny trials on real scans, seconds in all."""
     return TINY_SPEC

@@ -2,81 +2,38 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import TrialState, create_trial
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 
-from phashopt.bench.worlds import SyntheticWorld
-from phashopt.search import PHashSampler
+from phashopt.bench.placed import Listed
+from phashopt.bench.recorded import RecordedWorld
+from phashopt.bench.search import Params, Search, coding
+from phashopt.bench.worlds import World
+from phashopt.errors import UserError
+from phashopt.search import PHashPruner, PHashSampler
 from phashopt.search.fit import fit, uniform
 from phashopt.search.history import Past
 from phashopt.search.proposal import Proposal
-from phashopt.search.space import LENGTH, Point, Space
-from phashopt.trace import Trace, write_trace
+from phashopt.search.record import Record
+from phashopt.search.space import Space
+from phashopt.service.searching import named
+from phashopt.trace import Reading
+
+OURS = "phash"
+SHUFFLES = 2  # a stream of random numbers of its own
+Make = Callable[[World, int, int], Search]
 
 
-class Arm(ABC):
-    """One search in one world: asked for a network, told what came of it."""
-
-    def __init__(self, world: SyntheticWorld, sampler: BaseSampler) -> None:
-        self._world = world
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
-
-    @abstractmethod
-    def step(self, train: Callable[[Point], Trace]) -> tuple[Point, float]:
-        """Propose a network, train it, and learn from it; returns it and the accuracy it ended with."""
-
-
-class Ours(Arm):
-    """`PHashSampler`; `alter` changes what it is shown of a training."""
-
-    def __init__(
-        self, world: SyntheticWorld, sampler: PHashSampler, alter: Callable[[Point, Trace], Trace] = lambda _, t: t
-    ) -> None:
-        super().__init__(world, sampler)
-        self._alter = alter
-
-    def step(self, train: Callable[[Point], Trace]) -> tuple[Point, float]:
-        """As a worker does."""
-        trial = self._study.ask(_indices(self._world.space))
-        point = _decoded(self._world.space, trial.params)
-        trace = train(point)
-        write_trace(trial, self._alter(point, trace))
-        self._study.tell(trial, trace.epochs[-1].accuracy)
-        return point, trace.epochs[-1].accuracy
-
-
-class Theirs(Arm):
-    """An Optuna sampler that knows the cap: its proposals are moved under it and filled up to it, and told as such.
-
-    Its first trial is ours, and it is not charged for networks that it repeats.
-    """
-
-    def step(self, train: Callable[[Point], Trace]) -> tuple[Point, float]:
-        """What the sampler suggests is replaced by the network that was trained."""
-        space, distributions = self._world.space, _indices(self._world.space)
-        trial = self._study.ask(distributions)
-        point = _decoded(space, trial.params)
-        widest_first = sorted(space.widths, key=lambda name: -point[name])
-        point = fit(point, space, widest_first, widest_first[::-1])
-        if not self._study.get_trials(states=[TrialState.COMPLETE]):
-            point = uniform(space) | {LENGTH: space.axes[LENGTH].values[-1]}
-        accuracy = train(point).epochs[-1].accuracy
-        self._study.tell(trial, state=TrialState.FAIL)
-        told = {name: list(axis.values).index(point[name]) for name, axis in space.axes.items()}
-        self._study.add_trial(create_trial(params=told, distributions=distributions, value=accuracy))
-        return point, accuracy
-
-
-class _Unlearning(PHashSampler):
+class Unlearning(PHashSampler):
     """Believes what is believed of any network, whatever came of its trials."""
 
     def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
@@ -84,55 +41,149 @@ class _Unlearning(PHashSampler):
         return super()._decide(space, blank, seen, number, read=read)
 
 
-class _Shuffle:
-    """Each layer's reading becomes that of a random training whose layer was as wide."""
+class Blind(PHashSampler):
+    """Looks at no reading."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._read: dict[tuple[str, int], list[Any]] = defaultdict(list)
-
-    def __call__(self, point: Point, trace: Trace) -> Trace:
-        last = trace.epochs[-1]
-        readings = {}
-        for name, reading in last.readings.items():
-            alike = self._read[name, point[name]]
-            alike.append(reading)
-            readings[name] = alike[int(self._rng.integers(len(alike)))]
-        return Trace([*trace.epochs[:-1], replace(last, readings=readings)])
+    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+        return super()._decide(space, past, seen, number, read=False)
 
 
-def _blind(_: Point, trace: Trace) -> Trace:
-    return Trace([replace(row, readings={}) for row in trace.epochs])
+class Shuffled(PHashSampler):
+    """Each layer's reading is that of a random training whose layer was as wide."""
+
+    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+        records = shuffled(past.records, list(space.widths), self._rng(number, SHUFFLES))
+        return super()._decide(space, replace(past, records=records), seen, number, read=read)
 
 
-def make_arm(name: str, world: SyntheticWorld, seed: int, trials: int) -> Arm:
-    """The arm of this name; raises `KeyError` for another."""
-    return ARMS[name](world, seed, trials)
+class DeadOnly(PHashSampler):
+    """Of all readings it is shown the dead share alone."""
+
+    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+        records = [
+            replace(record, readings={name: Reading(nan, nan, each.dead) for name, each in record.readings.items()})
+            for record in past.records
+        ]
+        return super()._decide(space, replace(past, records=records), seen, number, read=read)
 
 
-def _ours(kind: type[PHashSampler], world: SyntheticWorld, seed: int, trials: int, **settings: Any) -> PHashSampler:
+def shuffled(records: Sequence[Record], widths: Sequence[str], rng: np.random.Generator) -> list[Record]:
+    """The same records with each layer's readings dealt anew among those whose layer is as wide."""
+    dealt: list[dict[str, Reading]] = [{} for _ in records]
+    for name in widths:
+        alike: dict[int, list[int]] = defaultdict(list)
+        for place, record in enumerate(records):
+            if name in record.readings:
+                alike[record.params[name]].append(place)
+        for places in alike.values():
+            for place, source in zip(places, rng.permutation(places).tolist(), strict=True):
+                dealt[place][name] = records[source].readings[name]
+    return [replace(record, readings=readings) for record, readings in zip(records, dealt, strict=True)]
+
+
+def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
+    """The arm of this name, or a pair `SAMPLER+PRUNER`; raises `UserError` for another."""
+    if name in ARMS:
+        return ARMS[name](world, seed, trials)
+    if name in FIRST_ORDER:
+        if not isinstance(world, RecordedWorld):
+            raise UserError(f"{name!r} goes through a recorded table, and there is none")
+        points = [coding(world.space).encode(params) for params in world.ordered(FIRST_ORDER[name](world))]
+        return Search(world, Listed(points, world.distributions))
+    sampler, _, pruner = name.partition("+")
+    if sampler != OURS and ":" not in sampler and sampler not in dir(optuna.samplers):
+        known = ", ".join([*ARMS, *FIRST_ORDER])
+        raise UserError(f"there is no arm {name!r}; take one of {known}, or SAMPLER+PRUNER by Optuna's names")
+    return _pair(sampler, pruner or "NopPruner", world, seed, trials)
+
+
+def _pair(sampler: str, pruner: str, world: World, seed: int, trials: int) -> Search:
+    """Any sampler of Optuna's with any pruner, each also as `module:Class` or `phash`."""
+    longest = world.space.length.values[-1] if world.space.length else 1
+    settings = {"min_resource": 1, "max_resource": longest}
+    stops: BasePruner = PHashPruner()
+    if pruner != OURS:
+        stops = named(pruner, optuna.pruners, BasePruner, "--arm", **settings)
+    if sampler == OURS:
+        return Search(world, _ours(PHashSampler, world, seed, trials), stops, reads=True)
+    return _theirs(named(sampler, optuna.samplers, BaseSampler, "--arm", seed=seed), world, trials, stops)
+
+
+def _ours(kind: type[PHashSampler], world: World, seed: int, trials: int, **settings: Any) -> PHashSampler:
     space, widths = world.space, list(world.space.widths)
     grid = {name: list(axis.values) for name, axis in space.axes.items()}
-    return kind(seed, widths=widths, limits=space.limits, grid=grid, space=_indices(space), trials=trials, **settings)
+    return kind(
+        seed, widths=widths, limits=space.limits, grid=grid, space=world.distributions, trials=trials, **settings
+    )
 
 
-ARMS: Mapping[str, Callable[[SyntheticWorld, int, int], Arm]] = {
-    "model": lambda world, seed, trials: Ours(world, _ours(PHashSampler, world, seed, trials)),
-    "readings off": lambda world, seed, trials: Ours(world, _ours(PHashSampler, world, seed, trials), _blind),
-    "readings shuffled": lambda world, seed, trials: Ours(
-        world, _ours(PHashSampler, world, seed, trials), _Shuffle(seed)
+def _theirs(sampler: BaseSampler, world: World, trials: int, pruner: BasePruner | None = None) -> Search:
+    """It knows the cap: its proposals are moved under it and filled up to it. Its first trial is ours."""
+    first = first_values(_ours(PHashSampler, world, 0, trials), world.distributions)
+    return Search(world, sampler, pruner, move=under_cap(world.space, coding(world.space).decode(first)))
+
+
+def first_values(sampler: PHashSampler, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """What ours begins with, whatever its seed."""
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    return study.ask(dict(space)).params
+
+
+def under_cap(space: Space, first: Params) -> Callable[[int, Params], Params]:
+    """From a trial's number and its proposal to one that keeps the cap and fills it up; to begin with, `first`."""
+
+    def move(number: int, params: Params) -> Params:
+        if number == 0:
+            return first
+        point = {name: params[name] for name in space.axes}
+        widest_first = sorted(space.widths, key=lambda name: -params[name])
+        return params | fit(point, space, widest_first, widest_first[::-1])
+
+    return move
+
+
+ARMS: Mapping[str, Make] = {
+    "model": lambda world, seed, trials: Search(world, _ours(PHashSampler, world, seed, trials), reads=True),
+    "readings off": lambda world, seed, trials: Search(world, _ours(Blind, world, seed, trials)),
+    "readings shuffled": lambda world, seed, trials: Search(world, _ours(Shuffled, world, seed, trials), reads=True),
+    "dead share alone": lambda world, seed, trials: Search(world, _ours(DeadOnly, world, seed, trials), reads=True),
+    "nothing learnt": lambda world, seed, trials: Search(world, _ours(Unlearning, world, seed, trials), reads=True),
+    "paper": lambda world, seed, trials: Search(
+        world, _ours(PHashSampler, world, seed, trials, strategy="paper"), reads=True
     ),
-    "nothing learnt": lambda world, seed, trials: Ours(world, _ours(_Unlearning, world, seed, trials)),
-    "paper": lambda world, seed, trials: Ours(world, _ours(PHashSampler, world, seed, trials, strategy="paper")),
-    "TPE": lambda world, seed, trials: Theirs(world, TPESampler(seed=seed, multivariate=True)),
-    "GP": lambda world, seed, trials: Theirs(world, GPSampler(seed=seed)),
-    "random": lambda world, seed, trials: Theirs(world, RandomSampler(seed=seed)),
+    "TPE": lambda world, seed, trials: _theirs(optuna.samplers.TPESampler(seed=seed, multivariate=True), world, trials),
+    "GP": lambda world, seed, trials: _theirs(optuna.samplers.GPSampler(seed=seed), world, trials),
+    "random": lambda world, seed, trials: _theirs(optuna.samplers.RandomSampler(seed=seed), world, trials),
 }
 
 
-def _indices(space: Space) -> dict[str, BaseDistribution]:
-    return {name: IntDistribution(0, len(axis.values) - 1) for name, axis in space.axes.items()}
+def _largest(world: RecordedWorld) -> Callable[[Mapping[str, Any]], float]:
+    return world.macs
 
 
-def _decoded(space: Space, params: Mapping[str, int]) -> Point:
-    return {name: axis.values[params[name]] for name, axis in space.axes.items()}
+def _uniform(world: RecordedWorld) -> Callable[[Mapping[str, Any]], float]:
+    """The nearer to all layers alike at the cap, the better."""
+    middle = uniform(world.space)
+    return lambda params: (
+        -sum(
+            (axis.fraction(params[name]) - axis.fraction(middle[name])) ** 2
+            for name, axis in world.space.widths.items()
+        )
+    )
+
+
+def _knapsack(world: RecordedWorld) -> Callable[[Mapping[str, Any]], float]:
+    """Every layer worth the same, with the prior's falling returns (SAMPLER.md, section 2)."""
+
+    def utility(params: Mapping[str, Any]) -> float:
+        places = [axis.fraction(params[name]) for name, axis in world.space.widths.items()]
+        return sum(place + 4 * place * (1 - place) / 8 for place in places)
+
+    return utility
+
+
+FIRST_ORDER: Mapping[str, Callable[[RecordedWorld], Callable[[Mapping[str, Any]], float]]] = {
+    "largest cost first": _largest,
+    "uniform at the cap": _uniform,
+    "equal-utility knapsack": _knapsack,
+}

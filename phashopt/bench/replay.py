@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 
-from phashopt.bench.arms import make_arm
-from phashopt.bench.worlds import Formula, SyntheticWorld
+from phashopt.bench.arms import FIRST_ORDER, make_arm
+from phashopt.bench.recorded import RecordedWorld
+from phashopt.bench.table import Table, read_table
+from phashopt.bench.worlds import World
 
 AT = (5, 10, 20, 40)
 SHARES = (0.8, 0.9, 0.95)
 RESAMPLES = 2000
+TARGET = 0.9
+LATE = 10  # trials
+HALF = 0.5  # of the searches
+FEWEST_TARGETS = 5
 MISSED = 2.0  # times the whole search: what a target that was never reached counts as
 
 
@@ -38,32 +46,70 @@ class Course:
         return MISSED * len(self.reached), MISSED * self.compute[-1]
 
 
-def replay(formula: Formula, arms: Sequence[str], worlds: int, trials: int, processes: int) -> Iterator[Course]:
+@dataclass(frozen=True)
+class Replayed:
+    """A recorded table under a cap: a world for each number, its search seeds in turn."""
+
+    path: Path
+    cap: float
+
+    def __call__(self, number: int) -> RecordedWorld:
+        """The world searched on one seed of the table."""
+        table = _read(self.path)
+        return RecordedWorld(table, self.cap, table.seeds[number % len(table.seeds)])
+
+
+def replay(
+    make: Callable[[int], World], arms: Sequence[str], worlds: int, trials: int, processes: int
+) -> Iterator[Course]:
     """Every arm in every world, as they finish."""
-    jobs = [(formula, arm, world, trials) for world in range(worlds) for arm in arms]
+    jobs = [(make, arm, world, trials) for world in range(worlds) for arm in arms]
     with ProcessPoolExecutor(processes) as pool:
         yield from pool.map(_course, *zip(*jobs, strict=True))
 
 
-def _course(formula: Formula, arm: str, world_seed: int, trials: int) -> Course:
+def _course(make: Callable[[int], World], arm: str, number: int, trials: int) -> Course:
     """The choice is the feasible network with the highest accuracy seen; it is judged by what it is really worth."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    world = SyntheticWorld(formula, world_seed)
-    search = make_arm(arm, world, world_seed, trials)
-    most, worth, spent = -math.inf, -math.inf, 0.0
-    paid: set[tuple[int, ...]] = set()
+    world = make(number)
+    search = make_arm(arm, world, number, trials)
+    most, worth, spent = -math.inf, 0.0, 0.0
+    paid: set[Hashable] = set()
     reached, compute = [], []
-    for trial in range(trials):
-        point, accuracy = search.step(lambda point, seed=trial: world.train(point, seed))  # type: ignore[misc]
-        key = world.space.key(point)
-        spent += 0.0 if key in paid else world.compute(point)
+    for _ in range(trials):
+        step = search.step()
+        key = world.key(step.params)
+        spent += 0.0 if key in paid else step.compute
         paid.add(key)
-        if accuracy > most:
-            most, worth = accuracy, world.worth(point)
+        if step.accuracy > most:
+            most, worth = step.accuracy, world.worth(step.params)
         reached.append((worth - world.usual) / (world.best - world.usual))
         compute.append(spent)
-    return Course(arm, world_seed, reached, compute)
+    return Course(arm, number, reached, compute)
+
+
+@lru_cache(1)
+def _read(path: Path) -> Table:
+    return read_table(path)
+
+
+def counts(make: Replayed, courses: Sequence[Course]) -> dict[str, Any]:
+    """Whether a table proves anything: what needs no search must not find its target, nor may that be a single point.
+
+    `courses` hold those of the first-order arms.
+    """
+    first_order = [course for course in courses if course.arm in FIRST_ORDER]
+    late = {
+        arm: float(np.mean([course.until(TARGET)[0] > LATE for course in first_order if course.arm == arm]))
+        for arm in FIRST_ORDER
+    }
+    targets = make(0).targets(TARGET)
+    return {
+        "counts": min(late.values()) >= HALF and targets >= FEWEST_TARGETS,
+        "targets": targets,
+        "late": late,
+    }
 
 
 class Estimate(NamedTuple):
@@ -89,10 +135,10 @@ def summary(courses: Sequence[Course], arm: str) -> dict[str, Estimate]:
     return found
 
 
-def document(formula: Formula, courses: Sequence[Course], arms: Sequence[str]) -> dict[str, Any]:
+def document(courses: Sequence[Course], arms: Sequence[str]) -> dict[str, Any]:
     """All of it as JSON."""
     rows = {arm: {name: estimate._asdict() for name, estimate in summary(courses, arm).items()} for arm in arms}
-    return {"formula": asdict(formula), "summary": rows, "courses": [asdict(course) for course in courses]}
+    return {"summary": rows, "courses": [asdict(course) for course in courses]}
 
 
 def _estimate(values: Sequence[float]) -> Estimate:

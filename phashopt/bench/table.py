@@ -1,191 +1,169 @@
-"""One study's part of the table: a search, its rival, and every row retrained with fresh seeds and judged on test."""
+"""A recorded table in memory: configurations, and what each did with each seed (DESIGN.md, "Recorded tables")."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from phashopt.bench import contenders
-from phashopt.bench.contenders import Contender
-from phashopt.bench.retrain import Scores, Variant, load
-from phashopt.bench.sitting import Sitting
-from phashopt.service.belief import believed_order
-from phashopt.service.ranges import IntRange, middle
-from phashopt.service.spec import SearchTable, Spec
-from phashopt.service.study import open_study
-from phashopt.service.summary import StudySummary
+from phashopt.errors import UserError
+from phashopt.search.space import LENGTH, RATE
+from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace
+from phashopt.training.schedule import Schedule
 
-BEFORE, BARE, RECIPE, LENGTH = "before: the baseline as it is", "the baseline, bare", "+ recipe", "+ length"
-SEARCHED, RIVAL = "searched widths", "TPE + Hyperband at equal compute"
-UNIFORM, WIDEST, LONGER = "uniform widths at the same MACs", "the widest net of the space", "trained longer instead"
-UNLIMITED = 100_000  # trials of the rival, whose budget is compute
-NEVER = 10**6  # epochs between the rival's readings: it reads nothing
+READING_MACS = "reading.macs"
+NO_PARAMETERS = frozenset(
+    {"config", "seed", "epoch", "length", "train_loss", "val_accuracy", "macs", "params", "train_macs", LENGTH}
+)
+WIDTH_PREFIX = "width_"
 
-
-@dataclass(frozen=True)
-class Size:
-    """How many fresh seeds judge; how many networks of each search, and rates of every other row, they meet before.
-
-    `longest` bounds the training of the baseline that is to spend the search's compute, in full lengths.
-    """
-
-    seeds: int
-    top: int
-    rates: int
-    longest: int
+Params = Mapping[str, Any]  # true kernel counts, the length as `epochs`
 
 
 @dataclass(frozen=True)
-class Row:
-    """A network as it was judged: accuracies are of fresh seeds, the same ones in every row."""
+class Training:
+    """What a configuration did with one seed: its trace, and the MACs paid up to each epoch."""
 
-    name: str
-    widths: tuple[int, ...]
-    numbers: dict[str, Any]
-    macs: int
-    params: int
-    choosing_macs: float  # spent on the validation images that chose among variants
-    training_macs: float  # of one training
-    scores: list[Scores]
-    note: str = ""
+    trace: Trace
+    macs: Sequence[float]
 
     @property
-    def test(self) -> list[float]:
-        """By seed."""
-        return self.of("test")
-
-    def of(self, what: str) -> list[float]:
-        """One score, by seed."""
-        return [score[what] for score in self.scores]
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, with mean and standard deviation (n - 1)."""
-        return asdict(self) | {"mean": float(np.mean(self.test)), "std": float(np.std(self.test, ddof=1))}
+    def accuracy(self) -> float:
+        """At its end; NaN if it diverged."""
+        return self.trace.epochs[-1].accuracy
 
 
 @dataclass(frozen=True)
-class Part:
-    """One study's rows and what its searches spent, in MACs and trials."""
+class Table:
+    """Configurations that were trained with every seed; `costs` are the MACs of one image, `reading` of one reading."""
 
-    spec: Spec
-    rows: dict[str, Row]
-    search: dict[str, Any]
-    rival: dict[str, Any]
+    configs: Sequence[Params]
+    costs: Sequence[float]
+    reading: Sequence[float]
+    trainings: Mapping[tuple[int, int], Training]  # by place in `configs` and seed
+    seeds: Sequence[int]  # that searches run on
+    held_out: int  # that judges them
+
+    @property
+    def widths(self) -> list[str]:
+        """The width parameters, first layer first."""
+        return sorted(name for name in self.configs[0] if name.startswith(WIDTH_PREFIX))
+
+    @cached_property
+    def places(self) -> dict[Hashable, int]:
+        """From a configuration's values to its place."""
+        return {key(params): place for place, params in enumerate(self.configs)}
+
+    def shared_epochs(self, place: int, longer: int, seed: int) -> int:
+        """How many epochs two trainings have in common: that many need not be paid twice."""
+        pairs = zip(self.trainings[place, seed].trace.epochs, self.trainings[longer, seed].trace.epochs, strict=False)
+        shared = 0
+        for one, other in pairs:
+            if (one.loss, one.accuracy) != (other.loss, other.accuracy):
+                break
+            shared += 1
+        return shared
 
 
-class Comparison:
-    """The searches of one spec and the trainings that judge them, in sittings."""
+def key(params: Params) -> Hashable:
+    """What makes two configurations the same one."""
+    return tuple(sorted(params.items()))
 
-    def __init__(self, spec: Spec, size: Size, sitting: Sitting) -> None:
-        self._spec = spec
-        self._size = size
-        self._sitting = sitting
-        self._data = load(spec, sitting.data_dir)
 
-    def part(self) -> Part:
-        """Work until all of it is there; raises `OutOfTimeError`. The test split is opened last."""
-        summary = self._sitting.search(self._spec)
-        rival = rival_of(self._spec, compute(summary))
-        theirs = self._sitting.search(rival)
-        order = believed_order(*open_study(self._sitting.url, self._spec.study.name))
-        ours = self._finalists(SEARCHED, contenders.best_of(self._spec, summary, order, self._size.top))
-        everybody = [
-            *self._controls(self._choose(ours), compute(summary)),
-            ours,
-            self._finalists(RIVAL, contenders.best_of(rival, theirs, None, self._size.top)),
-        ]
-        chosen = [self._choose(contender) for contender in everybody]
-        rows = [self._judge(contender, variant) for contender, variant in zip(everybody, chosen, strict=True)]
-        return Part(self._spec, {row.name: row for row in rows}, spent(summary), spent(theirs))
-
-    def _controls(self, searched: Variant, search_macs: float) -> list[Contender]:
-        """Every row but the searches' own; all but `before` at the best of a few rates."""
-        spec, data = self._spec, self._data
-        alike = contenders.same_training(spec, searched)
-        tuned = self._choose(self._tuned(LENGTH, alike))
-        per_epoch = 3.0 * tuned.cost(data, spec).macs * len(data.train)
-        long, note = contenders.longer(tuned, search_macs, per_epoch, self._size.longest * full_length(spec))
-        return [
-            Contender(BEFORE, (contenders.before(spec),)),
-            self._tuned(BARE, contenders.bare(spec, searched)),
-            self._tuned(RECIPE, contenders.shortest(spec, searched)),
-            self._tuned(LENGTH, alike),
-            Contender(LONGER, (long,), note),
-            self._tuned(UNIFORM, contenders.uniform_widths(spec, searched, data.shape, len(data.classes))),
-            self._tuned(WIDEST, contenders.widest(spec, searched)),
-        ]
-
-    def _tuned(self, name: str, variant: Variant) -> Contender:
-        return Contender(name, contenders.with_rates(self._spec, variant, self._size.rates))
-
-    def _finalists(self, name: str, found: tuple[Variant, ...]) -> Contender:
-        """The first networks of a search, and the best of them at the rates that every other row may choose from."""
-        best = self._choose(Contender(name, found))
-        others = contenders.with_rates(self._spec, best, self._size.rates)
-        return Contender(name, (*found, *(variant for variant in others if variant not in found)))
-
-    def _choose(self, contender: Contender) -> Variant:
-        """The variant that does best on validation images, with a seed that judges nobody."""
-        if len(contender.variants) == 1:
-            return contender.variants[0]
-        scores = self._sitting.retrain(self._spec, [(variant, "choose", 0) for variant in contender.variants])
-        best = int(np.argmax([score["validation"] for score in scores]))
-        return contender.variants[best]
-
-    def _judge(self, contender: Contender, variant: Variant) -> Row:
-        spec, data = self._spec, self._data
-        scores = self._sitting.retrain(spec, [(variant, "judge", seed) for seed in range(self._size.seeds)])
-        tries = contender.variants if len(contender.variants) > 1 else ()
-        cost = variant.cost(data, spec)
-        return Row(
-            contender.name,
-            variant.widths,
-            dict(variant.numbers),
-            cost.macs,
-            cost.params,
-            choosing_macs=sum(self._training_macs(each) for each in tries),
-            training_macs=self._training_macs(variant),
-            scores=scores,
-            note=contender.note,
+def read_table(path: Path) -> Table:
+    """Any table in the schema; raises `UserError` where it is none, or has one seed only."""
+    try:
+        frame = pd.read_parquet(path)
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise UserError(f"there is no table {path}; record one with 'bench record'") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from error
+    if missing := sorted(NO_PARAMETERS - {LENGTH, "params"} - set(frame.columns)):
+        raise UserError(
+            f"{path} has no column {missing[0]!r}; a table has one row an epoch of each configuration and seed"
         )
-
-    def _training_macs(self, variant: Variant) -> float:
-        return 3.0 * variant.cost(self._data, self._spec).macs * len(self._data.train) * int(variant.numbers["epochs"])
-
-
-def rival_of(spec: Spec, budget: float) -> Spec:
-    """The same study by Optuna's TPE, told the caps, and Hyperband, until as many MACs are spent."""
-    study = {"name": f"{spec.study.name}-tpe", "trials": UNLIMITED, "max_compute": budget}
-    return spec.model_copy(
-        update={
-            "study": spec.study.model_copy(update=study),
-            "search": SearchTable(sampler="phashopt.bench.rival:CappedTPE", pruner="HyperbandPruner"),
-            "signal": spec.signal.model_copy(update={"every": NEVER}),
-        }
-    )
+    frame = frame.sort_values(["config", "seed", "epoch"], kind="stable")
+    parameters = _parameters(frame)
+    if not any(name.startswith(WIDTH_PREFIX) for name in parameters):
+        raise UserError(f"{path} has no widths: columns width_00, width_01, ...")
+    return _table(frame, parameters, _held_out(frame, metadata, path))
 
 
-def compute(summary: StudySummary) -> float:
-    """What a search spent, in MACs: three passes an image, and the readings."""
-    return float(sum(trial.attrs.get("train_macs", 0) for trial in summary.trials))
+def _parameters(frame: pd.DataFrame) -> list[str]:
+    """Columns without a dot that are constant within each configuration; signals have a dot, or move."""
+    names = [str(name) for name in frame.columns if "." not in str(name) and name not in NO_PARAMETERS]
+    counts = frame.groupby("config")[names].nunique(dropna=False).max()
+    return [name for name in names if counts[name] == 1]
 
 
-def spent(summary: StudySummary) -> dict[str, Any]:
-    """What a search cost."""
-    states = [trial.state for trial in summary.trials]
-    seconds = sum(trial.attrs.get(key, 0) for trial in summary.trials for key in ("train_seconds", "signal_seconds"))
-    return {
-        "trials": len(states),
-        "stopped early": states.count("PRUNED"),
-        "failed": states.count("FAIL"),
-        "macs": compute(summary),
-        "seconds": round(seconds),
-    }
+def _held_out(frame: pd.DataFrame, metadata: Mapping[bytes, bytes], path: Path) -> int:
+    """The seed that the task set aside, else the last one."""
+    seeds = sorted(int(seed) for seed in frame["seed"].unique())
+    if len(seeds) < 2:
+        raise UserError(f"{path} holds one seed only: searches run on one and are judged by another")
+    record = json.loads(metadata.get(b"spec", b"{}")).get("record") or {}
+    told = record.get("held_out", seeds[-1])
+    return int(told) if told in seeds else seeds[-1]
 
 
-def full_length(spec: Spec) -> int:
-    """The most epochs that a trial may have."""
-    length = spec.training.epochs
-    return length.high if isinstance(length, IntRange) else int(middle(length))
+def _table(frame: pd.DataFrame, parameters: Sequence[str], held_out: int) -> Table:
+    columns = {str(name): frame[name].tolist() for name in frame.columns}
+    seeds = sorted(set(columns["seed"]))
+    configs: list[Params] = []
+    costs: list[float] = []
+    reading: list[float] = []
+    trainings: dict[tuple[int, int], Training] = {}
+    for _, rows in groupby(range(len(frame)), key=columns["config"].__getitem__):
+        by_seed = {seed: list(own) for seed, own in groupby(rows, key=columns["seed"].__getitem__)}
+        if len(by_seed) < len(seeds):
+            continue
+        first = by_seed[seeds[0]][0]
+        params = {name: columns[name][first] for name in parameters} | {LENGTH: columns["length"][first]}
+        for seed, own in by_seed.items():
+            trainings[len(configs), seed] = _training(columns, own, params)
+        configs.append(params)
+        costs.append(float(columns["macs"][first]))
+        reading.append(float(columns[READING_MACS][first]) if READING_MACS in columns else 0.0)
+    return Table(configs, costs, reading, trainings, [seed for seed in seeds if seed != held_out], held_out)
+
+
+def _training(columns: Mapping[str, list[Any]], rows: Sequence[int], params: Params) -> Training:
+    schedule = Schedule.of_length(params[LENGTH])
+    rate = float(params.get(RATE, 1.0))
+    epochs = [
+        Epoch(
+            columns["epoch"][row],
+            columns["train_loss"][row],
+            columns["val_accuracy"][row],
+            rate * schedule.factor(columns["epoch"][row] - 0.5),
+            _readings(columns, params, row) if _is_read(columns["epoch"][row], params[LENGTH]) else {},
+        )
+        for row in rows
+    ]
+    return Training(Trace(epochs), [float(columns["train_macs"][row]) for row in rows])
+
+
+def _is_read(epoch: int, length: int) -> bool:
+    """Whether a study of few images would have read this epoch (`training.run`)."""
+    return epoch & (epoch - 1) == 0 or epoch == length
+
+
+def _readings(columns: Mapping[str, list[Any]], params: Params, row: int) -> dict[str, Reading]:
+    """Those layers of which anything was read."""
+    found = {}
+    for name in params:
+        known = [columns.get(f"{field}.{name}", {}) for field in READING_FIELDS]
+        numbers = [column[row] if column else math.nan for column in known]
+        if not all(map(math.isnan, numbers)):
+            found[name] = Reading(*numbers)
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
+from optuna.distributions import BaseDistribution, IntDistribution
 
 from phashopt.search.fit import fit
 from phashopt.search.space import LENGTH, Axis, Point, Space
@@ -17,6 +19,49 @@ COLOURS = 3
 FAILURE = 0.5  # nats that a failed training loses in silence
 TIGHT_SAMPLE = 400
 STARTS = 24
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training and what it costs up to each epoch, as shares of the longest one under the cap.
+
+    `reading` is what one reading costs; `stable` the epochs it shares with a longer one, which may go on from there.
+    """
+
+    trace: Trace
+    spent: Sequence[float]
+    reading: float = 0.0
+    stable: int = 0
+
+
+class World(Protocol):
+    """What can be searched. Parameters are true kernel counts; lengths are `epochs`."""
+
+    space: Space
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Of widths and length the index in the axis, of others what they are."""
+
+    def nearest(self, params: Mapping[str, Any], tried: Set[Hashable]) -> dict[str, Any]:
+        """Where a proposal is trained, not among `tried` keys if that can be helped."""
+
+    def key(self, params: Mapping[str, Any]) -> Hashable:
+        """What makes two points the same one."""
+
+    def train(self, params: Mapping[str, Any], seed: int) -> Trained:
+        """What comes of it."""
+
+    def worth(self, params: Mapping[str, Any]) -> float:
+        """The judge's nats of error."""
+
+    @property
+    def usual(self) -> float:
+        """The worth of a middling network under the cap."""
+
+    @property
+    def best(self) -> float:
+        """The highest there is."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +102,20 @@ class SyntheticWorld:
         self._cap = formula.cap * widest
         self.space = Space(axes, Axis(self.lengths), {"macs": (self._macs, self._cap)})
 
-    def train(self, point: Point, seed: int) -> Trace:
+    @cached_property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Indices."""
+        return {name: IntDistribution(0, len(axis.values) - 1) for name, axis in self.space.axes.items()}
+
+    def nearest(self, params: Mapping[str, Any], _tried: Set[Hashable]) -> dict[str, Any]:
+        """Everything can be trained."""
+        return dict(params)
+
+    def key(self, params: Mapping[str, Any]) -> Hashable:
+        """All of it."""
+        return self.space.key(params)
+
+    def train(self, point: Mapping[str, Any], seed: int) -> Trained:
         """Errors fall with the epochs to what the length allows; noise and failures are the seed's."""
         rng = np.random.default_rng([seed, *point.values()])
         end = self.worth(point) + self.formula.noise * float(rng.standard_normal())
@@ -68,9 +126,10 @@ class SyntheticWorld:
             accuracy = 1 - float(np.exp(-(end - before_end)))
             rows.append(Epoch(epoch, 1 - accuracy, accuracy, 0.1 if epoch < 0.7 * point[LENGTH] else 0.05))
         rows[-1].readings = self._readings(point, rng)
-        return Trace(rows)
+        whole = self.compute(point)
+        return Trained(Trace(rows), [whole * row.number / point[LENGTH] for row in rows])
 
-    def worth(self, point: Point) -> float:
+    def worth(self, point: Mapping[str, Any]) -> float:
         """-log(error): a power law a layer, a bottleneck's penalty, and falling returns of the length."""
         widths = np.array([point[name] for name in self._names], dtype=float)
         places = np.log(widths / self.values[0]) / np.log(self.values[-1] / self.values[0])
@@ -79,7 +138,7 @@ class SyntheticWorld:
         error += self.formula.interaction * float(np.maximum(np.log(widths[:-1] / widths[1:]), 0).sum())
         return -float(np.log(error)) + 0.15 * float(np.log2(point[LENGTH] / self.lengths[-1]))
 
-    def compute(self, point: Point) -> float:
+    def compute(self, point: Mapping[str, Any]) -> float:
         """What a training costs, as a share of the longest one at the cap."""
         return self._macs(point) / self._cap * point[LENGTH] / self.lengths[-1]
 
@@ -102,9 +161,9 @@ class SyntheticWorld:
             before = point[name]
         return total + 10 * before
 
-    def _readings(self, point: Point, rng: np.random.Generator) -> dict[str, Reading]:
+    def _readings(self, point: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Reading]:
         """Fuller of copies when wide, and, as far as it knows, where more kernels would gain little."""
-        full = point | {LENGTH: self.lengths[-1]}
+        full = {**point, LENGTH: self.lengths[-1]}
         gains = []
         for name in self._names:
             axis = self.space.widths[name]
@@ -119,6 +178,17 @@ class SyntheticWorld:
             for (name, axis), lean in zip(self.space.widths.items(), told.tolist(), strict=True)
         }
         return {name: Reading(share / 2, share, 0.0) for name, share in shares.items()}
+
+
+@dataclass(frozen=True)
+class SyntheticWorlds:
+    """A world of one formula for each number."""
+
+    formula: Formula
+
+    def __call__(self, number: int) -> SyntheticWorld:
+        """The one that follows from this seed."""
+        return SyntheticWorld(self.formula, number)
 
 
 def tight(space: Space, rng: np.random.Generator) -> Point:

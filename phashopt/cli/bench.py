@@ -2,52 +2,130 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phashopt.cli.options import Json
+from phashopt.cli.options import DataDir, Json
 from phashopt.cli.output import console, messages, plain_errors, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from phashopt.bench.replay import Course
 
 app = typer.Typer(no_args_is_help=True, help="Compare searches.")
 
 
+Task = Annotated[Path, typer.Argument(help="A spec with a table of what to do.", show_default=False)]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeat for more.")]
+Processes = Annotated[int | None, typer.Option(min=1, help="Default: one a core.")]
+
+
+@app.command()
+def record(
+    task: Task,
+    out: Annotated[
+        Path | None, typer.Option(help="The Parquet file.  [default: NAME.parquet]", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+    processes: Processes = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Train every configuration and seed that a task file asks for; killed, it goes on where it was."""
+    with plain_errors():
+        from joblib import cpu_count
+
+        from phashopt.bench.record import Recording
+        from phashopt.bench.task import RecordTask
+        from phashopt.service.spec import load_as
+        from phashopt.training.data import default_data_dir
+
+        asked = load_as(RecordTask, task, overrides or ())
+        path = out or Path(f"{asked.study.name}.parquet")
+        recording = Recording(asked, path, data_dir or default_data_dir())
+        for recorded in recording.record(processes or cpu_count()):
+            (network, seed), share = recorded.job, recorded.done / recorded.jobs
+            messages.print(f"{share:6.1%}  network {network}, seed {seed}: {recorded.accuracy:.1%}")
+        if json:
+            print_json({"table": str(path)})
+        else:
+            console.print(f"{path} is recorded.")
+
+
 @app.command()
 def replay(
+    table: Annotated[
+        Path | None, typer.Argument(help="A recorded table; without one, synthetic worlds.", show_default=False)
+    ] = None,
     layers: Annotated[int, typer.Option(min=1, help="Depth of the synthetic networks.")] = 5,
-    worlds: Annotated[int, typer.Option(min=2, help="Worlds, each searched once by every arm.")] = 20,
+    worlds: Annotated[int, typer.Option(min=2, help="Searches of each arm, each in a world of its own.")] = 20,
     trials: Annotated[int, typer.Option(min=5, help="Trials a search.")] = 40,
     cap: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of the widest network's MACs.")] = 0.25,
     knowledge: Annotated[float, typer.Option(min=0.0, max=1.0, help="What redundancy knows of a width.")] = 0.0,
     interior: Annotated[float, typer.Option(min=0.0, max=1.0, help="Layers whose optimum is inside the grid.")] = 0.0,
-    arm: Annotated[list[str] | None, typer.Option(help="An arm to run; repeat for more. Default: all.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="An arm, or SAMPLER+PRUNER by Optuna's names or module:Class; repeat for more."),
+    ] = None,
+    processes: Processes = None,
     json: Json = False,
 ) -> None:
-    """Run ours, its ablations, the paper's rule and Optuna's samplers over synthetic worlds, all under one cap."""
+    """Run ours, its ablations, the paper's rule and Optuna's samplers over a table or synthetic worlds, under one cap.
+
+    A table is searched on its search seeds and judged by the one held out.
+    """
     with plain_errors():
+        from dataclasses import asdict
+
         from joblib import cpu_count
-        from rich.table import Table
 
-        from phashopt.bench.arms import ARMS
-        from phashopt.bench.replay import document, replay, summary
-        from phashopt.bench.worlds import Formula
-        from phashopt.errors import UserError
+        from phashopt.bench.arms import ARMS, FIRST_ORDER, make_arm
+        from phashopt.bench.replay import Replayed, counts, document
+        from phashopt.bench.replay import replay as courses_of
+        from phashopt.bench.worlds import Formula, SyntheticWorlds
 
-        arms = list(arm or ARMS)
-        if unknown := [name for name in arms if name not in ARMS]:
-            raise UserError(f"there is no arm {unknown[0]!r}; take one of {', '.join(ARMS)}")
         formula = Formula(layers, cap=cap, knowledge=knowledge, interior=interior)
+        replayed = Replayed(table, cap) if table else None
+        arms = [*dict.fromkeys([*(arm or ARMS), *(FIRST_ORDER if replayed else ())])]
+        make = replayed or SyntheticWorlds(formula)
+        for name in arms:
+            make_arm(name, make(0), 0, trials)
         courses = []
-        for course in replay(formula, arms, worlds, trials, processes or cpu_count()):
+        for course in courses_of(make, arms, worlds, trials, processes or cpu_count()):
             courses.append(course)
             messages.print(f"world {course.world + 1} of {worlds}, {course.arm}: {course.reached[-1]:.1%}")
+        verdict = counts(replayed, courses) if replayed else None
         if json:
-            print_json(document(formula, courses, arms))
+            what = {"table": str(table), "cap": cap, **(verdict or {})} if table else {"formula": asdict(formula)}
+            print_json({**what, **document(courses, arms)})
             return
-        columns = summary(courses, arms[0])
-        table = Table("arm", *columns, title=f"{layers} layers, cap {cap:.0%}, means over {worlds} worlds")
-        for name in arms:
-            means = [estimate.mean for estimate in summary(courses, name).values()]
-            table.add_row(name, *(f"{mean:.2f}" if mean < 1 else f"{mean:.1f}" for mean in means))
-        console.print(table)
+        title = (
+            f"{table.name if table else f'{layers} layers'}, cap {cap:.0%}, means over {worlds} searches (90% interval)"
+        )
+        console.print(_table(courses, arms, title))
+        if verdict:
+            late = ", ".join(f"{name} {share:.0%}" for name, share in verdict["late"].items())
+            console.print(
+                f"The table {'counts' if verdict['counts'] else 'does not count'}: {verdict['targets']} configurations "
+                f"reach 90%; searches that needed more than 10 trials to it: {late}."
+            )
+
+
+def _table(courses: Sequence[Course], arms: Sequence[str], title: str) -> Table:
+    from rich.table import Table
+
+    from phashopt.bench.replay import summary
+
+    table = Table("arm", *summary(courses, arms[0]), title=title)
+    for arm in arms:
+        found = summary(courses, arm).values()
+        table.add_row(arm, *(f"{_short(mean)} [{_short(low)}, {_short(high)}]" for mean, low, high in found))
+    return table
+
+
+def _short(number: float) -> str:
+    return f"{number:.2f}" if abs(number) < 1 else f"{number:.1f}"

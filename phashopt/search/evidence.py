@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -18,7 +19,7 @@ from phashopt.search.basis import Array, Basis
 
 TAUS = (0.25, 0.5, 1.0, 2.0)
 SIGMAS = (0.02, 0.05, 0.1, 0.2)
-RHOS = (0.0, 0.3)
+RHOS = (0.0, 1.0)
 TRUST: Mapping[float, float] = {
     0.0: 0.5,
     -1.0: 0.125,
@@ -28,7 +29,8 @@ TRUST: Mapping[float, float] = {
 }  # kappa -> prior probability
 NO_TRUST: Mapping[float, float] = {0.0: 1.0}
 FREEDOM = 4  # of the t distribution of the noise: a run that failed in silence is no proof against its network
-SWEEPS = 2
+SWEEPS = 3
+WIDE = 1.0  # the tau under which outliers are told
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,28 @@ class Posterior:
 
     basis: Basis
     beliefs: list[Belief]
-    probabilities: Array  # (H,)
+    logs: Array  # (H,) log evidence and prior, up to a constant
     means: Array  # (H, d)
     deviations: Array  # (H, d), the prior's
     factors: list[Array]  # (d, d) Cholesky factors of A
+
+    @classmethod
+    def mixed(cls, parts: Sequence[Posterior]) -> Posterior:
+        """One of several, each as probable as its evidence makes it."""
+        return cls(
+            parts[0].basis,
+            [belief for part in parts for belief in part.beliefs],
+            np.concatenate([part.logs for part in parts]),
+            np.concatenate([part.means for part in parts]),
+            np.concatenate([part.deviations for part in parts]),
+            [factor for part in parts for factor in part.factors],
+        )
+
+    @cached_property
+    def probabilities(self) -> Array:
+        """(H,)."""
+        shares = np.exp(self.logs - self.logs.max())
+        return np.asarray(shares / shares.sum())
 
     @property
     def mean(self) -> Array:
@@ -81,6 +101,13 @@ class Posterior:
         """The belief with the highest probability."""
         return self.beliefs[int(self.probabilities.argmax())]
 
+    def squares(self, seen: Observations) -> Array:
+        """(n,) expected squared distances of all responses from the likeliest belief's prediction."""
+        likeliest = int(self.probabilities.argmax())
+        scaled = (seen.features * self.deviations[likeliest]).T
+        spread = solve_triangular(self.factors[likeliest], scaled, lower=True, check_finite=False)
+        return np.asarray((seen.responses - seen.features @ self.means[likeliest]) ** 2 + (spread**2).sum(0))
+
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """(count, d) weights; those that can only be positive are."""
         chosen = np.sort(rng.choice(len(self.beliefs), count, p=self.probabilities))
@@ -96,32 +123,45 @@ class Posterior:
 def learn(basis: Basis, seen: Observations, excess: Array, trust: Mapping[float, float] = TRUST) -> Posterior:
     """The posterior of all beliefs; `excess` (L,) is each layer's unexplained redundancy, `trust` the prior of kappa.
 
-    Outliers are weighed down as Student's t has it, in sweeps under the likeliest belief.
+    The noise is Student's t. Under each of its scales outliers are weighed down anew: under one for all, a run that
+    failed passes for noise, and noise taken for so large hides the failure.
     """
     leans = np.outer(list(trust), excess)
-    grid = [Belief(tau, sigma, rho, 0.0) for tau, rho, sigma in product(TAUS, RHOS, SIGMAS)]
-    posterior = Regression(basis, seen, _precisions(seen, SIGMAS[1])).posterior(grid, trust, leans)
-    if not len(seen.responses):
-        return posterior
-    likeliest = posterior.likeliest
+    parts = []
+    for sigma in SIGMAS:
+        weights, tangents = _weighed(basis, seen, sigma)
+        grid = [Belief(tau, sigma, rho, 0.0) for tau, rho in product(TAUS, RHOS)]
+        parts.append(Regression(basis, seen, weights, tangents).posterior(grid, trust, leans))
+    return Posterior.mixed(parts)
+
+
+def _weighed(basis: Basis, seen: Observations, sigma: float) -> tuple[Array, float]:
+    """Weights (n,) under which a Gaussian stands for every trial's t, and what its log evidence then lacks."""
+    scales = sigma**2 + seen.variances
+    distances = np.ones(len(scales))
     for _ in range(SWEEPS):
-        weights = _precisions(seen, likeliest.sigma)
-        scaled = (seen.responses - seen.features @ posterior.mean) ** 2 * weights / likeliest.sigma**2
-        regression = Regression(basis, seen, weights * np.minimum(1, (FREEDOM + 1) / (FREEDOM + scaled)))
-        posterior = regression.posterior([likeliest], trust, leans)
-    return regression.posterior(grid, trust, leans)
+        regression = Regression(basis, seen, tangents(distances)[0] * sigma**2 / scales)
+        posterior = regression.posterior([Belief(WIDE, sigma, RHOS[-1], 0.0)], NO_TRUST, np.zeros((1, basis.layers)))
+        distances = posterior.squares(seen) / scales
+    pulls, heights = tangents(distances)
+    return pulls * sigma**2 / scales, float((heights - np.log(scales / sigma**2) / 2).sum())
 
 
-def _precisions(seen: Observations, sigma: float) -> Array:
-    """(n,) relative to a trial's own noise."""
-    return np.asarray(sigma**2 / (sigma**2 + seen.variances))
+def tangents(distances: Array) -> tuple[Array, Array]:
+    """Pulls w and heights h, (n,) each, with log t(x) >= h - w x / 2 for all squared distances x, equal at `distances`.
+
+    Up to a constant log t(x) = -(v + 1) / 2 log(1 + x / v), a convex function of x, which lies above its tangents.
+    """
+    pulls = (FREEDOM + 1) / (FREEDOM + distances)
+    return pulls, (pulls * distances - (FREEDOM + 1) * np.log1p(distances / FREEDOM)) / 2
 
 
 class Regression:
-    """The sums over all trials that every belief's posterior is made of."""
+    """The sums over all trials that every belief's posterior is made of; `bonus` is added to its log evidence."""
 
-    def __init__(self, basis: Basis, seen: Observations, weights: Array) -> None:
+    def __init__(self, basis: Basis, seen: Observations, weights: Array, bonus: float = 0.0) -> None:
         self._basis = basis
+        self._bonus = bonus
         self._count = len(seen.responses)
         weighted = seen.features.T * weights
         self._gram, self._moment = weighted @ seen.features, weighted @ seen.responses
@@ -142,10 +182,8 @@ class Regression:
             beliefs += [replace(belief, kappa=kappa) for kappa in trust]
             deviations += [deviation] * len(trust)
             factors += [factor] * len(trust)
-        shares = np.exp(np.concatenate(logs) - np.max(logs))
-        return Posterior(
-            self._basis, beliefs, shares / shares.sum(), np.concatenate(means), np.stack(deviations), factors
-        )
+        evidence = np.concatenate(logs) + self._bonus
+        return Posterior(self._basis, beliefs, evidence, np.concatenate(means), np.stack(deviations), factors)
 
     def _solve(self, centres: Array, deviation: Array, sigma: float) -> tuple[Array, Array, Array]:
         """Factor of A (d, d), posterior means of u (K, d), log evidences (K,), for K prior means (K, d)."""

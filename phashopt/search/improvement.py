@@ -7,7 +7,7 @@ one that goes on from a finished one, may tell as much for less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
 LENGTHS = 5
+SLOT = (
+    0.5  # what taking one of a study's trials costs beside its compute, as a share of the longest training at the cap
+)
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,16 @@ class Improvement:
     """One round of the search: worlds drawn, their best networks found and weighed against what there is.
 
     `left` in [0, 1] is the share of the budget that is left. The less it is, the less compute counts, and the more what
-    a training delivers itself rather than what it tells of longer ones.
+    a training delivers itself rather than what it tells of longer ones. A network that has been trained at the longest
+    length (its key is in `seen`) has no more to show, unless nothing else is left.
     """
 
-    def __init__(self, model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> None:
+    def __init__(
+        self, model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
+    ) -> None:
         self._model = model
         self._cost = cost
+        self._seen = seen
         self._left = left
         self._draws = model.posterior.draw(DRAWS, rng)
         self._noise = model.posterior.likeliest.sigma**2
@@ -73,7 +80,9 @@ class Improvement:
         optima = self._ascent.maximise()
         near = self._ascent.neighbours(np.unique(optima.indices, axis=0))
         rest = np.repeat(optima.coordinates[:1, layers:], len(near), axis=0)
-        return np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
+        pool = np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
+        fresh = [self._model.space.key(self._model.basis.params(row)) not in self._seen for row in pool]
+        return pool[fresh] if any(fresh) else pool
 
     def _best_so_far(self) -> Array:
         """(S,) the nats of the best feasible network that is finished or under way, in each draw."""
@@ -111,7 +120,7 @@ class Improvement:
         delivered, promised = (float(np.maximum(each - self._incumbent, 0).mean()) for each in (shown, shipped))
         gain = (1 - self._left) * delivered + self._left * promised * self._told(shown, shipped)
         widths = np.array([[params[name] for name in self._model.space.widths]], dtype=float)
-        price = max(float(self._cost(widths)[0, 0]) * epochs, 1e-6)
+        price = SLOT + (1 - SLOT) * max(float(self._cost(widths)[0, 0]) * epochs, 1e-6)
         score = gain * float(self._model.survival(coordinates)[0]) / price**self._left
         return Action(params, extends, score, float(shown.mean()), float(np.hypot(shown.std(), self._noise**0.5)))
 

@@ -25,18 +25,21 @@ def propose_by_model(
     space = model.space
     if not space.feasible(space.at(0.0)):
         return Proposal(space.at(0.0), "The widths that were given exceed a cap; the others stay smallest.")
-    candidate = Proposal(space.at(0.0), "")
-    for candidate in _candidates(model, cost, rng, left):
+    best = None
+    for candidate in _candidates(model, cost, seen, rng, left):
+        best = best or candidate
         if space.feasible(candidate.point) and space.key(candidate.point) not in seen:
             return candidate
-    point = nearest_unseen(candidate.point, space, seen, rng)
+    best = best or Proposal(space.at(0.0), "")
+    point = nearest_unseen(best.point, space, seen, rng)
     if point is None:
-        return Proposal(candidate.point, "Every feasible point has been tried: one is repeated.", candidate.others)
-    reason = "All that promises a gain has been tried: the nearest point that has not."
-    return Proposal(point, reason, candidate.others)
+        return Proposal(best.point, "Every feasible point has been tried: one is repeated.", best.others)
+    return Proposal(point, "All that promises a gain has been tried: the nearest point that has not.", best.others)
 
 
-def _candidates(model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> Iterator[Proposal]:
+def _candidates(
+    model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
+) -> Iterator[Proposal]:
     """All layers alike, then what is best by what is believed of any network, then by what was learnt of these."""
     if not model.finished:
         optimum = Ascent(model.basis, cost, model.posterior.mean[None]).maximise().coordinates[0]
@@ -46,7 +49,7 @@ def _candidates(model: Model, cost: Quadratic, rng: np.random.Generator, left: f
         yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
         point = {name: params[name] for name in model.space.axes}
         yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
-    for action in Improvement(model, cost, rng, left).actions():
+    for action in Improvement(model, cost, seen, rng, left).actions():
         yield _proposal(model, action)
 
 

@@ -7,11 +7,16 @@ from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
+from phashopt.search import ADOPTED_KEY
 from phashopt.service.spec import StudyTable
 
 
 def used_up(table: StudyTable, trials: Sequence[FrozenTrial], now: datetime) -> str | None:
-    """Why no new trial may be made; None while one may. A waiting trial was counted when it was made."""
+    """Why no new trial may be made; None while one may. A waiting trial was counted when it was made.
+
+    Adopted trials were somebody else's expense.
+    """
+    trials = [trial for trial in trials if ADOPTED_KEY not in trial.user_attrs]
     if len(trials) >= table.trials:
         return f"all {table.trials} trials are made"
     spent = sum(trial.user_attrs.get("train_macs", 0) for trial in trials)

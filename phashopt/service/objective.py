@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from phashopt.networks import Blueprint
 from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
 from phashopt.service.publish import Trained, upload_pictures
+from phashopt.service.ranges import ends
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
 from phashopt.service.study import probe_indices
@@ -116,10 +117,11 @@ class Objective:
             blueprint,
             self._spec.recipe(trial.params, self._data.mirrored),
             self._data,
-            self._probe(blueprint),
+            make_probe(self._data, self._probes, blueprint),
             folder=trial_folder(self._root, self._study.study_name, trial.number),
             seed=trial_seed(self._spec.study.seed, trial.number),
             every=self._spec.signal.every,
+            longest=max(ends(self._spec.training.epochs)),
             extends=self._extended(trial),
             judge=lambda trace: self._judge(trial, run, trace),
             interrupted=self._hooks.interrupted,
@@ -138,21 +140,12 @@ class Objective:
         parent = self._stored(trial).system_attrs.get(PARENT_KEY, NO_PARENT)
         return None if parent == NO_PARENT else trial_folder(self._root, self._study.study_name, parent) / STABLE
 
-    def _probe(self, blueprint: Blueprint) -> Probe:
-        train = self._data.train
-        return Probe(
-            train.standardise(train.pixels[self._probes]),
-            widths=blueprint.readouts,
-            std=train.standardisation.std,
-            calibration=train.standardise(train.pixels[:CALIBRATION_IMAGES]),
-        )
-
     def _judge(self, trial: Trial, run: Run, trace: Trace) -> Verdict:
         """Write down what the last epoch showed, then ask the pruner."""
         row = trace.epochs[-1]
         write_trace(trial, trace)
-        if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
-            trial.report(row.accuracy, row.number)
+        # not `trial.report`: a resumed epoch was reported before, and after a restart another course is the trial's
+        self._study._storage.set_trial_intermediate_value(trial._trial_id, row.number, row.accuracy)
         self._hooks.notify(
             Progress(
                 trial.number,
@@ -202,6 +195,7 @@ class Objective:
             "signal_seconds": round(outcome.clock.signal_seconds, 3),
             "feasible": all(constraint <= 0 for constraint in self._stored(trial).constraints.values()),
             STABLE_KEY: outcome.stable_epochs,
+            "restarts": outcome.clock.restarts,
             "device": device_name(self._data.train.device),
             "redundancy.mean": mean_reading(outcome.trace, "redundancy"),
             "duplicates.mean": mean_reading(outcome.trace, "duplicates"),
@@ -215,6 +209,17 @@ class Objective:
                 f"distinct.{name}": report.distinct,
             }
         return {key: value for key, value in attributes.items() if value is not None and not _is_nan(value)}
+
+
+def make_probe(data: DataSet, indices: torch.Tensor, blueprint: Blueprint) -> Probe:
+    """The training images `indices` (N,), to read networks of `blueprint` through."""
+    train = data.train
+    return Probe(
+        train.standardise(train.pixels[indices]),
+        widths=blueprint.readouts,
+        std=train.standardisation.std,
+        calibration=train.standardise(train.pixels[:CALIBRATION_IMAGES]),
+    )
 
 
 def mean_reading(trace: Trace, quantity: str) -> float:

@@ -44,7 +44,7 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
     }
     if name != "phash":
         seed = int(np.random.SeedSequence([spec.study.seed, number]).generate_state(1)[0])
-        sampler: BaseSampler = _make(name, optuna.samplers, BaseSampler, "search.sampler", seed=seed, **known)
+        sampler: BaseSampler = named(name, optuna.samplers, BaseSampler, "search.sampler", seed=seed, **known)
         return sampler
     return PHashSampler(seed=spec.study.seed, strategy=spec.search.strategy, trials=spec.study.trials, **known)
 
@@ -53,13 +53,16 @@ def make_pruner(spec: Spec) -> BasePruner:
     """The spec's pruner; raises `UserError` for a name nobody knows."""
     name = spec.search.pruner
     if name != "phash":
-        pruner: BasePruner = _make(name, optuna.pruners, BasePruner, "search.pruner")
+        pruner: BasePruner = named(name, optuna.pruners, BasePruner, "search.pruner")
         return pruner
     return PHashPruner()
 
 
-def _make(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:
-    """An object of the class `name` of module `home`, or of `module:Class`, with those settings it takes."""
+def named(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:
+    """An object of the class `name` of module `home`, or of `module:Class`, with those settings it takes.
+
+    Raises `UserError` that begins with `key` for a name nobody knows.
+    """
     module, _, attribute = name.rpartition(":")
     try:
         found = getattr(importlib.import_module(module) if module else home, attribute)

@@ -52,11 +52,13 @@ Widths = Annotated[
 Positive = Annotated[int, Field(ge=1)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table of a spec: unknown keys are mistakes."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class StudyTable(_Table):
+class StudyTable(Table):
     """Name and global budget, all workers together; the first limit reached ends the study."""
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -75,14 +77,14 @@ class StudyTable(_Table):
         return name
 
 
-class DataTable(_Table):
+class DataTable(Table):
     """Which images; shares are of the training images. `held_out` is never scored by the search."""
 
     dataset: str
     validation: float = Field(default=0.2, gt=0, lt=1)
     held_out: float = Field(default=0.0, ge=0, lt=1)
     limit: int | None = Field(default=None, ge=10)
-    size: int = Field(default=64, ge=4, le=1024)  # pixels a side, for `folder:PATH`
+    size: int = Field(default=64, ge=4, le=1024)  # pixels a side: of a folder's images, at most of any others
 
     @model_validator(mode="after")
     def _check(self) -> DataTable:
@@ -132,7 +134,7 @@ class ResNetTable(_SearchedWidths, ResNet):
     """A residual network."""
 
 
-class AugmentationTable(_Table):
+class AugmentationTable(Table):
     """As `training.data.Augmentation`; `mirror` follows the data set unless given."""
 
     shift: int = Field(default=2, ge=0)
@@ -140,7 +142,7 @@ class AugmentationTable(_Table):
     cutout: int = Field(default=0, ge=0)
 
 
-class TrainingTable(_Table):
+class TrainingTable(Table):
     """Every number of a `Recipe`, fixed or left open."""
 
     epochs: OpenInt[Positive]
@@ -169,7 +171,7 @@ class TrainingTable(_Table):
         return {name: getattr(self, name) for name in type(self).model_fields if name != "augmentation"}
 
 
-class LimitsTable(_Table):
+class LimitsTable(Table):
     """Caps on the network that may be chosen; at most this much is feasible."""
 
     macs: float | None = Field(default=None, gt=0)
@@ -181,14 +183,14 @@ class LimitsTable(_Table):
         return {name: cap for name, cap in self.model_dump().items() if cap is not None}
 
 
-class SignalTable(_Table):
+class SignalTable(Table):
     """How many probe images, and every how many epochs a reading is taken (small sets: 1, 2, 4, 8, ...)."""
 
     probes: int = Field(default=16, ge=8)
     every: int = Field(default=1, ge=1)
 
 
-class SearchTable(_Table):
+class SearchTable(Table):
     """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`; `strategy` is that of `phash`."""
 
     sampler: str = "phash"
@@ -196,7 +198,7 @@ class SearchTable(_Table):
     pruner: str = "phash"
 
 
-class Spec(_Table):
+class Spec(Table):
     """The whole file."""
 
     study: StudyTable
@@ -266,8 +268,16 @@ class Spec(_Table):
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:
     """Read and check a TOML file, with `section.key=value` overrides; `UserError` is one line naming key and mend."""
+    return load_as(Spec, path, overrides)
+
+
+def load_as(kind: type[AnySpec], path: Path, overrides: Sequence[str] = ()) -> AnySpec:
+    """`load_spec` of a spec with further tables."""
     try:
         document = tomllib.loads(path.read_text())
     except FileNotFoundError as error:
@@ -276,15 +286,19 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:
         raise UserError(f"{path} is no readable TOML file: {error}") from error
     for override in overrides:
         _override(document, override)
-    return parse_spec(document, str(path))
+    return _parse(kind, document, str(path))
 
 
 def parse_spec(document: Mapping[str, Any], source: str) -> Spec:
     """Check a spec read from `source`; raises `UserError`."""
+    return _parse(Spec, document, source)
+
+
+def _parse(kind: type[AnySpec], document: Mapping[str, Any], source: str) -> AnySpec:
     try:
-        return Spec.model_validate(document)
+        return kind.model_validate(document)
     except ValidationError as error:
-        raise UserError(f"{source}: {_explain(error, document)}") from error
+        raise UserError(f"{source}: {_explain(error, document, kind)}") from error
 
 
 def _override(document: dict[str, Any], override: str) -> None:
@@ -306,14 +320,14 @@ def _value(text: str) -> Any:
         return text
 
 
-def _explain(error: ValidationError, document: Mapping[str, Any]) -> str:
+def _explain(error: ValidationError, document: Mapping[str, Any], kind: type[Spec]) -> str:
     """The first error as one line: where, what, and the nearest right spelling of an unknown key."""
     errors = error.errors(include_url=False, include_context=False)
     first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
     keys = [str(part) for part in first["loc"] if not str(part).startswith("<")]
     place = ".".join(keys) or "the file"
     if first["type"] == "extra_forbidden":
-        return f"there is no {place}{_nearest(keys[-1], _known_keys(keys[:-1], document))}"
+        return f"there is no {place}{_nearest(keys[-1], _known_keys(keys[:-1], document, kind))}"
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "union_tag_invalid":
@@ -335,11 +349,11 @@ def _mismatch(keys: Sequence[str], given: Any) -> str:
     return "write a number, or a table such as { low = 1, high = 8 }"
 
 
-def _known_keys(path: Sequence[str], document: Mapping[str, Any]) -> list[str]:
+def _known_keys(path: Sequence[str], document: Mapping[str, Any], kind: type[Spec]) -> list[str]:
     """The keys that the table at `path` may have."""
     match list(path):
         case []:
-            return list(Spec.model_fields)
+            return list(kind.model_fields)
         case ["network"]:
             family = document["network"].get("family", "plain")
             tables: dict[str, type[BaseModel]] = {"plain": PlainTable, "vgg": VggTable, "resnet": ResNetTable}
@@ -347,7 +361,7 @@ def _known_keys(path: Sequence[str], document: Mapping[str, Any]) -> list[str]:
         case ["training", "augmentation"]:
             return list(AugmentationTable.model_fields)
         case [table]:
-            model = Spec.model_fields[table].annotation
+            model = kind.model_fields[table].annotation
             assert isinstance(model, type)
             assert issubclass(model, BaseModel)
             return list(model.model_fields)

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.figures import StudyView
 from phashopt.networks import width_name
-from phashopt.search import is_feasible
+from phashopt.search import ADOPTED_KEY, is_feasible
 from phashopt.trace import Trace, read_trace
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def summarize(study: Study) -> StudySummary:
     spec = json.loads(study.user_attrs.get(SPEC_KEY, "{}"))
     lists = _listed_widths(spec)
     trials = [summarize_trial(trial, lists) for trial in study.get_trials(deepcopy=False)]
-    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE.name and trial.value is not None]
+    own = [trial for trial in trials if ADOPTED_KEY not in trial.attrs]  # the others' networks are not ours to choose
+    finished = [trial for trial in own if trial.state == TrialState.COMPLETE.name and trial.value is not None]
     feasible = [trial for trial in finished if trial.feasible]
     return StudySummary(
         name=study.study_name,

@@ -4,29 +4,38 @@ import pytest
 
 from phashopt.bench.arms import ARMS, make_arm
 from phashopt.bench.replay import Course, replay, summary
-from phashopt.bench.worlds import Formula, SyntheticWorld
+from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds
+from phashopt.errors import UserError
 
 FORMULA = Formula(3)
+PAIRS = ("TPESampler+HyperbandPruner", "phash+phash", "optuna.samplers:QMCSampler+MedianPruner")
 
 
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("arm", [*ARMS, *PAIRS])
 def test_every_arm_keeps_the_cap_from_the_first_trial_on(arm: str) -> None:
     world = SyntheticWorld(FORMULA, 0)
     search = make_arm(arm, world, 0, 12)
-    for trial in range(12):
-        point, accuracy = search.step(lambda point, seed=trial: world.train(point, seed))
-        assert world.space.feasible(point)
-        assert 0 < accuracy < 1
+    for _ in range(12):
+        step = search.step()
+        assert world.space.feasible(step.params)
+        assert 0 < step.compute <= world.compute(step.params) + 1e-9
 
 
-def test_all_start_from_the_same_widths() -> None:
+def test_all_start_from_the_same_point() -> None:
     world = SyntheticWorld(FORMULA, 0)
-    firsts = [make_arm(arm, world, 0, 12).step(lambda point: world.train(point, 0))[0] for arm in ARMS]
-    assert len({tuple(first[name] for name in world.space.widths) for first in firsts}) == 1
+    firsts = [make_arm(arm, world, 0, 12).step().params for arm in ARMS if arm != "paper"]
+    assert all(first == firsts[0] for first in firsts)
+
+
+@pytest.mark.parametrize("arm", ["TPESampler+NoPruner", "no.module:Sampler", "largest cost first"])
+def test_an_arm_that_cannot_be_is_a_mistake(arm: str) -> None:
+    with pytest.raises(UserError):
+        make_arm(arm, SyntheticWorld(FORMULA, 0), 0, 12)
 
 
 def test_a_replay_is_reproducible_whatever_the_processes() -> None:
-    alone, shared = (list(replay(FORMULA, ["model", "TPE"], 2, 6, processes)) for processes in (1, 2))
+    worlds = SyntheticWorlds(FORMULA)
+    alone, shared = (list(replay(worlds, ["model", "TPE"], 2, 6, processes)) for processes in (1, 2))
     assert alone == shared
     assert [course.arm for course in alone] == ["model", "TPE"] * 2
 

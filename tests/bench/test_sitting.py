@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from phashopt.bench import retrain as module
+from phashopt.bench.comparison import RIVAL, SEARCHED, Comparison, Size
 from phashopt.bench.retrain import Variant
 from phashopt.bench.sitting import OutOfTimeError, Sitting
-from phashopt.bench.table import RIVAL, SEARCHED, Comparison, Size
 from phashopt.service.spec import Spec, parse_spec
 
 VARIANT = Variant((4, 6), {"epochs": 3, "learning_rate": 0.05})

@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import create_trial
 from safetensors.numpy import load_file
 
 from .conftest import Run
@@ -158,3 +161,38 @@ def test_best_of_a_study_without_a_model_says_what_it_takes(run: Run) -> None:
     result = run("study", "best", "tiny")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert 'strategy = "model"' in result.stderr
+
+
+def test_worth_tells_of_both_ways_to_spend_an_hour(run: Run, finished: str) -> None:
+    told = run("study", "worth", finished)
+    assert told.exit_code == 0
+    assert [line.partition(":")[0] for line in told.stdout.splitlines()[1:4]] == [
+        "In hand",
+        "Searching on",
+        "Training longer",
+    ]
+    document = json.loads(run("study", "worth", finished, "--hours", "2", "--workers", "3", "--json").stdout)
+    assert document["macs"] == pytest.approx(6 * 3600 * document["macs_per_second"])
+    for way in (document["searching"], document["training_longer"]):
+        assert way["low"] <= way["gain"] <= way["high"]
+        assert sum(training["macs"] for training in way["trainings"]) <= document["macs"]
+
+
+def test_worth_needs_a_finished_trial(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    assert "has no finished feasible trial yet" in run("study", "worth", "tiny").stderr
+
+
+def test_adopt_says_what_it_took_for_what(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    other = optuna.create_study(storage="sqlite:///other.db", study_name="old", direction="maximize")
+    params = {"units_0": 4, "units_1": 6, "lr": 0.05}
+    distributions = {"units_0": IntDistribution(1, 9), "units_1": IntDistribution(1, 9), "lr": FloatDistribution(0, 1)}
+    other.add_trial(create_trial(value=80.0, params=params, distributions=distributions))
+    adopt = ["study", "adopt", "tiny", "--from", "sqlite:///other.db"]
+    assert "has no epochs; its parameters are lr, units_0, units_1" in run(*adopt).stderr
+    assert "write --given OURS=..." in run(*adopt, "--given", "epochs").stderr
+    told = run(*adopt, "--given", "epochs=2").stdout
+    assert "1 trials of old adopted as evidence." in told
+    assert "units_0 is width_00" in told
+    assert json.loads(run("study", "show", "tiny", "--json").stdout)["trials"][1]["value"] == 0.8

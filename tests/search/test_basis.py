@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from phashopt.search.basis import Basis, bump, other
+from phashopt.search.basis import Basis, bottleneck, bump, other
 from phashopt.search.space import Axis
 
 OTHERS = {
@@ -55,6 +55,14 @@ def test_a_lean_takes_its_share_of_one_layers_slope_and_of_nothing_else() -> Non
     means, _ = basis.prior(1.0, 0.0, np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
     assert np.flatnonzero(means[0] != means[1]).tolist() == [2]
     assert means[1, 2] == pytest.approx(means[0, 2] / 2)
+
+
+@pytest.mark.parametrize(("before", "after", "narrower"), [(1.0, 0.25, 0.75), (0.25, 1.0, 0.0), (0.5, 0.5, 0.0)])
+def test_a_bottleneck_is_a_layer_narrower_than_the_one_before(before: float, after: float, narrower: float) -> None:
+    basis = Basis({name: Axis((1, 2, 4, 8, 16)) for name in ("width_00", "width_01")}, None, {})
+    row = basis.features(np.array([[before, after, 0.0]]))[0]
+    assert bottleneck(np.array([before]), np.array([after])) == pytest.approx([narrower])
+    assert row[1 + 2 + 2 + 1] == pytest.approx(-narrower)
 
 
 @pytest.mark.parametrize("kinds", [1, 3])

@@ -191,7 +191,7 @@ def test_readings_change_proposals_and_blank_ones_do_not() -> None:
         trial.storage.set_trial_system_attr(trial._trial_id, "trace", {})
         return value
 
-    read, unread = _study(_sampler(), 12), _study(_sampler())
+    read, unread = _study(_sampler(1), 12), _study(_sampler(1))
     unread.optimize(blank, n_trials=12)
     assert any(t.system_attrs["proposal"] != t.system_attrs["proposal_without_reading"] for t in read.trials)
     assert all(t.system_attrs["proposal"] == t.system_attrs["proposal_without_reading"] for t in unread.trials)

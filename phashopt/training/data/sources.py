@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from torch.nn import functional as F
 
 from phashopt.errors import DataError, UserError
 from phashopt.training.files import save_bytes
@@ -19,6 +21,7 @@ from phashopt.training.files import save_bytes
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 SHIFTED_ONLY = frozenset({"digits", "mnist", "svhn"})  # a mirrored digit is another sign
 TEST_SHARE = 0.2  # of sets that come without a test split
+AVERAGED_AT_ONCE = 10_000  # images, as floats
 TEST_SEED = 0  # the test split is one and the same in every study
 
 
@@ -40,18 +43,29 @@ def default_data_dir() -> Path:
 
 
 def load_raw(dataset: str, data_dir: Path, *, size: int = 64, download: bool = True) -> RawData:
-    """Load a data set named as in a spec: one of `SOURCES` or `folder:PATH` (images resized to `size` pixels a side).
+    """Load a data set named as in a spec: one of `SOURCES` or `folder:PATH`.
+
+    A folder's images are resized to `size` pixels a side, others averaged down to it where they are larger.
 
     Looked for in `data_dir`, then where Debian's package puts it, then downloaded. Raises `DataError` naming the
     places looked in or the file that cannot be read, `UserError` for an unknown name.
     """
     if dataset.startswith("folder:"):
         return _folder(Path(dataset.removeprefix("folder:")).expanduser(), size)
-    if dataset == "digits":
-        return _digits()
     if dataset not in SOURCES:
         raise UserError(f"data.dataset: there is no {dataset!r}; take one of {', '.join(SOURCES)} or folder:PATH")
-    return _torchvision(dataset, data_dir, download)
+    raw = _digits() if dataset == "digits" else _torchvision(dataset, data_dir, download)
+    test = None if raw.test is None else (averaged(raw.test[0], size), raw.test[1])
+    return replace(raw, images=averaged(raw.images, size), test=test)
+
+
+def averaged(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Images (N, C, H, W) averaged down to `size` pixels a side; as they are where they are no larger."""
+    if max(images.shape[2:]) <= size:
+        return images
+    batches = torch.from_numpy(images).split(AVERAGED_AT_ONCE)
+    small = torch.cat([F.adaptive_avg_pool2d(batch.float(), size).round().byte() for batch in batches])
+    return np.asarray(small.numpy())
 
 
 def _digits() -> RawData:

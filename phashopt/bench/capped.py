@@ -20,7 +20,7 @@ from phashopt.search.space import Limits, Space
 class CappedTPE(TPESampler):
     """Multivariate TPE whose networks are moved under the caps and filled up to them: none of its trials is wasted.
 
-    `search.sampler = "phashopt.bench.rival:CappedTPE"` in a spec; the arguments are those of `PHashSampler`.
+    `search.sampler = "phashopt.bench.capped:CappedTPE"` in a spec; the arguments are those of `PHashSampler`.
     """
 
     def __init__(

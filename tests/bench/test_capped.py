@@ -5,7 +5,7 @@ import pytest
 from optuna.distributions import IntDistribution
 from optuna.samplers import BaseSampler
 
-from phashopt.bench.rival import CappedTPE
+from phashopt.bench.capped import CappedTPE
 
 CAP = 300.0
 SPACE = {"width_00": IntDistribution(2, 32), "width_01": IntDistribution(0, 4), "epochs": IntDistribution(1, 9)}

@@ -1,0 +1,119 @@
+"""One search in one world: a network is asked for, trained epoch by epoch, and told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna import Study, Trial
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from phashopt.bench.placed import Placed, Values
+from phashopt.bench.worlds import Trained, World
+from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
+from phashopt.search.coding import Coding
+from phashopt.search.space import LENGTH, Space
+from phashopt.trace import Trace, write_trace
+
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was trained, the accuracy it ended with (NaN unless it was complete), and what that cost."""
+
+    params: Params
+    accuracy: float
+    compute: float
+    extends: bool
+
+
+class Search:
+    """`sampler` and `pruner` in `world`; `move` changes a proposal before it is brought to where it can be trained.
+
+    One that `reads` pays for its readings. An extension pays for its own epochs only.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        sampler: BaseSampler,
+        pruner: BasePruner | None = None,
+        *,
+        move: Callable[[int, Params], Params] = lambda _, params: params,
+        reads: bool = False,
+    ) -> None:
+        self._world = world
+        self._move = move
+        self._reads = reads
+        self._coding = coding(world.space)
+        placed = Placed(sampler, world.distributions, self._place)
+        self._study = optuna.create_study(
+            direction="maximize", sampler=placed, pruner=pruner or optuna.pruners.NopPruner()
+        )
+
+    def step(self) -> Step:
+        """The next trial, from asking to telling."""
+        trial = self._study.ask(self._world.distributions)
+        params = self._coding.decode(trial.params)
+        trained = self._world.train(params, trial.number)
+        seen, stopped = self._watch(trial, trained)
+        write_trace(trial, seen)
+        if trained.stable:
+            trial.set_user_attr(STABLE_KEY, trained.stable)
+        before = self._paid_before(trial, params)
+        accuracy = seen.epochs[-1].accuracy
+        if stopped:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        elif math.isfinite(accuracy):
+            self._study.tell(trial, accuracy)
+        else:
+            self._study.tell(trial, state=TrialState.FAIL)
+        own = [row for row in seen.epochs if row.number > before]
+        compute = trained.spent[len(seen.epochs) - 1] - (trained.spent[before - 1] if before else 0.0)
+        readings = sum(bool(row.readings) for row in own) if self._reads else 0
+        return Step(params, math.nan if stopped else accuracy, compute + readings * trained.reading, before > 0)
+
+    def _watch(self, trial: Trial, trained: Trained) -> tuple[Trace, bool]:
+        """The epochs that the pruner lets happen; after the last one there is nothing left to save."""
+        seen = Trace()
+        for row in trained.trace.epochs:
+            seen.add(row)
+            if math.isfinite(row.accuracy):
+                trial.report(row.accuracy, row.number)
+            if row is not trained.trace.epochs[-1] and self._stops(trial, seen):
+                return seen, True
+        return seen, False
+
+    def _stops(self, trial: Trial, seen: Trace) -> bool:
+        pruner = self._study.pruner
+        if not isinstance(pruner, PHashPruner):
+            return trial.should_prune()
+        write_trace(trial, seen)
+        return pruner.verdict(self._study, self._study._storage.get_trial(trial._trial_id)) is Verdict.STOP
+
+    def _paid_before(self, trial: Trial, params: Params) -> int:
+        """The epochs of the finished trial that this one goes on from, if it is the same network."""
+        parent = self._study._storage.get_trial_system_attrs(trial._trial_id).get(PARENT_KEY, NO_PARENT)
+        if parent == NO_PARENT:
+            return 0
+        start = self._study.get_trials(deepcopy=False)[parent]
+        same = {**self._coding.decode(start.params), LENGTH: params.get(LENGTH)} == params
+        return int(start.user_attrs[STABLE_KEY]) if same else 0
+
+    def _place(self, study: Study, trial: FrozenTrial, values: Values) -> Values:
+        # under Hyperband the study shows one bracket only
+        others = study._storage.get_all_trials(study._study_id, deepcopy=False)[: trial.number]
+        tried = {self._world.key(self._coding.decode(each.params)) for each in others}
+        params = self._move(trial.number, self._coding.decode(values))
+        return self._coding.encode(self._world.nearest(params, tried))
+
+
+def coding(space: Space) -> Coding:
+    """Widths and lengths are suggested as indices."""
+    return Coding({name: list(axis.values) for name, axis in space.axes.items()})
