@@ -15,9 +15,9 @@ from PIL import Image
 DPI = 144
 
 
-def png_bytes(figure: Figure) -> bytes:
-    """PNG at 144 dots an inch: sharp on a dense screen at its size in points."""
-    return _bytes(figure, format="png", dpi=DPI, metadata={"Software": None})
+def png_bytes(figure: Figure, dpi: int = DPI) -> bytes:
+    """PNG, by default at 144 dots an inch: sharp on a dense screen at its size in points."""
+    return _bytes(figure, format="png", dpi=dpi, metadata={"Software": None})
 
 
 def webp_bytes(png: bytes) -> bytes:

@@ -20,9 +20,11 @@ def layer_worth(model: Model, params: Mapping[str, Any]) -> dict[str, Array]:
     All other layers stay as they are in `params`; length, rate and all else are at the median of the finished trials.
     """
     draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
-    start = model.coordinates([params])[0]
+    start = model.basis.coordinates([params])[0]
     layers = model.basis.layers
-    start[layers:] = np.median(model.coordinates([record.params for record in model.finished])[:, layers:], axis=0)
+    start[layers:] = np.median(
+        model.basis.coordinates([record.params for record in model.finished])[:, layers:], axis=0
+    )
     here = model.basis.features(start[None])
     found = {}
     for layer, (name, axis) in enumerate(model.space.widths.items()):

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import optuna
@@ -197,5 +197,13 @@ def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[s
         "classes": list(subject.classes),
         ARTIFACTS_KEY: str(artifact_root(url)),
         CREATED_KEY: datetime.now(UTC).isoformat(),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in VERSIONED}},
+        "versions": {"python": platform.python_version(), **{package: _version(package) for package in VERSIONED}},
     }
+
+
+def _version(package: str) -> str:
+    """What is installed; a source tree on the path is no distribution."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
