@@ -6,7 +6,8 @@ DATA ?= $(or $(PHASHOPT_DATA),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phashopt/da
 DATA_SOURCE ?= ../shared/data
 DEMO_STORAGE := sqlite:///demo/phashopt.db
 
-.PHONY: demo test lint format data bench-signal bench-training bench-service chaos clean
+.PHONY: demo test lint format data bench-signal bench-training bench-inherit bench-pruner bench-service section4 table1 \
+	gpu-check chaos clean
 
 demo: $(READY)  ## create the digits study, let two workers pull its trials, write the report
 	rm -rf demo && mkdir demo
@@ -41,9 +42,24 @@ bench-signal: $(READY)  ## how fast a reading is, beside captum and beside train
 bench-training: $(READY)  ## how fast a trial trains, beside a plain PyTorch loop; needs MNIST and CIFAR-10 (make data)
 	$(BIN)/python scripts/bench_training.py --data-dir "$(DATA)"
 
+bench-inherit: $(READY)  ## which kernels a child should keep, beside training from scratch; needs both MNISTs
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_inherit.py --data-dir "$(DATA)"
+
+bench-pruner: $(READY)  ## what each verdict of the pruner is worth, on digits
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_pruner.py --data-dir "$(DATA)"
+
 bench-service: $(READY)  ## what database, sampler and lease cost a trial; starts a PostgreSQL server of its own
 	@sh scripts/system_packages.sh "ls /usr/lib/postgresql/*/bin/postgres" postgresql
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_service.py
+
+section4: $(READY)  ## the paper's section IV walked on Fashion-MNIST, one figure a step; minutes of one core
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/section4.py --data-dir "$(DATA)"
+
+table1: $(READY)  ## Table I with its rivals; STUDIES="cifar10 cifar10_vgg" MINUTES=9 SIZE=--toy; goes on where it ended
+	$(BIN)/python scripts/table1.py $(STUDIES) --data-dir "$(DATA)" $(if $(MINUTES),--minutes $(MINUTES)) $(SIZE)
+
+gpu-check: $(READY)  ## on a CUDA machine: tests, readings, benchmarks and a CIFAR-10 study, in under nine minutes
+	$(BIN)/python scripts/gpu_check.py --data-dir "$(DATA)"
 
 chaos: $(READY)  ## 32 workers, 100 of them killed, PostgreSQL away twice for 20 s: every trial must end once
 	@sh scripts/system_packages.sh "ls /usr/lib/postgresql/*/bin/postgres" postgresql

@@ -6,6 +6,7 @@ and, where there is a device, on CUDA. CPU seconds are the process's own, so tha
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import time
 import warnings
@@ -38,32 +39,35 @@ MIB = 1 << 20
 
 def main() -> None:
     """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="by default all that there are")
+    parser.add_argument("--toy", action="store_true", help="a smoke test: the smallest networks only")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.backends.cudnn.allow_tf32 = False
     warnings.filterwarnings("ignore", module="captum")
     start = time.perf_counter()
-    devices = available_devices()
+    devices = [torch.device(arguments.device)] if arguments.device else available_devices()
+    beside = [("an eighth", 8, 32)] if arguments.toy else [("quarter width", 4, 1), ("full width", 1, 32)]
+    widths = [("quarter", 4)] if arguments.toy else [("quarter", 4), ("half", 2), ("full", 1)]
     tables = {
         "A reading beside captum's NeuronDeconvolution, one channel at a time": [
-            against_captum(device, *case)
-            for device in devices
-            for case in (("quarter width", 4, 1), ("full width", 1, 32))
+            against_captum(device, *case) for device in devices for case in beside
         ],
         "ResNet-18 (torchvision) at 64x64, 8 probes, all layers and channels": [
-            row for device in devices for row in stages(device)
+            row for device in devices if not arguments.toy for row in stages(device)
         ],
         "Routine readings beside training, plain 32-64": [
             routine(device, *case)
             for device in devices
             for case in (("MNIST", ImageShape(1, 28, 28), 48_000), ("CIFAR-10", ImageShape(3, 32, 32), 40_000))
         ],
-        "Peak memory of the way back, VGG-16": [
-            memory(device, *case) for device in devices for case in (("quarter", 4), ("half", 2), ("full", 1))
-        ],
+        "Peak memory of the way back, VGG-16": [memory(device, *case) for device in devices for case in widths],
         "Where one reading spends its time, VGG-16 at quarter width": [
             row for device in devices for row in operators(device)
         ],
     }
+    tables = {heading: rows for heading, rows in tables.items() if rows}
     publish("SIGNAL", "The signal's speed", tables, ("torch", "torchvision", "captum", "numpy", "scipy"), start)
 
 

@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: a clock, the facts of a run, and its tables as Markdown, JSON and on the screen."""
+"""What the benchmark scripts share: a clock, a log, the facts of a run, its tables as Markdown, JSON and on screen."""
 
 from __future__ import annotations
 
@@ -10,18 +10,38 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-RESULTS = Path("studies/results")
+RESULTS = Path(os.environ.get("PHASHOPT_RESULTS", "studies/results"))
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
+
+
+class Ledger:
+    """The lines measured so far, on disk as they come."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.lines: list[Row] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def has(self, **key: Any) -> bool:
+        """Whether this was measured."""
+        return any(key.items() <= line.items() for line in self.lines)
+
+    def add(self, line: Row) -> None:
+        """Keep it, and say so."""
+        self.lines.append(line)
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(line, flush=True)
 
 
 def available_devices() -> list[torch.device]:
@@ -29,23 +49,53 @@ def available_devices() -> list[torch.device]:
     return [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
 
 
-def publish(name: str, title: str, tables: Tables, packages: tuple[str, ...], started: float) -> None:
-    """Print the tables and write them to `studies/results/<name>.md` and `.json`, with what made them."""
+def publish(
+    name: str,
+    title: str,
+    tables: Tables,
+    packages: tuple[str, ...],
+    started: float,
+    *,
+    notes: str = "",
+    details: Any = None,
+    folder: Path = RESULTS,
+) -> None:
+    """Print the tables and write them to `<folder>/<name>.md` and `.json`, with what made them.
+
+    `notes` are Markdown to follow the tables, `details` what only the JSON holds.
+    """
     facts = {
         "command": f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python {' '.join(sys.argv)}",
-        "commit": subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True).strip(),
+        "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "devices": ", ".join(device_name(device) for device in available_devices()),
-        "versions": ", ".join(f"{package} {version(package)}" for package in packages),
+        "versions": ", ".join(f"{package} {installed(package)}" for package in packages),
         "load": round(os.getloadavg()[0], 1),
         "seconds": round(time.perf_counter() - started),
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps({"facts": facts, "tables": tables}, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text(_markdown(title, facts, tables))
+    document = {"facts": facts, "tables": tables} | ({} if details is None else {"details": details})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    (folder / f"{name}.md").write_text(_markdown(title, facts, tables) + notes)
     console = Console(width=None if sys.stdout.isatty() else 200)
     for heading, rows in tables.items():
         console.print(_rich_table(heading, rows))
+
+
+def commit() -> str:
+    """The commit that is checked out, if this is a checkout and git is there."""
+    try:
+        return subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True, stderr=DEVNULL).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def installed(package: str) -> str:
+    """Its version."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def seconds(device: torch.device, run: Callable[..., Any], *args: Any) -> float:

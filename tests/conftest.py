@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 from hypothesis import settings
 
 # a deadline would be a timed assertion; a change is judged on examples that stay the same, new ones are found at home
@@ -37,3 +38,9 @@ probes = 8
 def tiny_spec() -> str:
     """A study of three tiny trials on real scans, seconds in all."""
     return TINY_SPEC
+
+
+@pytest.fixture(params=["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Every device there is: `pytest -k cuda` runs what is to be run on a GPU."""
+    return torch.device(request.param)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from phashopt.inspection import Inspection, Layer
+    from phashopt.inspection import Child, Inspection, Layer, Shrinking
     from phashopt.training.data import Standardisation
 
+SHRUNK = "shrunk"
+CHILDREN_SHOWN = 8
 FOLDER_SIDE = 64  # pixels a side of a folder's images, where nothing else is known
 
 
@@ -42,6 +45,12 @@ def run(
         str | None, typer.Option(help="The training pixels' in [0, 1], as in 0.485,0.456,0.406", show_default=False)
     ] = None,
     std: Annotated[str | None, typer.Option(help="Theirs, beside --mean.", show_default=False)] = None,
+    cap: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Shrink it to this share of its MACs, and say to which widths.", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder to write to.  [default: inspections/MODEL]")] = None,
     data_dir: DataDir = None,
     json: Json = False,
@@ -50,7 +59,7 @@ def run(
     with plain_errors():
         import torch
 
-        from phashopt.inspection import draw, inspect_network, load_subject, worth_drawing
+        from phashopt.inspection import Shrinking, draw, inspect_network, load_subject, worth_drawing
         from phashopt.training.data import default_data_dir, load_raw
 
         subject = load_subject(model, weights)
@@ -59,6 +68,7 @@ def run(
         names = [name.strip() for name in layers.split(",")] if layers else None
         given = _standardisation(mean, std)
         raw = load_raw(data, data_dir or default_data_dir(), size=side)
+        shrinking = None if cap is None else Shrinking(subject, raw, cap)
         with messages.status("Reading every layer ..."):
             inspection = inspect_network(
                 subject,
@@ -81,8 +91,47 @@ def run(
             files.append({"path": str(drawn.path), "shows": drawn.words})
             if not json:
                 console.print(f"{drawn.path}  {drawn.words}", markup=False, soft_wrap=True)
+        shrunk = {} if shrinking is None else _shrunk(shrinking, folder / SHRUNK, quiet=json)
         if json:
-            print_json({**inspection.to_json(), "data": data, "files": files})
+            print_json({**inspection.to_json(), "data": data, "files": files, **shrunk})
+
+
+def _shrunk(shrinking: Shrinking, folder: Path, *, quiet: bool) -> dict[str, Any]:
+    """Try many widths, write the best child to `folder`, and tell of them."""
+    with messages.status("Merging kernels ..."):
+        parent = shrinking.parent()
+        children = sorted(shrinking.children(), key=lambda child: -child.accuracy)
+    try:
+        shrinking.save(children[0], folder)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
+    if not quiet:
+        console.print(_children(parent, children))
+        console.print(f"{folder}  the first of them, to be trained on in a loop of yours", markup=False, soft_wrap=True)
+    return {
+        "shrunk": {
+            "parent": parent.to_json(),
+            "children": [child.to_json() for child in children],
+            "folder": str(folder),
+        }
+    }
+
+
+def _children(parent: Child, children: Sequence[Child]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from phashopt.figures.labels import amount, percent
+
+    title = f"Merged to at most {max(child.macs for child in children) / parent.macs:.0%} of the MACs, not trained yet"
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.caption = f"of {len(children)} width tuples; accuracy on images that the network may have been trained on"
+    for column in ("kernels", "accuracy", "MACs", "params"):
+        table.add_column(column, justify="left" if column == "kernels" else "right")
+    for child in (parent, *children[:CHILDREN_SHOWN]):
+        kernels = "-".join(map(str, child.widths)) + (" (as it is)" if child is parent else "")
+        table.add_row(kernels, percent(child.accuracy), amount(child.macs), amount(child.params))
+    return table
 
 
 def _standardisation(mean: str | None, std: str | None) -> Standardisation | None:

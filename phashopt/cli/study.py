@@ -103,6 +103,58 @@ def best(
 
 
 @app.command()
+def worth(
+    name: Name,
+    hours: Annotated[float, typer.Option(min=0.01, help="How much longer.")] = 1.0,
+    workers: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    storage: Storage = None,
+    json: Json = False,
+) -> None:
+    """What one more hour would bring by searching on, and by training longer: expected gains with intervals."""
+    with plain_errors():
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import open_study
+        from phashopt.service.worth import worth as expected
+
+        answer = expected(*open_study(storage or default_storage(), name), hours, workers)
+        if json:
+            print_json(answer.to_json())
+            return
+        for line in answer.words():
+            console.print(line, soft_wrap=True, markup=False)
+
+
+@app.command()
+def adopt(
+    name: Name,
+    source: Annotated[
+        str, typer.Option("--from", help="STORAGE or STORAGE/STUDY of an Optuna study.", show_default=False)
+    ],
+    renamed: Annotated[
+        list[str] | None, typer.Option("--map", help="OURS=THEIRS, a parameter under another name; repeat for more.")
+    ] = None,
+    given: Annotated[
+        list[str] | None, typer.Option("--given", help="OURS=VALUE, what theirs held fixed; repeat for more.")
+    ] = None,
+    storage: Storage = None,
+    json: Json = False,
+) -> None:
+    """Take over another study's complete trials as evidence: they teach the model and count in no budget."""
+    with plain_errors():
+        from phashopt.service.adopt import adopt as take_over
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import open_study
+
+        study, spec = open_study(storage or default_storage(), name)
+        adoption = take_over(study, spec, source, _pairs("--map", renamed), _pairs("--given", given))
+        if json:
+            print_json(adoption.to_json())
+            return
+        for line in adoption.words():
+            console.print(line, soft_wrap=True, markup=False)
+
+
+@app.command()
 def check(name: Name, storage: Storage = None, json: Json = False) -> None:
     """Whether database and files agree: every trial's state, lease and files, and the budget."""
     with plain_errors():
@@ -180,12 +232,22 @@ def delete(
 def export(
     name: Name,
     out: Annotated[Path, typer.Option(help="The folder to write to.", show_default=False)],
+    trial: Annotated[int | None, typer.Option(min=0, help="Another trial than the best.", show_default=False)] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the study as JSON and CSV, and the best trial's weights as safetensors."""
+    """Write the study as JSON and CSV, and the best trial's network with a script that loads it without phashopt."""
     with plain_errors():
         from phashopt.service.export import export_study
         from phashopt.service.storage import default_storage
 
-        for path in export_study(storage or default_storage(), name, out):
+        for path in export_study(storage or default_storage(), name, out, trial):
             console.print(str(path), soft_wrap=True, markup=False)
+
+
+def _pairs(option: str, entries: list[str] | None) -> dict[str, str]:
+    from phashopt.errors import UserError
+
+    pairs = [entry.partition("=") for entry in entries or []]
+    if bad := next((name for name, equals, value in pairs if not (name and equals and value)), None):
+        raise UserError(f"{option} {bad}: write {option} OURS=...")
+    return {name.strip(): value.strip() for name, _, value in pairs}

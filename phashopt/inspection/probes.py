@@ -52,6 +52,18 @@ def take_probes(
     return Probes(pixels.numpy(), pool.standardise(pixels), names, known)
 
 
+def labelled_images(
+    raw: RawData, count: int, channels: int, size: tuple[int, int], standardisation: Standardisation | None
+) -> Images:
+    """As many training images of `raw` with their labels, class-balanced and in a random order; converted as probes."""
+    images, labels = _training_part(raw)
+    images = with_channels(images, channels)
+    pool = Images(torch.from_numpy(images), torch.from_numpy(labels), standardisation or Standardisation.of(images))
+    chosen = choose_probes(pool, count, seed=0)
+    chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))]
+    return Images(resized(pool.pixels[chosen], size), pool.labels[chosen], pool.standardisation)
+
+
 def with_channels(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     """(N, C, H, W) as grey (luma) or three equal colours; `UserError` for any other change."""
     given = images.shape[1]

@@ -6,11 +6,12 @@ import importlib
 import json
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,13 +28,17 @@ WANTED = "give a trial's folder, torchvision:NAME or module:factory"
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, and how it wants its images where that is known; weights drawn at random teach nothing."""
+    """A network, and how it wants its images where that is known; weights drawn at random teach nothing.
+
+    `description` is how a trial's network is built.
+    """
 
     name: str
     network: nn.Module
     is_trained: bool
     image: ImageShape | None = None
     standardisation: Standardisation | None = None
+    description: Mapping[str, Any] | None = None
 
 
 def load_subject(model: str, weights: Path | None = None) -> Subject:
@@ -71,7 +76,7 @@ def _trial(folder: Path) -> Subject:
     network = build(blueprint, seed=0)
     fill(network, read_state(folder / WEIGHTS), folder / WEIGHTS)
     name = "/".join(folder.resolve().parts[-2:])
-    return Subject(name, network, is_trained=True, image=image, standardisation=standardisation)
+    return Subject(name, network, True, image, standardisation, description)
 
 
 def _torchvision(model: str, weights: Path | None) -> Subject:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phashopt.search.basis import Array, Basis, Number, bump
+from phashopt.search.basis import Array, Basis, Number, bottleneck, bump
 from phashopt.search.costs import Quadratic
 
 PRICES = (1e-3, 1e3)  # nats for the whole of a cap
@@ -52,13 +52,13 @@ class Ascent:
             for layer, places in enumerate(self._places)
         ]
         start = 1 + layers + layers * kinds
-        self._pairs = weights[:, start : start + layers - 1]
-        self._first_other = start + layers - 1 + 3
+        self._pairs, self._falls = (weights[:, start + at : start + at + layers - 1] for at in (0, layers - 1))
+        self._first_other = start + 2 * (layers - 1) + 3
 
     def maximise(self) -> Optima:
         """The best feasible network of each world, with the other parameters at their best."""
         free = np.zeros(len(self._weights))
-        indices = self._priced(free, self._smallest(), free)
+        indices = self._priced(free, self._priced(free, self._largest(), free), free)
         _, slope = self._others(indices)
         dear = ~self._feasible(indices)
         if dear.any():
@@ -79,6 +79,9 @@ class Ascent:
 
     def _smallest(self) -> Indices:
         return np.zeros((len(self._weights), self._basis.layers), dtype=np.int64)
+
+    def _largest(self) -> Indices:
+        return self._smallest() + np.array([len(values) - 1 for values in self._values], dtype=np.int64)
 
     def _widths(self, indices: Indices) -> Array:
         return np.stack([self._values[layer][column] for layer, column in enumerate(indices.T)], 1)
@@ -108,6 +111,7 @@ class Ascent:
         widths = self._widths(indices)
         for layer, places in enumerate(self._places):
             gain = self._tables[layer] + (slope + self._pull(indices, layer))[:, None] * places
+            gain = gain - self._bottlenecks(indices, layer)
             if price.any():
                 gain = gain - price[:, None] * self._cost.along(widths, layer, self._values[layer])
             indices[:, layer] = gain.argmax(1)
@@ -122,6 +126,17 @@ class Ascent:
                 pull += self._pairs[:, pair] * (self._places[other][indices[:, other]] - 0.5)
         return pull
 
+    def _bottlenecks(self, indices: Indices, layer: int) -> Array:
+        """(S, G) what each width of a layer loses by being narrower than the one before, or making the next so."""
+        loss = np.zeros((len(indices), len(self._places[layer])))
+        if layer:
+            before = self._places[layer - 1][indices[:, layer - 1]][:, None]
+            loss += self._falls[:, [layer - 1]] * bottleneck(before, self._places[layer])
+        if layer < self._basis.layers - 1:
+            after = self._places[layer + 1][indices[:, layer + 1]][:, None]
+            loss += self._falls[:, [layer]] * bottleneck(self._places[layer], after)
+        return loss
+
     def _utility(self, indices: Indices, slope: Array) -> Array:
         """(S, M) from (S, M, L)."""
         places = np.stack([self._places[layer][indices[..., layer]] for layer in range(self._basis.layers)], -1)
@@ -129,8 +144,9 @@ class Ascent:
         for layer, table in enumerate(self._tables):
             total = total + table[self._worlds[:, None], indices[..., layer]]
         centred = places - 0.5
-        utility: Array = total + np.einsum("sml,sl->sm", centred[..., :-1] * centred[..., 1:], self._pairs)
-        return utility
+        total = total + np.einsum("sml,sl->sm", centred[..., :-1] * centred[..., 1:], self._pairs)
+        falls = np.einsum("sml,sl->sm", bottleneck(places[..., :-1], places[..., 1:]), self._falls)
+        return np.asarray(total - falls)
 
     def _exchanged(self, indices: Indices, slope: Array) -> Indices:
         """Exchanges, and steps up where there is room, until none gains."""

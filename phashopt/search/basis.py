@@ -1,13 +1,14 @@
 """The model's features: what of a trial's parameters its error is taken to depend on, and what is believed beforehand.
 
-SAMPLER.md, section 2. Layers add up, each concave in its log-width; neighbours interact; longer is better with falling
-returns; a rate has an optimum that moves with width; any other parameter has an optimum or, if a category, an effect.
+SAMPLER.md, section 2. Layers add up, each concave in its log-width; neighbours interact, and a layer narrower than the
+one before it may be a bottleneck; longer is better with falling returns; a rate has an optimum that moves with width;
+any other parameter has an optimum or, if a category, an effect.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ Array = NDArray[np.float64]
 
 DEEP = 8  # layers from which one bump a layer is too coarse: the search stalls
 HINGES = (0.25, 0.5, 0.75)
+SPREAD = 0.75  # how far layers differ from one another, as a share of what is expected of each
 LUCK = 4  # readings that tell a lucky run from an unlucky one
 
 
@@ -36,10 +38,11 @@ class Number:
         """Coordinates it takes."""
         return 1
 
-    def encode(self, value: Any) -> list[float]:
-        """Its place between the ends."""
-        low, high, at = (self._scale(each) for each in (self.distribution.low, self.distribution.high, value))
-        return [2 * (at - low) / (high - low) - 1 if high > low else 0.0]
+    def encode(self, values: Sequence[Any]) -> Array:
+        """(n, 1) their places between the ends."""
+        low, high = self._scale(self.distribution.low), self._scale(self.distribution.high)
+        at = np.log(values) if self.distribution.log else np.array(values, dtype=float)
+        return np.asarray(2 * (at - low) / (high - low) - 1 if high > low else np.zeros(len(at)))[:, None]
 
     def decode(self, coordinates: Array) -> Any:
         """The allowed value nearest to a place in [-1, 1]."""
@@ -67,9 +70,9 @@ class Category:
         """Coordinates it takes."""
         return len(self.distribution.choices)
 
-    def encode(self, value: Any) -> list[float]:
-        """One for the value it has."""
-        return [float(index == self.distribution.to_internal_repr(value)) for index in range(self.width)]
+    def encode(self, values: Sequence[Any]) -> Array:
+        """(n, width) one for the value that each has."""
+        return np.eye(self.width)[[int(self.distribution.to_internal_repr(value)) for value in values]]
 
     def decode(self, coordinates: Array) -> Any:
         """The value with the largest coordinate."""
@@ -120,13 +123,13 @@ class Basis:
         """K."""
         return self.layers + 1 + sum(parameter.width for parameter in self.others.values())
 
-    def coordinates(self, params: Mapping[str, Any]) -> Array:
-        """(K,): log-widths in [0, 1], log2 of the length over the longest, and the other parameters' places."""
-        row = [axis.fraction(params[name]) for name, axis in self.widths.items()]
-        row.append(math.log2(params[LENGTH] / self.length.values[-1]) if self.length else 0.0)
-        for name, parameter in self.others.items():
-            row += parameter.encode(params[name])
-        return np.array(row)
+    def coordinates(self, params: Sequence[Mapping[str, Any]]) -> Array:
+        """(n, K): log-widths in [0, 1], log2 of the length over the longest, and the other parameters' places."""
+        columns = [axis.fractions([each[name] for each in params]) for name, axis in self.widths.items()]
+        longest = self.length.values[-1] if self.length else 1
+        columns.append(np.log2([each[LENGTH] / longest if self.length else 1.0 for each in params]))
+        others = [parameter.encode([each[name] for each in params]) for name, parameter in self.others.items()]
+        return np.concatenate([np.stack(columns, 1), *others], 1)
 
     def params(self, row: Array) -> dict[str, Any]:
         """The parameters at coordinates (K,)."""
@@ -142,6 +145,7 @@ class Basis:
         mean = x.mean(1)
         centred = x - 0.5
         parts = [np.ones((len(x), 1)), x, bump(x, self.bumps), centred[:, :-1] * centred[:, 1:]]
+        parts.append(-bottleneck(x[:, :-1], x[:, 1:]))
         parts.append(np.stack([t, t * mean, -(t**2)], 1))
         for name, parameter in self.others.items():
             places = coordinates[:, self.columns[name]]
@@ -157,21 +161,22 @@ class Basis:
         `leans` (K, L) is the share by which each layer is thought to be worth less than it would be.
         """
         slope, count = tau / self.layers, self.layers
-        bend = slope / 8 if self.bumps == 1 else slope / 3
+        bend = 3 / 8 * slope if self.bumps == 1 else slope
         terms = [
             ([1.0], [2.0]),
-            ([slope] * count, [slope / 2] * count),
-            ([bend] * count * self.bumps, [bend] * count * self.bumps),
+            ([slope] * count, [SPREAD * slope] * count),
+            ([bend] * count * self.bumps, [SPREAD * bend] * count * self.bumps),
             ([0.0] * (count - 1), [rho * slope] * (count - 1)),
-            ([tau / 5, 0.0, tau / 20], [tau / 5, tau / 10, tau / 20]),
+            ([rho * slope / 4] * (count - 1), [rho * slope] * (count - 1)),
+            ([1 / 5, 0.0, 1 / 20], [1 / 5, 1 / 10, 1 / 20]),
         ]
         for name, parameter in self.others.items():
             if isinstance(parameter, Category):
-                terms.append(([0.0] * parameter.width, [tau / 4] * parameter.width))
+                terms.append(([0.0] * parameter.width, [1 / 4] * parameter.width))
             else:  # the optimum of a learning rate lies inside its range, and moves with width
-                half = tau / 2 if name == RATE else tau / 4
+                half = 1 / 2 if name == RATE else 1 / 4
                 terms.append(([0.0, half, 0.0], [half, half, half / 2]))
-        terms.append(([0.0] * LUCK, [tau / 4] * LUCK))
+        terms.append(([0.0] * LUCK, [1 / 4] * LUCK))
         mean, deviation = (np.concatenate(part) for part in zip(*terms, strict=True))
         means = np.repeat(mean[None], len(leans), axis=0)
         means[:, 1 : 1 + count] *= 1 - leans
@@ -181,11 +186,16 @@ class Basis:
     def concave(self) -> NDArray[np.bool_]:
         """(d,): the weights that are at least 0 in any world believed in: bends, falling returns, optima."""
         first = 1 + self.layers
-        flags = [False] * first + [True] * (self.layers * self.bumps) + [False] * (self.layers - 1)
+        flags = [False] * first + [True] * (self.layers * self.bumps) + [False] * 2 * (self.layers - 1)
         flags += [False, False, True]
         for parameter in self.others.values():
             flags += [False, True, False] if isinstance(parameter, Number) else [False] * parameter.width
         return np.array(flags + [False] * LUCK)
+
+
+def bottleneck(before: Array, after: Array) -> Array:
+    """How much narrower a layer is than the one before it, in places; additive models of layers cannot say it."""
+    return np.asarray(np.maximum(before - after, 0))
 
 
 def bump(x: Array, kinds: int) -> Array:

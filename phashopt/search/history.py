@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.search.coding import Coding
 from phashopt.search.record import Record
+from phashopt.search.space import LENGTH
 from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace, read_trace
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 PROPOSAL_KEY = "proposal"
 STABLE_KEY = "stable_epochs"
+USED_KEY = "epochs_used"
+ADOPTED_KEY = "adopted"  # user attribute of a trial taken over from another study: evidence, not part of the budget
 
 _Distributions = dict[str, BaseDistribution]
 
@@ -111,6 +114,9 @@ def trial_trace(trial: FrozenTrial, direction: StudyDirection) -> Trace:
 def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirection) -> Record:
     trace = trial_trace(trial, direction)
     complete = trial.state == TrialState.COMPLETE and trial.value is not None
+    used = trial.user_attrs.get(USED_KEY)
+    if complete and LENGTH in params and isinstance(used, int) and used > params[LENGTH]:  # it was extended
+        params = {**params, LENGTH: used}
     value = trial.value if complete and trial.value is not None else math.nan
     return Record(
         number=trial.number,
@@ -122,6 +128,7 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
         trace=trace,
         readings=trace.last_readings or _attribute_readings(trial.user_attrs),
         stable_epochs=trial.user_attrs.get(STABLE_KEY),
+        adopted=ADOPTED_KEY in trial.user_attrs,
     )
 
 

@@ -7,8 +7,9 @@ one that goes on from a finished one, may tell as much for less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
 LENGTHS = 5
+SLOT = (
+    0.5  # what taking one of a study's trials costs beside its compute, as a share of the longest training at the cap
+)
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,16 @@ class Improvement:
     """One round of the search: worlds drawn, their best networks found and weighed against what there is.
 
     `left` in [0, 1] is the share of the budget that is left. The less it is, the less compute counts, and the more what
-    a training delivers itself rather than what it tells of longer ones.
+    a training delivers itself rather than what it tells of longer ones. A network that has been trained at the longest
+    length (its key is in `seen`) has no more to show, unless nothing else is left.
     """
 
-    def __init__(self, model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> None:
+    def __init__(
+        self, model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
+    ) -> None:
         self._model = model
         self._cost = cost
+        self._seen = seen
         self._left = left
         self._draws = model.posterior.draw(DRAWS, rng)
         self._noise = model.posterior.likeliest.sigma**2
@@ -63,7 +71,7 @@ class Improvement:
         """
         pool = self._pool()
         gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
-        finalists = pool[np.argsort(-gain, kind="stable")[:FINALISTS]]
+        finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
         actions = [*self._trainings(finalists), *self._extensions()]
         return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
@@ -75,6 +83,12 @@ class Improvement:
         rest = np.repeat(optima.coordinates[:1, layers:], len(near), axis=0)
         return np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
 
+    def _finalists(self, ranked: Array) -> list[Array]:
+        """The first of `ranked` (n, K) that were not trained at the longest length; if all were, the first."""
+        space, basis = self._model.space, self._model.basis
+        fresh = (row for row in ranked if space.key(basis.params(row)) not in self._seen)
+        return list(islice(fresh, FINALISTS)) or list(ranked[:FINALISTS])
+
     def _best_so_far(self) -> Array:
         """(S,) the nats of the best feasible network that is finished or under way, in each draw."""
         model = self._model
@@ -82,10 +96,10 @@ class Improvement:
         params += [each for each in model.pending if model.space.feasible(each)]
         if not params:
             return np.zeros(len(self._draws))
-        best: Array = self._worth(model.coordinates(params)).max(0)
+        best: Array = self._worth(model.basis.coordinates(params)).max(0)
         return best
 
-    def _trainings(self, finalists: Array) -> Iterator[Action]:
+    def _trainings(self, finalists: Sequence[Array]) -> Iterator[Action]:
         """From the first epoch, at each length worth a thought."""
         for row in finalists:
             for params in self._at_each_length(row):
@@ -106,12 +120,12 @@ class Improvement:
 
     def _action(self, params: Mapping[str, Any], target: Array, epochs: float, extends: Record | None) -> Action:
         """`target` (K,) is the network as it would be shipped, `epochs` the share of the longest training to pay."""
-        coordinates = self._model.coordinates([params])
+        coordinates = self._model.basis.coordinates([params])
         shown, shipped = self._worth(coordinates)[0], self._worth(target[None])[0]
         delivered, promised = (float(np.maximum(each - self._incumbent, 0).mean()) for each in (shown, shipped))
         gain = (1 - self._left) * delivered + self._left * promised * self._told(shown, shipped)
         widths = np.array([[params[name] for name in self._model.space.widths]], dtype=float)
-        price = max(float(self._cost(widths)[0, 0]) * epochs, 1e-6)
+        price = SLOT + (1 - SLOT) * max(float(self._cost(widths)[0, 0]) * epochs, 1e-6)
         score = gain * float(self._model.survival(coordinates)[0]) / price**self._left
         return Action(params, extends, score, float(shown.mean()), float(np.hypot(shown.std(), self._noise**0.5)))
 
@@ -136,7 +150,7 @@ class Improvement:
         return params[LENGTH] / length.values[-1] if length else 1.0
 
     def _at_full_length(self, params: Mapping[str, Any]) -> Array:
-        row = self._model.basis.coordinates(params)
+        row: Array = self._model.basis.coordinates([params])[0]
         row[self._model.basis.layers] = 0.0
         return row
 

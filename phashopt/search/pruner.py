@@ -1,82 +1,148 @@
-"""`PHashPruner`: which trials to stop, and which to finish early, from their curves and their readings."""
+"""`PHashPruner`: which trials to stop, finish early, train longer or start again, from their curves and readings."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
+import numpy as np
+from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.pruners import BasePruner
 
 from phashopt.search.coding import Coding
 from phashopt.search.curve import before_decay, best_so_far
 from phashopt.search.history import History, trial_trace
 from phashopt.search.space import LENGTH
-from phashopt.search.stopping import behind, exploded, settled, stuck
+from phashopt.search.starving import starved
+from phashopt.search.stopping import behind, collapsed, exploded, never_learnt, settled, stuck
+from phashopt.search.unlucky import unlucky
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+    from phashopt.search.record import Record
     from phashopt.search.stopping import Curve
     from phashopt.trace import Trace
+
+RESTART_KEY = "restart"  # system attribute: epoch and loss at which a trial was told to start again
+EARLY = 1 / 3  # share of the epochs after which another seed would cost too much
+LATE = 1 / 2  # share of the epochs before which nobody can say that they are too few
 
 
 class Verdict(Enum):
     """What to do with a running trial."""
 
     CONTINUE = "continue"
+    EXTEND = "extend"  # it deserves more epochs: let the rate decay later
     FINISH = "finish"  # accuracy and reading have settled: anneal and complete
     STOP = "stop"
+    RESTART = "restart"  # once, from another seed
 
 
 class PHashPruner(BasePruner):
-    """Stops trials that diverge or fall far behind; finishes those whose accuracy and readings have settled.
+    """Stops trials that diverge, collapse or fall far behind; finishes, lengthens or restarts others.
 
     Works under any sampler, from the `trace` that `phashopt.Probe` writes, else from the reported values; accuracies
     are shares in [0, 1], losses positive. A trial is compared with complete ones by the fewest errors up to the same
     epoch: with those of the same length throughout, with others while neither has begun to let its rate decay.
+    Optuna's `should_prune` hears of STOP and FINISH only; `verdict` says it all.
 
     Args:
         warmup: epochs before a trial can be stopped for being slow.
-        peers: complete comparable trials that it takes to call one slow.
+        peers: complete comparable trials that it takes to call one slow, or starved.
+        without: verdicts that are never given, to measure what each is worth.
     """
 
-    def __init__(self, *, warmup: int = 3, peers: int = 5) -> None:
+    def __init__(self, *, warmup: int = 3, peers: int = 5, without: Collection[Verdict] = ()) -> None:
         self._warmup = warmup
         self._peers = peers
+        self._without = frozenset(without)
         self._history = History(Coding({}))
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """True for STOP and FINISH: all that Optuna's `should_prune` can say."""
-        return self.verdict(study, trial) != Verdict.CONTINUE
+        """True for STOP and FINISH: all that Optuna's `should_prune` can say, as if nothing else could be done."""
+        return self._first(study, trial, self._without | {Verdict.EXTEND, Verdict.RESTART}) != Verdict.CONTINUE
 
     def verdict(self, study: Study, trial: FrozenTrial) -> Verdict:
-        """What to do after the last epoch that `trial` recorded or reported."""
+        """What to do after the last epoch that `trial` recorded or reported.
+
+        The first of these that is so. STOP: its loss exploded. RESTART, once a trial and in its first third: far more
+        dead maps in its last layers than its widths and rate predict. STOP: it collapsed to guessing, or is far behind
+        its peers. EXTEND, in its second half and before its rate decays, where `epochs` is a parameter that could be
+        larger: ahead of its peers and learning fast. FINISH: accuracy and readings stand still. Else CONTINUE.
+        """
+        return self._first(study, trial, self._without)
+
+    def _first(self, study: Study, trial: FrozenTrial, without: Collection[Verdict]) -> Verdict:
         current = study._storage.get_trial(trial._trial_id)
         trace = trial_trace(current, study.direction)
         if not trace.epochs:
             return Verdict.CONTINUE
-        if exploded(trace) or _reported_nonsense(current) or self._hopeless(study, current, trace):
-            return Verdict.STOP
-        return Verdict.FINISH if settled(trace) else Verdict.CONTINUE
+        verdicts = self._verdicts(study, current, trace, may_restart=Verdict.RESTART not in without)
+        return next((verdict for verdict in verdicts if verdict not in without), Verdict.CONTINUE)
 
-    def _hopeless(self, study: Study, trial: FrozenTrial, trace: Trace) -> bool:
-        if len(trace.epochs) < 2:
+    def _verdicts(self, study: Study, trial: FrozenTrial, trace: Trace, *, may_restart: bool) -> Iterator[Verdict]:
+        """All that apply, the most urgent first; whoever is told to restart must be able to."""
+        if exploded(trace) or _reported_nonsense(trial):
+            yield Verdict.STOP
+        records = self._history.read(study, trial.number).records
+        if may_restart and _starts_again(study, trial, trace, records):
+            yield Verdict.RESTART
+        own, peers = best_so_far(trace), _comparable(trial, trace, records)
+        if collapsed(trace) or self._hopeless(own, peers):
+            yield Verdict.STOP
+        if _could_be_longer(trial, trace) and starved(trace, own, peers, self._peers):
+            yield Verdict.EXTEND
+        if settled(trace):
+            yield Verdict.STOP if never_learnt(trace) else Verdict.FINISH
+
+    def _hopeless(self, own: Curve, peers: list[Curve]) -> bool:
+        if len(own) < 2:
             return False
-        own, peers = best_so_far(trace), self._comparable(study, trial, trace)
-        slow = len(trace.epochs) >= self._warmup and behind(own, peers, self._peers)
+        slow = len(own) >= self._warmup and behind(own, peers, self._peers)
         return slow or stuck(own, peers, self._peers)
 
-    def _comparable(self, study: Study, trial: FrozenTrial, trace: Trace) -> list[Curve]:
-        decaying = len(before_decay(trace)) < len(trace.epochs)
-        curves: list[Curve] = []
-        for record in self._history.read(study, trial.number).records:
-            if record.params.get(LENGTH) == trial.params.get(LENGTH):
-                curves.append(record.curve)
-            elif not decaying:
-                curves.append(record.curve_before_decay)
-        return curves
+
+def _comparable(trial: FrozenTrial, trace: Trace, records: list[Record]) -> list[Curve]:
+    """The curves that a trial can be measured by at its last epoch."""
+    decaying = len(before_decay(trace)) < len(trace.epochs)
+    curves: list[Curve] = []
+    for record in records:
+        if record.params.get(LENGTH) == trial.params.get(LENGTH):
+            curves.append(record.curve)
+        elif not decaying:
+            curves.append(record.curve_before_decay)
+    return curves
+
+
+def _starts_again(study: Study, trial: FrozenTrial, trace: Trace, records: list[Record]) -> bool:
+    """Whether a trial is unlucky for the first time: the same question gets the same answer, a second course none."""
+    row = trace.epochs[-1]
+    here = [row.number, row.loss if math.isfinite(row.loss) else None]
+    if RESTART_KEY in trial.system_attrs:
+        return bool(trial.system_attrs[RESTART_KEY] == here)
+    lengths = [record.trace.epochs[-1].number for record in records if record.trace.epochs]
+    planned = trial.params.get(LENGTH, float(np.median(lengths)) if lengths else 0)
+    if row.number > max(1.0, EARLY * planned) or not unlucky(trial.params, trace, records):
+        return False
+    study._storage.set_trial_system_attr(trial._trial_id, RESTART_KEY, here)
+    return True
+
+
+def _could_be_longer(trial: FrozenTrial, trace: Trace) -> bool:
+    """Whether a trial is in the second half of a length that its range goes beyond."""
+    distribution = trial.distributions.get(LENGTH)
+    longest = 0
+    if isinstance(distribution, IntDistribution):
+        longest = distribution.high
+    elif isinstance(distribution, CategoricalDistribution):
+        longest = max((choice for choice in distribution.choices if isinstance(choice, int)), default=0)
+    if not longest:
+        return False
+    return bool(trial.params[LENGTH] < longest and trace.epochs[-1].number >= LATE * trial.params[LENGTH])
 
 
 def _reported_nonsense(trial: FrozenTrial) -> bool:

@@ -38,6 +38,7 @@ class Record:
     trace: Trace
     readings: Mapping[str, Reading] = field(default_factory=dict)
     stable_epochs: int | None = None  # from which it can go on as if it had been meant longer
+    adopted: bool = False  # from another study, whose budget paid for it
 
     @cached_property
     def covariates(self) -> dict[str, float]:

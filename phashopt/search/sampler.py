@@ -201,7 +201,8 @@ class PHashSampler(BaseSampler):
         """Of the budget in trials."""
         if self._trials is None:
             return UNKNOWN_SHARE
-        return max(0.0, 1 - (len(past.records) + len(past.stopped) + len(past.pending)) / self._trials)
+        own = sum(not record.adopted for record in past.records)
+        return max(0.0, 1 - (own + len(past.stopped) + len(past.pending)) / self._trials)
 
     def _rest(
         self, search_space: Mapping[str, BaseDistribution], values: Mapping[str, Any]

@@ -18,6 +18,9 @@ STUCK = 0.25  # of the nats of the peers' lower quartile
 WELL_ABOVE = 0.5  # nats
 BEHIND = 2.5  # robust standard deviations
 LEAST_SPREAD = 0.3  # nats: ten errors of 400 validation images are known no better than that
+GUESSING = 1.2  # times exp(-loss): a network that has learnt is right more often than it is sure
+GUESSABLE = 0.6  # an accuracy that no guessing among balanced classes reaches
+ALL_DEAD = 0.99
 PLATEAU_EPOCHS = 4
 PLATEAU_GAIN = 0.02  # nats
 PLATEAU_READING = 0.03
@@ -35,6 +38,36 @@ def exploded(trace: Trace) -> bool:
     if not known:
         return False
     return not math.isfinite(losses[-1]) or losses[-1] > EXPLODED * abs(known[0])
+
+
+def at_chance(row: Epoch) -> bool:
+    """Whether a network only guesses: where every class is as likely as it is frequent, exp(-loss) is the accuracy.
+
+    False where loss or accuracy is not known.
+    """
+    return row.accuracy < GUESSABLE and row.accuracy < GUESSING * math.exp(-row.loss)
+
+
+def collapsed(trace: Trace) -> bool:
+    """Whether a network guesses and will not learn.
+
+    That is known at once if a layer is wholly dead, at the second such epoch if it had been well above, and after four
+    epochs in which the loss did not fall by 1%.
+    """
+    rows = trace.epochs
+    if not at_chance(rows[-1]):
+        return False
+    if any(reading.dead >= ALL_DEAD for reading in rows[-1].readings.values()):
+        return True
+    fell = _best(rows) - nats(rows[-1]) > WELL_ABOVE and at_chance(rows[-2])
+    flat = len(rows) >= PLATEAU_EPOCHS and rows[-1].loss > 0.99 * rows[0].loss
+    return fell or (flat and all(map(at_chance, rows)))
+
+
+def never_learnt(trace: Trace) -> bool:
+    """Whether no epoch was better than the first one, and that one not half right."""
+    first = nats(trace.epochs[0])
+    return _best(trace.epochs) - first < PLATEAU_GAIN and trace.epochs[0].accuracy < 0.5
 
 
 def stuck(own: Curve, peers: Sequence[Curve], least_peers: int) -> bool:

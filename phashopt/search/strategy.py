@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 
 import numpy as np
@@ -15,6 +16,7 @@ from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 
+WEIGHT = "weight of the signal"
 NOTABLE = 0.5  # standard deviations of unexplained redundancy worth a word
 
 
@@ -25,18 +27,21 @@ def propose_by_model(
     space = model.space
     if not space.feasible(space.at(0.0)):
         return Proposal(space.at(0.0), "The widths that were given exceed a cap; the others stay smallest.")
-    candidate = Proposal(space.at(0.0), "")
-    for candidate in _candidates(model, cost, rng, left):
+    best = None
+    for candidate in _candidates(model, cost, seen, rng, left):
+        best = best or candidate
         if space.feasible(candidate.point) and space.key(candidate.point) not in seen:
             return candidate
-    point = nearest_unseen(candidate.point, space, seen, rng)
+    best = best or Proposal(space.at(0.0), "")
+    point = nearest_unseen(best.point, space, seen, rng)
     if point is None:
-        return Proposal(candidate.point, "Every feasible point has been tried: one is repeated.", candidate.others)
-    reason = "All that promises a gain has been tried: the nearest point that has not."
-    return Proposal(point, reason, candidate.others)
+        return Proposal(best.point, "Every feasible point has been tried: one is repeated.", best.others)
+    return Proposal(point, "All that promises a gain has been tried: the nearest point that has not.", best.others)
 
 
-def _candidates(model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> Iterator[Proposal]:
+def _candidates(
+    model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
+) -> Iterator[Proposal]:
     """All layers alike, then what is best by what is believed of any network, then by what was learnt of these."""
     if not model.finished:
         optimum = Ascent(model.basis, cost, model.posterior.mean[None]).maximise().coordinates[0]
@@ -46,7 +51,7 @@ def _candidates(model: Model, cost: Quadratic, rng: np.random.Generator, left: f
         yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
         point = {name: params[name] for name in model.space.axes}
         yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
-    for action in Improvement(model, cost, rng, left).actions():
+    for action in Improvement(model, cost, seen, rng, left).actions():
         yield _proposal(model, action)
 
 
@@ -61,7 +66,8 @@ def _prediction(model: Model, action: Action) -> str:
     response = model.response
     low, middle, high = (abs(response.score(action.nats + step * action.spread)) for step in (-1.645, 0.0, 1.645))
     low, high = min(low, high), max(low, high)
-    return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {len(model.finished)} trainings"
+    count = len(model.finished)
+    return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {count} training{'s' * (count != 1)}"
 
 
 def _best(model: Model) -> Record | None:
@@ -89,10 +95,16 @@ def shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def stated_weight(decision: str) -> float | None:
+    """The weight of the signal that a decision states, to two digits; None where it states none."""
+    found = re.search(rf"{WEIGHT} (\d\.\d\d)", decision)
+    return float(found[1]) if found else None
+
+
 def _signal(model: Model) -> str:
     """Which layers are fuller of copies, or emptier, than width and training explain, and how far that is trusted."""
     excess = dict(zip(model.space.widths, model.excess, strict=True))
     notable = sorted((name for name in excess if abs(excess[name]) >= NOTABLE), key=lambda name: -abs(excess[name]))
     layers = [f"{name} {'fuller' if excess[name] > 0 else 'emptier'} ({excess[name]:+.1f} sd)" for name in notable[:3]]
-    trust = f"weight of the signal {model.posterior.signal_weight:.2f}"
+    trust = f"{WEIGHT} {model.posterior.signal_weight:.2f}"
     return f"Copies beyond what width and training explain: {', '.join(layers) or 'none to speak of'}; {trust}."

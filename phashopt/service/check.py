@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from safetensors import SafetensorError, safe_open
 
 from phashopt.errors import UserError
+from phashopt.search import ADOPTED_KEY
 from phashopt.service.lease import BEAT_SECONDS, read_lease
 from phashopt.service.reaper import LOST_KEY
 from phashopt.service.spec import Spec
@@ -50,8 +51,9 @@ def _check_numbers(trials: Sequence[FrozenTrial], spec: Spec) -> Iterator[str]:
     numbers = [trial.number for trial in trials]
     if numbers != list(range(len(numbers))):
         yield f"the trials are not numbered 0 to {len(numbers) - 1}"
-    if len(trials) > spec.study.trials:
-        yield f"there are {len(trials)} trials, but the budget is {spec.study.trials}"
+    made = sum(ADOPTED_KEY not in trial.user_attrs for trial in trials)
+    if made > spec.study.trials:
+        yield f"there are {made} trials, but the budget is {spec.study.trials}"
 
 
 def _check_trial(trial: FrozenTrial, spec: Spec, study: Study, root: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from optuna import Study
 
+from phashopt.search import ADOPTED_KEY
 from phashopt.service.storage import trial_folder
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.training.run import CHECKPOINT, STABLE
@@ -47,9 +48,9 @@ def collect(files: Iterator[Path]) -> tuple[int, int]:
 
 def _is_over(summary: StudySummary) -> bool:
     """Whether all trials of the budget are made and ended."""
-    ended = sum(trial.state in FINISHED for trial in summary.trials)
+    made = [trial for trial in summary.trials if ADOPTED_KEY not in trial.attrs]
     budget: int = summary.spec["study"]["trials"]
-    return ended == len(summary.trials) >= budget
+    return all(trial.state in FINISHED for trial in made) and len(made) >= budget
 
 
 def _kept(summary: StudySummary, best: int) -> set[int]:

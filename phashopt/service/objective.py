@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from phashopt.networks import Blueprint
 from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
 from phashopt.service.publish import Trained, upload_pictures
+from phashopt.service.ranges import ends
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
 from phashopt.service.study import probe_indices
@@ -35,14 +36,18 @@ CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a trial is: epochs done of those planned, last accuracy, mean reading over layers (NaN: not read yet)."""
+    """Where a trial is: epochs done of those planned, last accuracy, mean redundancy over layers (NaN: not read yet).
+
+    `images_per_second` are those trained on, `seconds_left` what the planned epochs will take at that speed.
+    """
 
     trial: int
     epoch: int
     epochs: int
     accuracy: float
     redundancy: float
-    duplicates: float
+    images_per_second: float
+    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ class Objective:
             folder=trial_folder(self._root, self._study.study_name, trial.number),
             seed=trial_seed(self._spec.study.seed, trial.number),
             every=self._spec.signal.every,
+            longest=max(ends(self._spec.training.epochs)),
             extends=self._extended(trial),
             judge=lambda trace: self._judge(trial, run, trace),
             interrupted=self._hooks.interrupted,
@@ -152,16 +158,18 @@ class Objective:
         """Write down what the last epoch showed, then ask the pruner."""
         row = trace.epochs[-1]
         write_trace(trial, trace)
-        if row.number not in self._stored(trial).intermediate_values:  # a resumed epoch was reported before
-            trial.report(row.accuracy, row.number)
+        # not `trial.report`: a resumed epoch was reported before, and after a restart another course is the trial's
+        self._study._storage.set_trial_intermediate_value(trial._trial_id, row.number, row.accuracy)
+        planned, speed = run.trainer.schedule.epochs, run.images_per_second
         self._hooks.notify(
             Progress(
                 trial.number,
                 row.number,
-                run.trainer.schedule.epochs,
+                planned,
                 row.accuracy,
                 mean_reading(trace, "redundancy"),
-                mean_reading(trace, "duplicates"),
+                speed,
+                (planned - row.number) * len(self._data.train) / speed,
             )
         )
         pruner = self._study.pruner
@@ -202,6 +210,7 @@ class Objective:
             "signal_seconds": round(outcome.clock.signal_seconds, 3),
             "feasible": all(constraint <= 0 for constraint in self._stored(trial).constraints.values()),
             STABLE_KEY: outcome.stable_epochs,
+            "restarts": outcome.clock.restarts,
             "device": device_name(self._data.train.device),
             "redundancy.mean": mean_reading(outcome.trace, "redundancy"),
             "duplicates.mean": mean_reading(outcome.trace, "duplicates"),

@@ -33,22 +33,20 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
     """The spec's sampler; raises `UserError` for a name nobody knows.
 
     Ours draws from (seed, trial number) by itself. Others repeat their first draws in every worker, so a worker makes
-    them anew for each trial `number`.
+    them anew for each trial `number`. A class of one's own gets what it takes of `widths`, `limits`, `grid`, `space`.
     """
     name = spec.search.sampler
+    known: dict[str, Any] = {
+        "widths": list(spec.grids),
+        "limits": limits(spec, image, classes),
+        "grid": {width: grid.grid for width, grid in spec.grids.items() if grid.grid},
+        "space": spec.space,
+    }
     if name != "phash":
         seed = int(np.random.SeedSequence([spec.study.seed, number]).generate_state(1)[0])
-        sampler: BaseSampler = named(name, optuna.samplers, BaseSampler, "search.sampler", seed=seed)
+        sampler: BaseSampler = named(name, optuna.samplers, BaseSampler, "search.sampler", seed=seed, **known)
         return sampler
-    return PHashSampler(
-        seed=spec.study.seed,
-        strategy=spec.search.strategy,
-        trials=spec.study.trials,
-        widths=list(spec.grids),
-        limits=limits(spec, image, classes),
-        grid={name: grid.grid for name, grid in spec.grids.items() if grid.grid},
-        space=spec.space,
-    )
+    return PHashSampler(seed=spec.study.seed, strategy=spec.search.strategy, trials=spec.study.trials, **known)
 
 
 def make_pruner(spec: Spec) -> BasePruner:

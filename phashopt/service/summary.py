@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.figures import StudyView
 from phashopt.networks import width_name
-from phashopt.search import is_feasible
+from phashopt.search import ADOPTED_KEY, is_feasible
 from phashopt.trace import Trace, read_trace
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def summarize(study: Study) -> StudySummary:
     spec = json.loads(study.user_attrs.get(SPEC_KEY, "{}"))
     lists = _listed_widths(spec)
     trials = [summarize_trial(trial, lists) for trial in study.get_trials(deepcopy=False)]
-    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE.name and trial.value is not None]
+    own = [trial for trial in trials if ADOPTED_KEY not in trial.attrs]  # the others' networks are not ours to choose
+    finished = [trial for trial in own if trial.state == TrialState.COMPLETE.name and trial.value is not None]
     feasible = [trial for trial in finished if trial.feasible]
     return StudySummary(
         name=study.study_name,
@@ -182,6 +183,24 @@ def _listed_widths(spec: Mapping[str, Any]) -> dict[str, list[int]]:
     widths = network.get("widths", [])
     grids = widths if isinstance(widths, list) else [widths] * len(network["baseline"])
     return {width_name(index): grid["values"] for index, grid in enumerate(grids) if "values" in grid}
+
+
+def roles(summary: StudySummary) -> dict[str, TrialSummary]:
+    """Baseline and best, the baseline first; where the baseline is the best, the best alone."""
+    found = {"baseline": summary.baseline, "best": summary.best}
+    if summary.baseline is not None and summary.best is not None and summary.baseline.number == summary.best.number:
+        del found["baseline"]
+    return {role: trial for role, trial in found.items() if trial is not None}
+
+
+def widths_by_role(summary: StudySummary) -> dict[str, list[int]]:
+    """Kernels of baseline and best, first layer first, as far as they have widths."""
+    names = summary.width_names
+    return {
+        role: [int(trial.params[name]) for name in names]
+        for role, trial in roles(summary).items()
+        if names and trial.params.keys() >= set(names)
+    }
 
 
 def pareto_front(trials: list[TrialSummary]) -> list[int]:

@@ -21,11 +21,17 @@ RANDOM_STATE = "generator"
 
 @dataclass
 class Clock:
-    """Seconds spent so far, over all attempts, and the epochs that another training had paid for before."""
+    """Seconds spent so far, over all attempts, and the epochs that another training had paid for before.
+
+    A training that started again from another seed, `restarts` times, has paid for `lost_images` and `lost_readings`.
+    """
 
     train_seconds: float = 0.0
     signal_seconds: float = 0.0
     inherited_epochs: int = 0
+    restarts: int = 0
+    lost_images: int = 0
+    lost_readings: int = 0
 
 
 def save_checkpoint(path: Path, trainer: Trainer, trace: Trace, clock: Clock) -> None:

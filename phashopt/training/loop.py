@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from phashopt.training.data import Images
 from phashopt.training.precision import autocast
 from phashopt.training.recipe import Recipe
+from phashopt.training.replay import Replay
 from phashopt.training.schedule import Schedule
 
-EVALUATION_BATCH = {"cuda": 2000, "cpu": 125}  # what the device's caches hold
+EVALUATION_BATCH = {"cuda": 10_000, "cpu": 125}  # one batch where the device is fast, else what its caches hold
 
 
 class Diverged(ArithmeticError):
@@ -49,6 +50,7 @@ class Trainer:
         self.schedule = Schedule.of_length(recipe.epochs)
         self.optimizer = _optimizer(self.network, recipe)
         self.generator = torch.Generator(data.device).manual_seed(seed)
+        self._replay = Replay(self.generator) if data.device.type == "cuda" else None
         self.epoch = 0
         self.images_seen = 0
 
@@ -89,6 +91,12 @@ class Trainer:
             group["lr"] = self.recipe.learning_rate * self.schedule.factor(epoch)
 
     def _step(self, indices: Tensor) -> Tensor:
+        loss = self._backward(indices) if self._replay is None else self._replay.run(self._backward, indices)
+        self.optimizer.step()
+        return loss
+
+    def _backward(self, indices: Tensor) -> Tensor:
+        """The loss of the images numbered, augmented anew; their gradients replace the last ones."""
         augmentation = self.recipe.augmentation
         pixels = augmentation.move(self._data.pixels[indices], self.generator)
         images = augmentation.cut(self._data.standardise(pixels), self.generator)
@@ -97,26 +105,40 @@ class Trainer:
         loss = F.cross_entropy(outputs.float(), self._data.labels[indices], label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizer.step()
         return loss.detach()
 
 
 @torch.inference_mode()
 def evaluate(network: nn.Module, data: Images) -> Score:
     """Loss and accuracy on `data`, in evaluation mode, without augmentation; the mode is left as it was."""
-    was_training = network.training
-    network.eval()
     loss = torch.zeros((), device=data.device)
     right = torch.zeros((), device=data.device)
+    for outputs, labels in _answers(network, data):
+        loss += F.cross_entropy(outputs, labels, reduction="sum")
+        right += (outputs.argmax(1) == labels).sum()
+    return Score(loss.item() / len(data), right.item() / len(data))
+
+
+@torch.inference_mode()
+def top_accuracy(network: nn.Module, data: Images, rank: int) -> float:
+    """The share of images whose class is among the `rank` likeliest, as `evaluate` sees them."""
+    right = torch.zeros((), device=data.device)
+    for outputs, labels in _answers(network, data):
+        right += (outputs.topk(rank).indices == labels[:, None]).sum()
+    return right.item() / len(data)
+
+
+def _answers(network: nn.Module, data: Images) -> Iterator[tuple[Tensor, Tensor]]:
+    """Outputs (n, classes) in float32 and labels (n,), batch by batch."""
+    was_training = network.training
+    network.eval()
     batch = EVALUATION_BATCH[data.device.type]
     for pixels, labels in zip(data.pixels.split(batch), data.labels.split(batch), strict=True):
         images = data.standardise(pixels)
         with autocast(images.device):
-            outputs = network(images.contiguous(memory_format=torch.channels_last)).float()
-        loss += F.cross_entropy(outputs, labels, reduction="sum")
-        right += (outputs.argmax(1) == labels).sum()
+            outputs = network(images.contiguous(memory_format=torch.channels_last))
+        yield outputs.float(), labels
     network.train(was_training)
-    return Score(loss.item() / len(data), right.item() / len(data))
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

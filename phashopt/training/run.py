@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from phashopt.networks import Blueprint, build
 from phashopt.search import Verdict
 from phashopt.signal import ROUTINE_CHANNELS, ROUTINE_PROBES, Probe, Report
@@ -49,7 +51,8 @@ class Run:
     """A training that can be interrupted at any step and taken up again from `folder` with the same result.
 
     `judge` sees the trace after every epoch and says how to go on; `interrupted` is asked before every step. `extends`
-    is the stable phase's state of a shorter training of the same recipe, from which this one goes on.
+    is the stable phase's state of a shorter training of the same recipe, from which this one goes on. The judge may let
+    it start again, once, or lengthen it, up to `longest` epochs.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Run:
         folder: Path,
         seed: int,
         every: int = 1,
+        longest: int = 0,
         extends: Path | None = None,
         judge: Callable[[Trace], Verdict] = lambda _: Verdict.CONTINUE,
         interrupted: Callable[[], bool] = lambda: False,
@@ -70,15 +74,21 @@ class Run:
         self.folder = folder
         self._data = data
         self._probe = probe
+        self._recipe = recipe
+        self._seed = seed
         self._every = every
+        self._longest = longest
         self._extends = extends
         self._judge = judge
         self._interrupted = interrupted
         self._trace = Trace()
         self._clock = Clock()
         self._saved_at = time.monotonic()
-        self.trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
-        self._camera = Camera(folder, data.train, blueprint.readouts)
+        self._begin(seed)
+
+    def _begin(self, seed: int) -> None:
+        self.trainer = Trainer(build(self.blueprint, seed), self._recipe, self._data.train, seed)
+        self._camera = Camera(self.folder, self._data.train, self.blueprint.readouts)
 
     def resume(self) -> None:
         """Go on from the folder's last checkpoint, else from the training that is extended, where they are there."""
@@ -97,13 +107,32 @@ class Run:
         while not self.trainer.finished and verdict is not Verdict.STOP:
             report = self._epoch()
             verdict = self._judge(self._trace)
-            if verdict is Verdict.FINISH:
-                self.trainer.schedule = self.trainer.schedule.finish_from(self.trainer.epoch)
+            self._obey(verdict)
             self._film(last=self.trainer.finished or verdict is Verdict.STOP)
             self._save()
         if report is None or not self.trainer.finished:
             report = self._read(full=True)
         return self._outcome(report, stopped=verdict is Verdict.STOP)
+
+    def _obey(self, verdict: Verdict) -> None:
+        schedule, epoch = self.trainer.schedule, self.trainer.epoch
+        match verdict:
+            case Verdict.FINISH:
+                self.trainer.schedule = schedule.finish_from(epoch)
+            case Verdict.EXTEND:
+                self.trainer.schedule = schedule.extended_from(epoch, self._longest)
+            case Verdict.RESTART if not self._clock.restarts and not self._clock.inherited_epochs:
+                self._restart()
+
+    def _restart(self) -> None:
+        """From another seed; saved at once, so that whoever resumes need not be told again."""
+        self._clock.restarts += 1
+        self._clock.lost_images += self.trainer.images_seen
+        self._clock.lost_readings += sum(bool(row.readings) for row in self._trace.epochs)
+        self._trace = Trace()
+        self._begin(int(np.random.SeedSequence([self._seed, self._clock.restarts]).generate_state(1)[0]))
+        self._film()
+        save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
 
     def _epoch(self) -> Report | None:
         with self._clock_train():
@@ -145,6 +174,11 @@ class Run:
             save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
             self._saved_at = time.monotonic()
 
+    @property
+    def images_per_second(self) -> float:
+        """How fast this training has been so far, validation included."""
+        return self._images_paid() / self._clock.train_seconds
+
     def discard_checkpoint(self) -> None:
         """Remove what only an unfinished training needs; the stable phase's state stays, to be extended from."""
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -156,7 +190,7 @@ class Run:
             report=report,
             stopped=stopped,
             epochs_used=self.trainer.epoch,
-            images_seen=self.trainer.images_seen,
+            images_seen=self.trainer.images_seen + self._clock.lost_images,
             train_macs=self.train_macs,
             reading_macs=self._reading_macs(),
             stable_epochs=self.trainer.schedule.decay_start if (self.folder / STABLE).exists() else None,
@@ -169,13 +203,14 @@ class Run:
         return 3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs()
 
     def _images_paid(self) -> int:
-        """Those of the epochs that were not inherited."""
-        return self.trainer.images_seen * (self.trainer.epoch - self._clock.inherited_epochs) // self.trainer.epoch
+        """Those of the epochs that were not inherited, and of those before a restart."""
+        own = self.trainer.images_seen * (self.trainer.epoch - self._clock.inherited_epochs) // self.trainer.epoch
+        return own + self._clock.lost_images
 
     def _reading_macs(self) -> int:
         """Forward and reverse passes of the routine readings and of the full one, the last epoch's if it finished."""
         own = self._trace.epochs[self._clock.inherited_epochs :]
-        routine = sum(bool(row.readings) for row in own) - self.trainer.finished
+        routine = sum(bool(row.readings) for row in own) + self._clock.lost_readings - self.trainer.finished
         small = self.blueprint.reading_macs(min(len(self._probe), ROUTINE_PROBES), ROUTINE_CHANNELS)
         return routine * small + self.blueprint.reading_macs(len(self._probe))
 

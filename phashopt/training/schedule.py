@@ -6,10 +6,12 @@ same until the shorter one decays: a finished training goes on from there as if 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 WARMUP_EPOCHS = 0.5
 DECAY_SHARE = 0.3
+EXTENSION = 1.5  # times its length, where a training turns out to deserve more
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,14 @@ class Schedule:
             return self
         decay = max(1, round(epoch * DECAY_SHARE / (1 - DECAY_SHARE)))
         return Schedule(min(self.epochs, epoch + decay), epoch)
+
+    def extended_from(self, epoch: int, longest: int) -> Schedule:
+        """Half as long again, `longest` at most, as if it had been meant so from the start.
+
+        Unchanged but at the end of the stable phase: earlier it is too soon to say, later too late.
+        """
+        longer = min(longest, math.ceil(EXTENSION * self.epochs))
+        return Schedule.of_length(longer) if epoch == self.decay_start and longer > self.epochs else self
 
     def factor(self, epoch: float) -> float:
         """Share of the peak rate at `epoch` (fractional, counted from 0) in [0, 1]."""

@@ -13,6 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from phashopt.cli import inspect
+from phashopt.networks import ImageShape, Plain, build
+from phashopt.training.weights import save_weights
 
 NETWORK = """
 import torch
@@ -131,3 +133,44 @@ def test_a_corrupt_image_is_named(run_inspect: Inspect, tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "bat/7.png cannot be read as an image" in result.stderr
     assert not (tmp_path / "inspections").exists()
+
+
+def test_a_cap_ranks_narrower_networks_and_writes_the_best(
+    run_inspect: Inspect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phashopt.inspection.shrinking.EXPLORED", 0)
+    monkeypatch.setattr("phashopt.inspection.shrinking.REFINED", 0)
+    classes = ["ant", "bat", "cow"]
+    network = build(Plain(kernel_size=3).plan((6, 8), ImageShape(3, 16, 16), 3), 0)
+    known = {"mean": [0.5] * 3, "std": [0.25] * 3}
+    description = {"network": {"family": "plain", "kernel_size": 3}, "widths": [6, 8], "image": [3, 16, 16]}
+    save_weights(tmp_path / "trial", network, {**description, "classes": classes, "standardisation": known})
+    words = [
+        "trial",
+        "--data",
+        "folder:images",
+        "--probes",
+        "4",
+        "--layers",
+        "layer0.conv",
+        "--cap",
+        "0.5",
+        "--out",
+        "out",
+    ]
+    shown = run_inspect(*words)
+    assert shown.exit_code == 0
+    assert "6-8 (as it is)" in shown.stdout
+    document = json.loads(run_inspect(*words, "--json").stdout)["shrunk"]
+    accuracies = [child["accuracy"] for child in document["children"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert json.loads((tmp_path / "out/shrunk/network.json").read_text())["widths"] == document["children"][0]["widths"]
+
+
+def test_a_cap_on_somebody_elses_network_is_one_line(run_inspect: Inspect, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    result = run_inspect("networks_of_a_user:net", "--data", "folder:images", "--cap", "0.5")
+    assert result.exit_code == 2
+    assert "none of phashopt's own networks" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(path for path in tmp_path.iterdir() if path.name != "__pycache__") == before

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from phashopt.search.basis import Basis, bump, other
+from phashopt.search.basis import Basis, bottleneck, bump, other
 from phashopt.search.space import Axis
 
 OTHERS = {
@@ -27,14 +27,14 @@ def _params(basis: Basis) -> dict[str, object]:
 @pytest.mark.parametrize("layers", [1, 3, 13])
 def test_parameters_survive_their_coordinates(layers: int) -> None:
     basis = _basis(layers)
-    params = basis.params(basis.coordinates(_params(basis)))
+    params = basis.params(basis.coordinates([_params(basis)])[0])
     assert params == pytest.approx(_params(basis))
 
 
 @pytest.mark.parametrize("layers", [1, 3, 13])
 def test_every_feature_has_a_prior(layers: int) -> None:
     basis = _basis(layers)
-    features = basis.features(basis.coordinates(_params(basis))[None])
+    features = basis.features(basis.coordinates([_params(basis)]))
     means, deviations = basis.prior(1.0, 0.3, np.zeros((2, layers)))
     assert features.shape[1] == means.shape[1] == len(deviations) == len(basis.concave)
 
@@ -57,6 +57,14 @@ def test_a_lean_takes_its_share_of_one_layers_slope_and_of_nothing_else() -> Non
     assert means[1, 2] == pytest.approx(means[0, 2] / 2)
 
 
+@pytest.mark.parametrize(("before", "after", "narrower"), [(1.0, 0.25, 0.75), (0.25, 1.0, 0.0), (0.5, 0.5, 0.0)])
+def test_a_bottleneck_is_a_layer_narrower_than_the_one_before(before: float, after: float, narrower: float) -> None:
+    basis = Basis({name: Axis((1, 2, 4, 8, 16)) for name in ("width_00", "width_01")}, None, {})
+    row = basis.features(np.array([[before, after, 0.0]]))[0]
+    assert bottleneck(np.array([before]), np.array([after])) == pytest.approx([narrower])
+    assert row[1 + 2 + 2 + 1] == pytest.approx(-narrower)
+
+
 @pytest.mark.parametrize("kinds", [1, 3])
 def test_bumps_are_concave_and_vanish_at_both_ends(kinds: int) -> None:
     x = np.linspace(0, 1, 41)
@@ -69,7 +77,7 @@ def test_bumps_are_concave_and_vanish_at_both_ends(kinds: int) -> None:
 
 def test_a_choice_is_coded_by_itself_alone() -> None:
     basis = _basis(1)
-    row = basis.coordinates(_params(basis))
+    row = basis.coordinates([_params(basis)])[0]
     assert row[basis.columns["optimizer"]].tolist() == [0.0, 1.0]
 
 

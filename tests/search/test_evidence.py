@@ -5,7 +5,16 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from phashopt.search.basis import Array, Basis
-from phashopt.search.evidence import NO_TRUST, TRUST, Belief, Observations, Regression, learn
+from phashopt.search.evidence import (
+    FREEDOM,
+    NO_TRUST,
+    TRUST,
+    Belief,
+    Observations,
+    Regression,
+    learn,
+    tangents,
+)
 from phashopt.search.space import Axis
 
 LAYERS = 3
@@ -89,7 +98,7 @@ def test_a_lying_signal_costs_at_most_log_two_nats_of_prediction(basis: Basis, s
 
 
 def test_a_true_signal_gains_weight_and_a_false_one_loses_it(basis: Basis) -> None:
-    excess = np.array([2.0, -2.0, 0.0])
+    excess = np.array([3.0, -3.0, 0.0])
     means, _ = basis.prior(2.0, 0.0, 0.5 * excess[None])
     seen = _seen(basis, 40)
     told = Observations(seen.features, seen.features @ means[0], seen.variances)
@@ -102,6 +111,25 @@ def test_one_silent_failure_moves_the_mean_little(basis: Basis) -> None:
     broken = Observations(seen.features, seen.responses - np.eye(30)[3] * 2.0, seen.variances)
     clean, robust = learn(basis, seen, np.zeros(LAYERS)), learn(basis, broken, np.zeros(LAYERS))
     assert seen.features @ robust.mean == pytest.approx(seen.features @ clean.mean, abs=0.15)
+
+
+@pytest.mark.parametrize("depth", [0.5, 2.0])
+def test_one_silent_failure_does_not_pass_for_noise(basis: Basis, depth: float) -> None:
+    seen = _seen(basis, 30, noise=0.02)
+    broken = Observations(seen.features, seen.responses - np.eye(30)[3] * depth, seen.variances)
+    assert (
+        learn(basis, broken, np.zeros(LAYERS)).likeliest.sigma == learn(basis, seen, np.zeros(LAYERS)).likeliest.sigma
+    )
+
+
+@pytest.mark.parametrize("distance", [0.0, 1.0, 9.0, 100.0])
+def test_the_gaussian_that_stands_for_a_t_lies_below_it_and_touches(distance: float) -> None:
+    squares = np.linspace(0, 200, 401)
+    pull, tangent = tangents(np.array([distance]))
+    below = tangent[0] - pull[0] * squares / 2
+    exact = -(FREEDOM + 1) / 2 * np.log1p(squares / FREEDOM)
+    assert (below <= exact + 1e-12).all()
+    assert below[np.searchsorted(squares, distance)] == pytest.approx(exact[np.searchsorted(squares, distance)])
 
 
 def test_a_vague_observation_counts_for_less(basis: Basis) -> None:

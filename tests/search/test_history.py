@@ -111,3 +111,10 @@ def test_without_a_trace_the_reported_values_stand_in(direction: str, scalar: st
     trial = create_trial(value=0.5, intermediate_values={2: 0.25, 1: 0.75})
     rows = trial_trace(trial, study.direction).epochs
     assert [(row.number, getattr(row, scalar)) for row in rows] == [(1, 0.75), (2, 0.25)]
+
+
+@pytest.mark.parametrize(("used", "length"), [(5, 5), (2, 3)], ids=["extended", "finished early"])
+def test_an_extended_trial_counts_as_one_of_the_length_it_had(used: int, length: int) -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trial(create_trial(value=0.5, params=PARAMS, distributions=SPACE, user_attrs={"epochs_used": used}))
+    assert History(Coding({})).read(study, NOBODY).records[0].params["epochs"] == length

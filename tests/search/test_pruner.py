@@ -32,7 +32,7 @@ def _verdict(study: optuna.Study, trace: Trace, epochs: int = 6) -> Verdict:
     write_trace(trial, trace)
     pruner = PHashPruner()
     verdict = pruner.verdict(study, study.trials[-1])
-    assert pruner.prune(study, study.trials[-1]) == (verdict != Verdict.CONTINUE)
+    assert pruner.prune(study, study.trials[-1]) == (verdict in (Verdict.STOP, Verdict.FINISH))
     return verdict
 
 
@@ -50,9 +50,17 @@ def peers(make_trace: MakeTrace) -> list[Trace]:
         ([0.2, 0.45], Verdict.CONTINUE),
         ([0.2, 0.3, 0.4, 0.45], Verdict.STOP),
         ([0.45, 0.66, 0.78, 0.83], Verdict.CONTINUE),
-        ([0.1, 0.6, 0.8, 0.9], Verdict.CONTINUE),
+        ([0.1, 0.6, 0.8, 0.9], Verdict.EXTEND),
     ],
-    ids=["good", "too early", "at chance", "slow but young", "far behind", "a little behind", "a slow start"],
+    ids=[
+        "good",
+        "too early",
+        "at chance",
+        "slow but young",
+        "far behind",
+        "a little behind",
+        "a slow start that overtakes",
+    ],
 )
 def test_a_trial_is_stopped_when_it_is_hopeless_and_not_before(
     accuracies: list[float], verdict: Verdict, peers: list[Trace], make_trace: MakeTrace
@@ -64,7 +72,7 @@ def test_no_peer_would_have_been_stopped_by_the_others(peers: list[Trace]) -> No
     for trace in peers:
         study = _study(other for other in peers if other is not trace)
         assert all(
-            _verdict(study, Trace(trace.epochs[:count])) == Verdict.CONTINUE
+            _verdict(study, Trace(trace.epochs[:count])) in (Verdict.CONTINUE, Verdict.EXTEND)
             for count in range(1, len(trace.epochs) + 1)
         )
 
@@ -98,6 +106,64 @@ def test_a_plateau_of_accuracy_and_reading_is_finished_early(make_trace: MakeTra
     for number in (4, 8, 12):
         trace.epochs[number - 1].readings = {"width_00": Reading(0.3, 0.4, 0.0)}
     assert _verdict(_study([]), trace) == Verdict.FINISH
+
+
+def test_a_flat_run_at_chance_is_stopped_where_a_good_one_is_finished(make_trace: MakeTrace) -> None:
+    trace = make_trace([0.1] * 12)
+    for number in (4, 8, 12):
+        trace.epochs[number - 1].readings = {"width_00": Reading(0.3, 0.4, 0.0)}
+    assert _verdict(_study([]), trace, epochs=12) == Verdict.STOP
+
+
+@pytest.mark.parametrize(("epochs", "verdict"), [(6, Verdict.EXTEND), (12, Verdict.CONTINUE), (10, Verdict.CONTINUE)])
+def test_a_starved_trial_is_extended_in_its_second_half_and_within_the_range(
+    epochs: int, verdict: Verdict, peers: list[Trace], make_trace: MakeTrace
+) -> None:
+    assert _verdict(_study(peers), make_trace([0.1, 0.6, 0.8, 0.9]), epochs=epochs) == verdict
+
+
+WIDTH: dict[str, BaseDistribution] = {"width_00": IntDistribution(4, 64)}
+
+
+def _dead(make_trace: MakeTrace, dead: float, loss: float = 0.6) -> Trace:
+    trace = make_trace([0.4], readings={"width_00": (0.1, 0.2, dead)})
+    trace.epochs[0].loss = loss
+    return trace
+
+
+@pytest.mark.parametrize(("usual", "verdict"), [(0.1, Verdict.RESTART), (0.9, Verdict.STOP)])
+def test_a_collapse_is_another_seeds_chance_only_where_it_was_bad_luck(
+    usual: float, verdict: Verdict, make_trace: MakeTrace
+) -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+    for shift in range(10):
+        attrs = {"trace": _dead(make_trace, usual + 0.01 * shift).to_json()}
+        study.add_trial(
+            create_trial(value=0.9, params={"width_00": 8 + shift}, distributions=WIDTH, system_attrs=attrs)
+        )
+    trial = study.ask(WIDTH)
+    collapsed = make_trace([0.1], readings={"width_00": (0.1, 0.2, 1.0)})
+    collapsed.epochs[0].loss = 2.3
+    write_trace(trial, collapsed)
+    assert PHashPruner().prune(study, study.trials[-1])
+    assert PHashPruner().verdict(study, study.trials[-1]) == verdict
+
+
+def test_an_unlucky_trial_starts_again_once_and_whoever_asks_twice_hears_the_same(make_trace: MakeTrace) -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+    for shift in range(10):
+        attrs = {"trace": _dead(make_trace, 0.01 * shift).to_json()}
+        study.add_trial(
+            create_trial(value=0.9, params={"width_00": 8 + shift}, distributions=WIDTH, system_attrs=attrs)
+        )
+    trial = study.ask(WIDTH)
+    pruner = PHashPruner()
+    write_trace(trial, _dead(make_trace, 0.8))
+    assert PHashPruner(without=[Verdict.RESTART]).verdict(study, study.trials[-1]) == Verdict.CONTINUE
+    assert not pruner.prune(study, study.trials[-1])
+    assert [pruner.verdict(study, study.trials[-1]) for _ in range(2)] == [Verdict.RESTART] * 2
+    write_trace(trial, _dead(make_trace, 0.9, loss=0.7))
+    assert pruner.verdict(study, study.trials[-1]) == Verdict.CONTINUE
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])

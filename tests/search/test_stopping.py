@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from phashopt.search.stopping import behind, exploded, settled, stuck
+from phashopt.search.stopping import at_chance, behind, collapsed, exploded, never_learnt, settled, stuck
 from phashopt.trace import Epoch, Reading, Trace
 
 
@@ -22,6 +22,47 @@ from phashopt.trace import Epoch, Reading, Trace
 )
 def test_a_loss_that_vanishes_or_trebles_has_exploded(losses: list[float], lost: bool) -> None:
     assert exploded(Trace([Epoch(number, loss=loss) for number, loss in enumerate(losses, start=1)])) == lost
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "loss", "guesses"),
+    [(0.1, 2.3026, True), (0.5, 0.6931, True), (0.2, 2.2, False), (0.5, 1.4, False), (0.9, 0.3, False)],
+    ids=["ten classes", "two classes", "a slow start", "half right", "well trained"],
+)
+def test_a_network_guesses_if_it_is_right_no_more_often_than_it_is_sure(
+    accuracy: float, loss: float, guesses: bool
+) -> None:
+    assert at_chance(Epoch(1, loss=loss, accuracy=accuracy)) == guesses
+    assert not at_chance(Epoch(1, accuracy=accuracy))
+
+
+@pytest.mark.parametrize(
+    ("rows", "dead", "lost"),
+    [
+        ([(2.3, 0.1)], 0.5, False),
+        ([(2.3, 0.1)], 1.0, True),
+        ([(1.2, 0.6)], 1.0, False),
+        ([(2.3, 0.1)] * 3, 0.0, False),
+        ([(2.3, 0.1)] * 4, 0.0, True),
+        ([(2.32, 0.1), (2.31, 0.1), (2.3, 0.1), (2.25, 0.11)], 0.0, False),
+        ([(0.8, 0.7), (0.5, 0.8), (2.3, 0.1)], 0.0, False),
+        ([(0.8, 0.7), (0.5, 0.8), (2.3, 0.1), (2.3, 0.1)], 0.0, True),
+    ],
+    ids=["young", "a dead layer", "dead but right", "three flat", "four flat", "the loss falls", "a dip", "fallen"],
+)
+def test_a_collapsed_network_guesses_and_will_not_learn(
+    rows: list[tuple[float, float]], dead: float, lost: bool
+) -> None:
+    epochs = [Epoch(number, loss=loss, accuracy=accuracy) for number, (loss, accuracy) in enumerate(rows, start=1)]
+    epochs[-1].readings = {"width_00": Reading(0.0, 0.0, 0.0), "width_01": Reading(0.0, 0.0, dead)}
+    assert collapsed(Trace(epochs)) == lost
+
+
+@pytest.mark.parametrize(("accuracies", "nothing"), [([0.1, 0.1, 0.1], True), ([0.1, 0.2], False), ([0.9, 0.9], False)])
+def test_a_flat_curve_below_one_half_shows_no_learning(
+    accuracies: list[float], nothing: bool, make_trace: Callable[..., Trace]
+) -> None:
+    assert never_learnt(make_trace(accuracies)) == nothing
 
 
 PEERS = [{1: 0.8 + 0.05 * shift, 2: 1.5 + 0.05 * shift, 3: 2.0 + 0.05 * shift} for shift in range(6)]

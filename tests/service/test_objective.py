@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from phashopt.search import PHashPruner, Verdict
 from phashopt.service import worker as module
+from phashopt.service.check import check_study
 from phashopt.service.objective import Progress
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
@@ -97,3 +99,22 @@ def test_a_damaged_checkpoint_starts_the_trial_afresh(
     Worker(url, "tiny", tmp_path, label="heir").work(limit=1)
     assert (first_trial(url).state, first_trial(url).epochs_used) == ("COMPLETE", 6)
     assert "Trial 0 starts afresh: checkpoint.safetensors is no checkpoint, or a damaged one." in caplog.text
+
+
+def test_a_restarted_trial_shows_its_second_course_and_pays_for_both(
+    url: str, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter([Verdict.RESTART])
+    monkeypatch.setattr(PHashPruner, "verdict", lambda *_: next(verdicts, Verdict.CONTINUE))
+    courses: list[float] = []
+
+    def notify(event: Event) -> None:
+        courses.extend([event.accuracy] if isinstance(event, Progress) else [])
+
+    Worker(url, study, tmp_path, label="unlucky", notify=notify).work(limit=1)
+    opened, trial = open_study(url, study)[0], first_trial(url)
+    assert (trial.epochs_used, len(courses), trial.attrs["restarts"]) == (2, 3, 1)
+    assert list(opened.trials[0].intermediate_values.values()) == courses[1:]
+    assert trial.attrs["images_seen"] == 3 * 128
+    assert trial.attrs["train_macs"] > 3 * trial.attrs["macs"] * 3 * 128
+    assert check_study(opened, artifact_root(url)) == []

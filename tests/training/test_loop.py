@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from phashopt.networks import Blueprint, build
+from phashopt.networks import Blueprint, Plain, build
 from phashopt.training.data import DataSet
-from phashopt.training.loop import Diverged, Interrupted, Trainer, evaluate
+from phashopt.training.loop import Diverged, Interrupted, Trainer, evaluate, top_accuracy
 from phashopt.training.recipe import Recipe
 
 
@@ -78,3 +81,30 @@ def test_only_weights_decay(plan: Blueprint, recipe: Recipe, digits: DataSet) ->
     decaying, free = trainer.optimizer.param_groups
     assert {parameter.ndim for parameter in free["params"]} == {1}
     assert free["weight_decay"] == 0 < decaying["weight_decay"]
+
+
+class ReadBacks(TorchDispatchMode):
+    """Counts the numbers that are read back from the device: each one makes the host wait for it."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        waits = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.is_nonzero)
+        self.count += func.overloadpacket in waits
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("batch_size", [50, 150])
+def test_an_epoch_waits_for_the_device_once(plan: Blueprint, recipe: Recipe, digits: DataSet, batch_size: int) -> None:
+    trainer = Trainer(build(plan, 0), recipe.model_copy(update={"batch_size": batch_size}), digits.train, 0)
+    with ReadBacks() as epoch:
+        trainer.train_epoch()
+    assert epoch.count == 1
+
+
+def test_the_right_class_among_the_likeliest_few(digits: DataSet) -> None:
+    network = build(Plain(kernel_size=3).plan([4], digits.shape, 10), 0)
+    shares = [top_accuracy(network, digits.validation, rank) for rank in (1, 5, 10)]
+    assert shares[0] == evaluate(network, digits.validation).accuracy
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from phashopt.signal import Probe
 from phashopt.trace import Trace
 from phashopt.training import run as module
 from phashopt.training.data import DataSet
+from phashopt.training.film import FILM
 from phashopt.training.loop import Interrupted
 from phashopt.training.recipe import Recipe
 from phashopt.training.run import CHECKPOINT, STABLE, Outcome, Run
@@ -114,6 +116,58 @@ def test_finish_decays_from_here(room: Room, tmp_path: Path) -> None:
     assert outcome.epochs_used == 2
     assert not outcome.stopped
     assert outcome.trace.epochs[-1].learning_rate < 0.2 * longer.learning_rate
+
+
+def test_an_extended_training_equals_one_that_was_meant_longer(room: Room, tmp_path: Path) -> None:
+    longer = room.recipe.model_copy(update={"epochs": 6})
+    scheduled = room.run(tmp_path / "scheduled", longer)
+    expected = scheduled.train()
+    extended = room.run(tmp_path / "extended", judge=lambda _: Verdict.EXTEND, longest=6)
+    outcome = extended.train()
+    assert all(torch.equal(state(scheduled)[name], tensor) for name, tensor in state(extended).items())
+    assert (outcome.epochs_used, outcome.train_macs) == (expected.epochs_used, expected.train_macs)
+
+
+def unlucky_at(epoch: int, seen: list[float]) -> Callable[[Trace], Verdict]:
+    """Says so whenever `epoch` comes; notes the losses of all that it sees."""
+
+    def judge(trace: Trace) -> Verdict:
+        seen.append(trace.epochs[-1].loss)
+        return Verdict.RESTART if trace.epochs[-1].number == epoch else Verdict.CONTINUE
+
+    return judge
+
+
+def test_a_restart_is_another_seeds_training_and_pays_for_both(room: Room, tmp_path: Path) -> None:
+    plain = room.run(tmp_path / "plain").train()
+    losses: list[float] = []
+    run = room.run(tmp_path / "restarted", judge=unlucky_at(2, losses))
+    outcome = run.train()
+    assert losses[:2] == [row.loss for row in plain.trace.epochs[:2]]
+    assert losses[2:] == [row.loss for row in outcome.trace.epochs]
+    assert losses[2] != losses[0]
+    assert (outcome.epochs_used, outcome.clock.restarts) == (4, 1)
+    assert outcome.images_seen == plain.images_seen * 3 // 2
+    plan, _, probe = room._rest
+    wasted = 3 * plan.cost.macs * plain.images_seen // 2 + 2 * plan.reading_macs(len(probe))
+    assert outcome.train_macs == plain.train_macs + wasted
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 4])
+def test_a_training_resumed_across_a_restart_ends_bit_identical(room: Room, tmp_path: Path, epochs: int) -> None:
+    whole = room.run(tmp_path / "whole", judge=unlucky_at(2, []))
+    expected = whole.train()
+    seen: list[float] = []
+    with pytest.raises(Interrupted):
+        room.run(tmp_path / "parts", judge=unlucky_at(2, seen), interrupted=lambda: len(seen) >= epochs).train()
+    rest = room.run(tmp_path / "parts", judge=unlucky_at(2, []))
+    rest.resume()
+    assert rest.trainer.epoch == epochs - 2
+    outcome = rest.train()
+    assert all(torch.equal(state(whole)[name], tensor) for name, tensor in state(rest).items())
+    assert outcome.trace.to_json() == expected.trace.to_json()
+    assert (outcome.accuracy, outcome.train_macs) == (expected.accuracy, expected.train_macs)
+    assert (tmp_path / "parts" / FILM).read_bytes() == (tmp_path / "whole" / FILM).read_bytes()
 
 
 def test_stop_ends_at_once_and_says_so(room: Room, tmp_path: Path) -> None:

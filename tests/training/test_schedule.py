@@ -41,3 +41,18 @@ def test_finishing_early_is_a_training_that_was_meant_shorter(epochs: int, data:
 @pytest.mark.parametrize("epoch", [0.0, 0.25, 0.5, 1.0, 6.9])
 def test_the_rate_rises_linearly_then_stays(epoch: float) -> None:
     assert Schedule.of_length(10).factor(epoch) == pytest.approx(min(1, epoch / WARMUP_EPOCHS))
+
+
+@given(st.integers(2, 200), st.integers(1, 300), st.data())
+def test_a_training_is_lengthened_only_where_it_was_about_to_decay(
+    epochs: int, longest: int, data: st.DataObject
+) -> None:
+    schedule = Schedule.of_length(epochs)
+    epoch = data.draw(st.integers(1, epochs))
+    longer = schedule.extended_from(epoch, longest)
+    if epoch == schedule.decay_start and longest > epochs:
+        assert epochs < longer.epochs <= longest
+        assert longer == Schedule.of_length(longer.epochs)
+        assert longer.decay_start >= epoch
+    else:
+        assert longer == schedule

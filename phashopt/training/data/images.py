@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -44,10 +45,16 @@ class Images:
         return self.pixels.device
 
     def standardise(self, pixels: Tensor) -> Tensor:
-        """Bytes (..., C, H, W) to zero mean and unit variance, float32."""
-        mean = torch.tensor(self.standardisation.mean, device=pixels.device)[:, None, None] * 255
-        scale = 1 / (torch.tensor(self.standardisation.std, device=pixels.device)[:, None, None] * 255)
+        """Bytes (..., C, H, W) of this device to zero mean and unit variance, float32."""
+        mean, scale = self._levels
         return (pixels.float() - mean) * scale
+
+    @cached_property
+    def _levels(self) -> tuple[Tensor, Tensor]:
+        """Mean and 1 / std, (C, 1, 1) each, of pixels in [0, 255]: sent to the device once, for a copy waits for it."""
+        mean = torch.tensor(self.standardisation.mean, device=self.device)[:, None, None] * 255
+        scale = 1 / (torch.tensor(self.standardisation.std, device=self.device)[:, None, None] * 255)
+        return mean, scale
 
     def to(self, device: torch.device) -> Images:
         """The same images on another device."""

@@ -1,0 +1,191 @@
+"""One study's part of the table: a search, its rival, and every row retrained with fresh seeds and judged on test."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from phashopt.bench import contenders
+from phashopt.bench.contenders import Contender
+from phashopt.bench.retrain import Scores, Variant, load
+from phashopt.bench.sitting import Sitting
+from phashopt.service.belief import believed_order
+from phashopt.service.ranges import IntRange, middle
+from phashopt.service.spec import SearchTable, Spec
+from phashopt.service.study import open_study
+from phashopt.service.summary import StudySummary
+
+BEFORE, BARE, RECIPE, LENGTH = "before: the baseline as it is", "the baseline, bare", "+ recipe", "+ length"
+SEARCHED, RIVAL = "searched widths", "TPE + Hyperband at equal compute"
+UNIFORM, WIDEST, LONGER = "uniform widths at the same MACs", "the widest net of the space", "trained longer instead"
+UNLIMITED = 100_000  # trials of the rival, whose budget is compute
+NEVER = 10**6  # epochs between the rival's readings: it reads nothing
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many fresh seeds judge; how many networks of each search, and rates of every other row, they meet before.
+
+    `longest` bounds the training of the baseline that is to spend the search's compute, in full lengths.
+    """
+
+    seeds: int
+    top: int
+    rates: int
+    longest: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network as it was judged: accuracies are of fresh seeds, the same ones in every row."""
+
+    name: str
+    widths: tuple[int, ...]
+    numbers: dict[str, Any]
+    macs: int
+    params: int
+    choosing_macs: float  # spent on the validation images that chose among variants
+    training_macs: float  # of one training
+    scores: list[Scores]
+    note: str = ""
+
+    @property
+    def test(self) -> list[float]:
+        """By seed."""
+        return self.of("test")
+
+    def of(self, what: str) -> list[float]:
+        """One score, by seed."""
+        return [score[what] for score in self.scores]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, with mean and standard deviation (n - 1)."""
+        return asdict(self) | {"mean": float(np.mean(self.test)), "std": float(np.std(self.test, ddof=1))}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One study's rows and what its searches spent, in MACs and trials."""
+
+    spec: Spec
+    rows: dict[str, Row]
+    search: dict[str, Any]
+    rival: dict[str, Any]
+
+
+class Comparison:
+    """The searches of one spec and the trainings that judge them, in sittings."""
+
+    def __init__(self, spec: Spec, size: Size, sitting: Sitting) -> None:
+        self._spec = spec
+        self._size = size
+        self._sitting = sitting
+        self._data = load(spec, sitting.data_dir)
+
+    def part(self) -> Part:
+        """Work until all of it is there; raises `OutOfTimeError`. The test split is opened last."""
+        summary = self._sitting.search(self._spec)
+        rival = rival_of(self._spec, compute(summary))
+        theirs = self._sitting.search(rival)
+        order = believed_order(*open_study(self._sitting.url, self._spec.study.name))
+        ours = self._finalists(SEARCHED, contenders.best_of(self._spec, summary, order, self._size.top))
+        everybody = [
+            *self._controls(self._choose(ours), compute(summary)),
+            ours,
+            self._finalists(RIVAL, contenders.best_of(rival, theirs, None, self._size.top)),
+        ]
+        chosen = [self._choose(contender) for contender in everybody]
+        rows = [self._judge(contender, variant) for contender, variant in zip(everybody, chosen, strict=True)]
+        return Part(self._spec, {row.name: row for row in rows}, spent(summary), spent(theirs))
+
+    def _controls(self, searched: Variant, search_macs: float) -> list[Contender]:
+        """Every row but the searches' own; all but `before` at the best of a few rates."""
+        spec, data = self._spec, self._data
+        alike = contenders.same_training(spec, searched)
+        tuned = self._choose(self._tuned(LENGTH, alike))
+        per_epoch = 3.0 * tuned.cost(data, spec).macs * len(data.train)
+        long, note = contenders.longer(tuned, search_macs, per_epoch, self._size.longest * full_length(spec))
+        return [
+            Contender(BEFORE, (contenders.before(spec),)),
+            self._tuned(BARE, contenders.bare(spec, searched)),
+            self._tuned(RECIPE, contenders.shortest(spec, searched)),
+            self._tuned(LENGTH, alike),
+            Contender(LONGER, (long,), note),
+            self._tuned(UNIFORM, contenders.uniform_widths(spec, searched, data.shape, len(data.classes))),
+            self._tuned(WIDEST, contenders.widest(spec, searched)),
+        ]
+
+    def _tuned(self, name: str, variant: Variant) -> Contender:
+        return Contender(name, contenders.with_rates(self._spec, variant, self._size.rates))
+
+    def _finalists(self, name: str, found: tuple[Variant, ...]) -> Contender:
+        """The first networks of a search, and the best of them at the rates that every other row may choose from."""
+        best = self._choose(Contender(name, found))
+        others = contenders.with_rates(self._spec, best, self._size.rates)
+        return Contender(name, (*found, *(variant for variant in others if variant not in found)))
+
+    def _choose(self, contender: Contender) -> Variant:
+        """The variant that does best on validation images, with a seed that judges nobody."""
+        if len(contender.variants) == 1:
+            return contender.variants[0]
+        scores = self._sitting.retrain(self._spec, [(variant, "choose", 0) for variant in contender.variants])
+        best = int(np.argmax([score["validation"] for score in scores]))
+        return contender.variants[best]
+
+    def _judge(self, contender: Contender, variant: Variant) -> Row:
+        spec, data = self._spec, self._data
+        scores = self._sitting.retrain(spec, [(variant, "judge", seed) for seed in range(self._size.seeds)])
+        tries = contender.variants if len(contender.variants) > 1 else ()
+        cost = variant.cost(data, spec)
+        return Row(
+            contender.name,
+            variant.widths,
+            dict(variant.numbers),
+            cost.macs,
+            cost.params,
+            choosing_macs=sum(self._training_macs(each) for each in tries),
+            training_macs=self._training_macs(variant),
+            scores=scores,
+            note=contender.note,
+        )
+
+    def _training_macs(self, variant: Variant) -> float:
+        return 3.0 * variant.cost(self._data, self._spec).macs * len(self._data.train) * int(variant.numbers["epochs"])
+
+
+def rival_of(spec: Spec, budget: float) -> Spec:
+    """The same study by Optuna's TPE, told the caps, and Hyperband, until as many MACs are spent."""
+    study = {"name": f"{spec.study.name}-tpe", "trials": UNLIMITED, "max_compute": budget}
+    return spec.model_copy(
+        update={
+            "study": spec.study.model_copy(update=study),
+            "search": SearchTable(sampler="phashopt.bench.capped:CappedTPE", pruner="HyperbandPruner"),
+            "signal": spec.signal.model_copy(update={"every": NEVER}),
+        }
+    )
+
+
+def compute(summary: StudySummary) -> float:
+    """What a search spent, in MACs: three passes an image, and the readings."""
+    return float(sum(trial.attrs.get("train_macs", 0) for trial in summary.trials))
+
+
+def spent(summary: StudySummary) -> dict[str, Any]:
+    """What a search cost."""
+    states = [trial.state for trial in summary.trials]
+    seconds = sum(trial.attrs.get(key, 0) for trial in summary.trials for key in ("train_seconds", "signal_seconds"))
+    return {
+        "trials": len(states),
+        "stopped early": states.count("PRUNED"),
+        "failed": states.count("FAIL"),
+        "macs": compute(summary),
+        "seconds": round(seconds),
+    }
+
+
+def full_length(spec: Spec) -> int:
+    """The most epochs that a trial may have."""
+    length = spec.training.epochs
+    return length.high if isinstance(length, IntRange) else int(middle(length))

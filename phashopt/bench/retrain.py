@@ -1,0 +1,128 @@
+"""One network trained with a seed of its own, in as many sittings as it takes, and scored at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from phashopt.bench.confirm import FRESH
+from phashopt.networks import Cost, build
+from phashopt.service.objective import trial_seed
+from phashopt.service.spec import Spec, parse_spec
+from phashopt.service.study import load_data
+from phashopt.trace import Trace
+from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
+from phashopt.training.data import DataSet
+from phashopt.training.loop import Interrupted, Trainer, evaluate, top_accuracy
+
+Use = Literal["choose", "judge"]
+FIRST_SEED = {"judge": FRESH, "choose": 2 * FRESH}  # those that choose are never those that judge
+SAVE_SECONDS = 10.0
+TOP = 5
+
+Scores = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network and how it is trained: true kernel counts, and the numbers of its recipe."""
+
+    widths: tuple[int, ...]
+    numbers: Mapping[str, Any]
+
+    def changed(self, **numbers: Any) -> Variant:
+        """The same network, trained otherwise."""
+        return Variant(self.widths, {**self.numbers, **numbers})
+
+    def cost(self, data: DataSet, spec: Spec) -> Cost:
+        """MACs and parameters."""
+        return spec.blueprint(self.widths, data.shape, len(data.classes)).cost
+
+
+@dataclass(frozen=True)
+class Job:
+    """Training number `index` of a variant: one that is to `choose` is scored on validation, a `judge` on test images.
+
+    `folder` keeps what an unfinished training needs; `deadline` is a time as of `time.time()`.
+    """
+
+    spec: Spec
+    variant: Variant
+    use: Use
+    index: int
+    data_dir: Path
+    folder: Path
+    deadline: float
+
+    @property
+    def key(self) -> str:
+        """The same for the same result."""
+        told = json.dumps([self.use, self.index, asdict(self.variant)], sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def retrain(job: Job) -> Scores | None:
+    """Train and score; None where the deadline came first: the next call goes on from the last epoch saved."""
+    if time.time() >= job.deadline:
+        return None
+    data = load(job.spec, job.data_dir)
+    seed = trial_seed(job.spec.study.seed, FIRST_SEED[job.use] + job.index)
+    blueprint = job.spec.blueprint(job.variant.widths, data.shape, len(data.classes))
+    recipe = job.spec.recipe(job.variant.numbers, data.mirrored)
+    trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
+    path = job.folder / f"{job.key}.safetensors"
+    try:
+        clock = _train(trainer, path, job.deadline)
+    except Interrupted:
+        return None
+    path.unlink(missing_ok=True)
+    scores = _chosen_by(trainer, data) if job.use == "choose" else _judged(trainer, data)
+    return {**scores, "seed": seed, "seconds": round(clock.train_seconds, 1)}
+
+
+def load(spec: Spec, data_dir: Path) -> DataSet:
+    """The spec's images on the GPU, or where there is none on the CPU; kept for the next call."""
+    return _load(spec.model_dump_json(), data_dir)
+
+
+@lru_cache(maxsize=1)
+def _load(spec: str, data_dir: Path) -> DataSet:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return load_data(parse_spec(json.loads(spec), "the spec"), data_dir, device)
+
+
+def _train(trainer: Trainer, path: Path, deadline: float) -> Clock:
+    """To the end, from the last saved epoch on; raises `Interrupted` at the deadline."""
+    clock = Clock()
+    if path.exists():
+        _, clock = load_checkpoint(path, trainer)
+    saved = time.monotonic()
+    while not trainer.finished:
+        started = time.monotonic()
+        trainer.train_epoch(lambda: time.time() >= deadline)
+        clock.train_seconds += time.monotonic() - started
+        if time.monotonic() - saved >= SAVE_SECONDS and not trainer.finished:
+            save_checkpoint(path, trainer, Trace(), clock)
+            saved = time.monotonic()
+    return clock
+
+
+def _chosen_by(trainer: Trainer, data: DataSet) -> Scores:
+    return {"validation": evaluate(trainer.network, data.validation).accuracy}
+
+
+def _judged(trainer: Trainer, data: DataSet) -> Scores:
+    """On the test split, which is opened here and nowhere else; and on the training images, to see what was learnt."""
+    return {
+        "test": evaluate(trainer.network, data.test).accuracy,
+        f"top{TOP}": top_accuracy(trainer.network, data.test, TOP),
+        "training": evaluate(trainer.network, data.train).accuracy,
+    }

@@ -1,0 +1,144 @@
+"""What more compute would bring before any of it is spent: trainings imagined in worlds drawn from the posterior.
+
+In each world the imagined trainings end where that world has them, give or take the noise of a trial; what they would
+teach of all networks is the Gaussian update, and the network then chosen is worth what the world says. So a gain
+counts luck that would be mistaken for merit as the loss it is. Of what the model leaves unexplained, half is taken for
+a network's own merit, which another training would show too: without it, gains come out many times too small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from phashopt.search.ascent import Ascent
+from phashopt.search.basis import Array
+from phashopt.search.costs import Quadratic
+from phashopt.search.model import Model
+from phashopt.search.record import Record
+from phashopt.search.space import LENGTH
+
+DRAWS = 1024
+WORLDS = 32  # whose best networks are candidates
+BEYOND = 2  # times the longest length of the search that a training may be thought on
+CANDIDATES = 8  # finished networks that may be trained on
+MOST = 24  # imagined trainings
+MERIT = 0.5  # share of the unexplained variance that is the network's own, and not its seed's
+
+Price = Callable[[Mapping[str, Any], int], float]  # parameters and epochs paid already -> what is still to be paid
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that could be bought; `extends` is the finished one that it goes on from."""
+
+    params: Mapping[str, Any]
+    price: float
+    extends: Record | None = None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What trainings bring over the network in hand: expected score, its 90% interval, and which they are."""
+
+    trainings: list[Training]
+    mean: float
+    low: float
+    high: float
+
+
+def in_hand(model: Model) -> Record | None:
+    """The finished feasible network that most is expected of: what the model predicts, and part of what was beyond."""
+    able = [record for record in model.finished if record.feasible]
+    if not able:
+        return None
+    predicted = _worth(model, (record.params for record in able), model.posterior.mean[None])[:, 0]
+    return able[int((predicted + MERIT * (_reached(model, able) - predicted)).argmax())]
+
+
+def by_searching(model: Model, budget: float, price: Price) -> Gain:
+    """New networks within `budget`, the most promising first, each as long as can be paid."""
+    draws = model.posterior.draw(WORLDS, np.random.default_rng(1))
+    rows = Ascent(model.basis, Quadratic(model.space), draws).maximise().coordinates
+    wanted = [model.basis.params(row) for row in np.unique(rows, axis=0)]
+    length = model.space.length
+    lengths = sorted(length.values, reverse=True) if length else []
+    options = []
+    for params in wanted:
+        versions = [{**params, LENGTH: epochs} for epochs in lengths] or [params]
+        priced = (Training(version, price(version, 0)) for version in versions)
+        options += [next((each for each in priced if each.price <= budget), None)]
+    return _gain(model, budget, [option for option in options if option])
+
+
+def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None:
+    """Finished networks trained on, up to twice the longest length of the search; None if that is fixed."""
+    length = model.space.length
+    if length is None:
+        return None
+    able = [record for record in model.finished if record.feasible]
+    features = model.basis.features(model.basis.coordinates([record.params for record in able]))
+    order = np.argsort(-(features @ model.posterior.mean), kind="stable")[:CANDIDATES]
+    longest = length.values[-1]
+    options = []
+    for record in (able[index] for index in order):
+        for epochs in (longest, BEYOND * longest):
+            params = {**record.params, LENGTH: epochs}
+            if epochs > record.params[LENGTH]:
+                options.append(Training(params, price(params, record.stable_epochs or 0), record))
+    return _gain(model, budget, options)
+
+
+def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
+    """From as many `options` as `budget` buys, those first of which a training in itself promises most."""
+    rng = np.random.default_rng(0)
+    draws = model.posterior.draw(DRAWS, rng)
+    sigma = model.posterior.likeliest.sigma
+    finished = [record for record in model.finished if record.feasible]
+    before = _worth(model, (record.params for record in finished), draws)
+    before += MERIT * (_reached(model, finished)[:, None] - before)
+    before += sigma * (MERIT * (1 - MERIT)) ** 0.5 * rng.standard_normal(before.shape)
+    hand = int(before.mean(1).argmax())
+    promise = np.maximum(_worth(model, (option.params for option in options), draws) - before[hand], 0).mean(1)
+    bought: list[Training] = []
+    for index in np.argsort(-promise, kind="stable"):
+        option = options[index]
+        again = option.extends is not None and any(option.extends is each.extends for each in bought)
+        if not again and len(bought) < MOST and sum(each.price for each in bought) + option.price <= budget:
+            bought.append(option)
+    if not bought:
+        return Gain([], 0.0, 0.0, 0.0)
+    after = _worth(model, (option.params for option in bought), draws)
+    after += sigma * MERIT**0.5 * rng.standard_normal(after.shape)
+    worth = chosen(before, after, sigma * (1 - MERIT) ** 0.5, rng)
+    score = np.vectorize(model.response.score)
+    gains = score(worth) - score(before[hand])
+    low, high = np.quantile(gains, [0.05, 0.95])
+    return Gain(bought, float(gains.mean()), float(low), float(high))
+
+
+def _worth(model: Model, params: Iterable[Mapping[str, Any]], draws: Array) -> Array:
+    """(n, S) nats in each world."""
+    return np.asarray(model.basis.features(model.basis.coordinates(list(params))) @ draws.T)
+
+
+def _reached(model: Model, records: Sequence[Record]) -> Array:
+    """(n,) nats as they were scored."""
+    return model.response.all_nats([record.score for record in records])
+
+
+def chosen(before: Array, after: Array, sigma: float, rng: np.random.Generator) -> Array:
+    """(S,) the nats of the network that is chosen once the ends of `after` (m, S), with noise `sigma`, are known."""
+    everything = np.concatenate([before, after])
+    middle = everything.mean(1, keepdims=True)
+    seen = after + sigma * rng.standard_normal(after.shape)
+    deviations = after - after.mean(1, keepdims=True)
+    count = after.shape[1]
+    spread = deviations @ deviations.T / count + sigma**2 * np.eye(len(after))
+    shared = (everything - middle) @ deviations.T / count
+    expected = middle + shared @ cho_solve(cho_factor(spread), seen - after.mean(1, keepdims=True))
+    return np.asarray(everything[expected.argmax(0), np.arange(count)])

@@ -1,0 +1,242 @@
+"""Another Optuna study's trials as evidence for one of ours: what was paid for already need not be paid again."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna import Study
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from phashopt.errors import UserError
+from phashopt.search import ADOPTED_KEY
+from phashopt.service.spec import Spec
+from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
+from phashopt.service.study import open_plain, read_subject
+from phashopt.trace import READING_FIELDS
+
+ALIASES = {
+    "epochs": ("n_epochs", "num_epochs", "max_epochs", "epoch"),
+    "learning_rate": ("lr", "learning-rate", "init_lr", "lr0"),
+    "batch_size": ("bs", "batch", "batchsize"),
+    "weight_decay": ("wd", "decay", "l2"),
+    "optimizer": ("optim", "opt"),
+    "label_smoothing": ("smoothing",),
+}
+NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """What came of it: trials taken over, those whose values our ranges do not allow, and which name became which.
+
+    `unused` are the parameters of theirs that nothing of ours corresponds to.
+    """
+
+    source: str
+    adopted: int
+    known: int  # taken over before
+    outside: int
+    names: dict[str, str]
+    unused: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return vars(self)
+
+    def words(self) -> Iterator[str]:
+        """A line for each thing to know."""
+        before = f", {self.known} were adopted before" if self.known else ""
+        outside = f", {self.outside} lie outside this study's ranges" if self.outside else ""
+        yield f"{self.adopted} trials of {self.source} adopted as evidence{before}{outside}."
+        renamed = [f"{theirs} is {ours}" for ours, theirs in self.names.items() if ours != theirs]
+        if renamed:
+            yield f"Taken for the same: {', '.join(renamed)}."
+        if self.unused:
+            yield f"Left aside, with whatever difference they made: {', '.join(self.unused)}."
+
+
+def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], given: Mapping[str, str]) -> Adoption:
+    """Add the complete trials of the study at `source` (STORAGE or STORAGE/STUDY) to `study`, marked as adopted.
+
+    Parameters are matched by name: the same, a usual other one (`lr`, `n_epochs`), for widths a common stem with
+    numbers, or as `renamed` (ours -> theirs) says. `given` are values of ours that theirs held fixed. Widths off our
+    grid become the nearest on it; a trial outside our ranges is left out. Nothing is written unless all names fit and
+    one trial at least; raises `UserError`. Adopted trials count in no budget and are never the best.
+    """
+    other = _open(source)
+    names = _matched(spec, other, renamed, given)
+    fixed = {name: _read(name, text, spec.space[name]) for name, text in given.items()}
+    complete = other.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    shares = _shares(other, complete)
+    taken = {trial.user_attrs.get(ADOPTED_KEY) for trial in study.get_trials(deepcopy=False)}
+    ready, known, outside = [], 0, 0
+    for trial, share in zip(complete, shares, strict=True):
+        origin = f"{other.study_name}:{trial.number}"
+        params = _translated(trial.params, names, fixed, spec)
+        if origin in taken:
+            known += 1
+        elif params is None:
+            outside += 1
+        else:
+            ready.append(_as_ours(study, spec, params, share, {ADOPTED_KEY: origin, **_readings(trial, names)}))
+    if not ready and not known:
+        raise UserError(
+            f"no complete trial of {other.study_name!r} lies within this study's ranges: widen them, or adopt another"
+        )
+    for each in ready:
+        study.add_trial(each)
+    unused = sorted(set(_parameters(other)) - set(names.values()))
+    return Adoption(other.study_name, len(ready), known, outside, names, unused)
+
+
+def _open(source: str) -> Study:
+    """The study that `source` names; the only one of a database if it names none."""
+    url, name = _split(source)
+    storage = open_storage(url)
+    if name is not None:
+        return open_plain(storage, name)
+    names = optuna.get_all_study_names(storage)
+    if len(names) != 1:
+        raise UserError(
+            f"{shown(url)} holds {len(names)} studies: name one, as in {shown(url)}/{next(iter(names), 'STUDY')}"
+        )
+    return open_plain(storage, names[0])
+
+
+def _split(source: str) -> tuple[str, str | None]:
+    """Storage URL and study name, if there is one behind it."""
+    scheme, separator, rest = source.partition("://")
+    if not separator:
+        raise UserError(f"--from {source}: write STORAGE or STORAGE/STUDY, where STORAGE is {KINDS}")
+    if kind(source) in ("sqlite", "journal"):
+        if file_of(source).is_file():
+            return source, None
+        folder, _, name = rest.rpartition("/")
+        return (f"{scheme}://{folder}", name) if file_of(f"{scheme}://{folder}").is_file() else (source, None)
+    parts = rest.split("/")
+    behind = 1 if kind(source) == "grpc" else 2  # HOST:PORT, or USER@HOST/DATABASE
+    return f"{scheme}://{'/'.join(parts[:behind])}", "/".join(parts[behind:]) or None
+
+
+def _matched(spec: Spec, other: Study, renamed: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Ours -> theirs for every parameter of ours that is not given."""
+    for name in (*renamed, *given):
+        if name not in spec.space:
+            raise UserError(f"this study has no parameter {name!r}; it has {', '.join(spec.space)}")
+    theirs = _parameters(other)
+    widths = _numbered_widths(theirs, len(spec.grids))
+    names = {}
+    for index, name in enumerate(spec.space):
+        if name in given:
+            continue
+        candidates = [renamed[name]] if name in renamed else [name, *ALIASES.get(name, ())]
+        if name not in renamed and name in spec.grids and widths:
+            candidates.append(widths[index])
+        match = next((candidate for candidate in candidates if candidate in theirs), None)
+        if match is None:
+            raise UserError(
+                f"{other.study_name!r} has no {name}; its parameters are {', '.join(theirs) or 'none'}: "
+                f"say --map {name}=THEIRS, or --given {name}=VALUE if it was fixed"
+            )
+        names[name] = match
+    return names
+
+
+def _parameters(other: Study) -> list[str]:
+    """Those that all complete trials share."""
+    sets = [set(trial.params) for trial in other.get_trials(deepcopy=False, states=[TrialState.COMPLETE])]
+    if not sets:
+        raise UserError(f"{other.study_name!r} has no complete trial to adopt")
+    return sorted(set.intersection(*sets))
+
+
+def _numbered_widths(theirs: Sequence[str], layers: int) -> list[str]:
+    """The one family of names that differ in a number only, as many as there are layers; empty unless it is one."""
+    families = defaultdict(list)
+    for name in theirs:
+        if match := NUMBERED.fullmatch(name):
+            families[match[1], match[3]].append((int(match[2]), name))
+    fitting = [family for family in families.values() if len(family) == layers]
+    return [name for _, name in sorted(fitting[0])] if len(fitting) == 1 else []
+
+
+def _shares(other: Study, complete: Sequence[FrozenTrial]) -> list[float]:
+    """Accuracies in [0, 1]; percentages are divided. Raises `UserError` for a study of anything else."""
+    if other.directions != [StudyDirection.MAXIMIZE]:
+        raise UserError(f"{other.study_name!r} does not maximise one accuracy: only such a study can be adopted")
+    values = [trial.values[0] for trial in complete]
+    if not all(0 <= value <= 100 for value in values):
+        raise UserError(f"{other.study_name!r} has values outside 0 to 100: they are no accuracies")
+    return [value / 100 for value in values] if max(values) > 1 else values
+
+
+def _read(name: str, text: str, distribution: BaseDistribution) -> Any:
+    """A value given in words; raises `UserError`."""
+    try:
+        if isinstance(distribution, IntDistribution | FloatDistribution):
+            return int(text) if isinstance(distribution, IntDistribution) else float(text)
+    except ValueError as error:
+        raise UserError(f"--given {name}={text}: write a number") from error
+    choices = getattr(distribution, "choices", ())
+    return next((choice for choice in choices if str(choice) == text), text)
+
+
+def _translated(
+    params: Mapping[str, Any], names: Mapping[str, str], fixed: Mapping[str, Any], spec: Spec
+) -> dict[str, Any] | None:
+    """Our parameters as Optuna stores them; None where a value lies outside our ranges."""
+    ours: dict[str, Any] = {name: params[theirs] for name, theirs in names.items()} | dict(fixed)
+    for name, grid in spec.grids.items():
+        kernels = ours[name]
+        if not isinstance(kernels, int | float) or isinstance(kernels, bool) or kernels <= 0:
+            return None
+        if not grid.decode(grid.distribution.low) <= kernels <= grid.decode(grid.distribution.high):
+            return None
+        ours[name] = grid.encode(grid.nearest(int(kernels)))
+    return ours if all(_allows(distribution, ours[name]) for name, distribution in spec.space.items()) else None
+
+
+def _allows(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (TypeError, ValueError):
+        return False
+
+
+def _readings(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, float]:
+    """What theirs says of its layers, under our names."""
+    keys = {f"{field}.{theirs}": f"{field}.{ours}" for ours, theirs in names.items() for field in READING_FIELDS}
+    known = {keys[key]: value for key, value in trial.user_attrs.items() if key in keys}
+    return {key: float(value) for key, value in known.items() if isinstance(value, int | float)}
+
+
+def _as_ours(
+    study: Study, spec: Spec, params: dict[str, Any], share: float, told: Mapping[str, str | float]
+) -> FrozenTrial:
+    subject = read_subject(study)
+    widths = spec.widths(params)
+    cost = spec.blueprint(widths, subject.image, len(subject.classes)).cost
+    constraints = {name: float(getattr(cost, name) - cap) for name, cap in spec.limits.caps.items()}
+    other, _, number = str(told[ADOPTED_KEY]).rpartition(":")
+    return create_trial(
+        value=share,
+        params=params,
+        distributions=dict(spec.space),
+        constraints=constraints,
+        user_attrs={
+            **told,
+            "kernels": "-".join(map(str, widths)),
+            "macs": cost.macs,
+            "params": cost.params,
+            "feasible": all(value <= 0 for value in constraints.values()),
+            "decision": f"Adopted as evidence: trial {number} of {other}.",
+            "parent": -1,
+        },
+    )

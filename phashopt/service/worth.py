@@ -1,0 +1,125 @@
+"""What more hours would bring to a study, at the speed that its trials were trained at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna import Study
+
+from phashopt.errors import UserError
+from phashopt.search import ADOPTED_KEY, PHashSampler
+from phashopt.search.gain import Gain, Training, by_searching, by_training_longer, in_hand
+from phashopt.search.record import Record
+from phashopt.search.space import LENGTH
+from phashopt.service.ranges import middle
+from phashopt.service.spec import Spec
+from phashopt.service.study import read_subject
+from phashopt.service.summary import TrialSummary, summarize
+
+POINTS = 100  # of accuracy
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Worth:
+    """`macs` is what `hours` of `workers` buy at `speed` MACs a second each; `longer` is None if length is fixed."""
+
+    hours: float
+    workers: int
+    speed: float
+    hand: Record
+    searching: Gain
+    longer: Gain | None
+
+    @property
+    def macs(self) -> float:
+        """What may be spent."""
+        return self.hours * 3600 * self.workers * self.speed
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; gains in shares of accuracy."""
+        return {
+            "hours": self.hours,
+            "workers": self.workers,
+            "macs_per_second": self.speed,
+            "macs": self.macs,
+            "in_hand": self.hand.number,
+            "searching": _gain_json(self.searching),
+            "training_longer": _gain_json(self.longer) if self.longer else None,
+        }
+
+    def words(self) -> Iterator[str]:
+        """A line for each thing to know."""
+        team = "one worker" if self.workers == 1 else f"{self.workers} workers"
+        yield f"{self.hours:g} h of {team}: {self.macs:.3g} MACs, at the {self.speed:.3g} a second measured here."
+        yield f"In hand: trial {self.hand.number} ({self.hand.value:.2%} of the validation images)."
+        yield _line("Searching on", self.searching, "new trainings")
+        if self.longer is None:
+            yield "Training longer: nothing is known of it, since the spec fixes the epochs."
+            return
+        yield _line("Training longer", self.longer, "finished trainings gone on with")
+        better = "searching on" if self.searching.mean >= self.longer.mean else "training longer"
+        least = max(self.searching.mean, self.longer.mean)
+        yield f"Better used by {better}." if least > 0 else "Neither is expected to gain anything."
+
+
+def worth(study: Study, spec: Spec, hours: float, workers: int) -> Worth:
+    """Expected gains from the model of an opened study; raises `UserError` without model or finished trial."""
+    if not isinstance(study.sampler, PHashSampler):
+        raise UserError(f"there is no model of a study whose sampler is {spec.search.sampler}")
+    model = study.sampler.model(study)
+    own = [trial for trial in summarize(study).trials if trial.state == "COMPLETE" and ADOPTED_KEY not in trial.attrs]
+    hand = in_hand(model)
+    if hand is None or not own:
+        raise UserError(f"study {study.study_name!r} has no finished feasible trial yet; let workers finish one")
+    speed = _speed(own)
+    images = min(trial.attrs["images_seen"] / trial.epochs_used for trial in own)  # a restarted one saw more
+    subject = read_subject(study)
+
+    def price(params: Mapping[str, Any], paid: int) -> float:
+        cost = spec.cost({name: params[name] for name in spec.grids}, subject.image, len(subject.classes))
+        epochs: int = params.get(LENGTH, middle(spec.training.epochs))
+        return float(3 * cost.macs * images * (epochs - paid))
+
+    budget = hours * 3600 * workers * speed
+    searching = by_searching(model, budget, price)
+    return Worth(hours, workers, speed, hand, searching, by_training_longer(model, budget, price))
+
+
+def _speed(trials: Sequence[TrialSummary]) -> float:
+    """MACs a second of one worker, readings included."""
+    seconds = sum(trial.attrs["train_seconds"] + trial.attrs["signal_seconds"] for trial in trials)
+    return float(sum(trial.attrs["train_macs"] for trial in trials) / seconds)
+
+
+def _line(what: str, gain: Gain, kind: str) -> str:
+    if not gain.trainings:
+        return f"{what}: no training is as short as that."
+    ends = f"{POINTS * gain.low:+.2f} to {POINTS * gain.high:+.2f}"
+    first = "; ".join(_shown(training) for training in gain.trainings[:SHOWN])
+    more = f" and {len(gain.trainings) - SHOWN} more" if len(gain.trainings) > SHOWN else ""
+    return (
+        f"{what}: {POINTS * gain.mean:+.2f} points expected (90%: {ends}) from {len(gain.trainings)} {kind}: "
+        f"{first}{more}."
+    )
+
+
+def _shown(training: Training) -> str:
+    if training.extends is not None:
+        return f"trial {training.extends.number} to {training.params[LENGTH]} epochs"
+    widths = "-".join(str(value) for name, value in training.params.items() if name.startswith("width_"))
+    return f"{widths} for {training.params[LENGTH]} epochs" if LENGTH in training.params else widths
+
+
+def _gain_json(gain: Gain) -> dict[str, Any]:
+    trainings = [
+        {
+            "params": dict(training.params),
+            "macs": training.price,
+            "extends": training.extends.number if training.extends else None,
+        }
+        for training in gain.trainings
+    ]
+    return {"gain": gain.mean, "low": gain.low, "high": gain.high, "trainings": trainings}

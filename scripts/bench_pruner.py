@@ -1,0 +1,204 @@
+"""What each verdict of the pruner is worth: every training it would touch, as it was and as the verdict has it.
+
+`python scripts/bench_pruner.py --data-dir DIR` trains random configurations to their end, shows the pruner each of them
+epoch by epoch with all others as its finished peers, and trains those again that it would finish early, extend or
+restart. What it would stop is judged by where it ended. Accuracies are on validation images, compute is training MACs,
+readings included. Every finished training is kept in --log, so that an interrupted run goes on where it was; the tables
+go to studies/results/PRUNER.md and PRUNER.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import create_trial
+from results import Ledger, Row, percent, publish
+from scipy import stats
+from subsets import subset
+
+from phashopt.networks import Plain
+from phashopt.search import PHashPruner, Verdict
+from phashopt.signal import Probe
+from phashopt.trace import Trace, write_trace
+from phashopt.training.data import Augmentation, DataSet, choose_probes
+from phashopt.training.loop import Diverged
+from phashopt.training.recipe import Recipe
+from phashopt.training.run import Run
+from phashopt.training.schedule import Schedule
+
+SPACE: dict[str, BaseDistribution] = {
+    **{f"width_{layer:02d}": IntDistribution(4, 32, log=True) for layer in range(3)},
+    "epochs": IntDistribution(4, 24),
+    "learning_rate": FloatDistribution(0.003, 1.0, log=True),
+}
+LONGEST = 24
+CONFIDENCE = 0.9
+
+Judge = Callable[[Trace], Verdict]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One configuration trained to its end, as it is kept in the log."""
+
+    number: int
+    params: dict[str, Any]
+    trace: Trace
+    accuracy: float
+    macs: int
+
+    @property
+    def epochs(self) -> int:
+        """How long it was trained."""
+        return len(self.trace.epochs)
+
+
+def main() -> None:
+    """Train, ask, train again, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data", action="append", help="digits, fashion_mnist, ...; repeat for more")
+    parser.add_argument("--log", type=Path, default=Path("pruner.jsonl"))
+    parser.add_argument("--trainings", type=int, default=60)
+    parser.add_argument("--images", type=int, default=2000)
+    settings = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    started = time.perf_counter()
+    tables = {}
+    log = Ledger(settings.log)
+    for name in settings.data or ["digits"]:
+        data = subset(settings.data_dir, name, settings.images, 0.4)
+        bench = Bench(name, data, settings.trainings, log)
+        tables[f"{name}, {len(data.train)} training images, {settings.trainings} configurations"] = bench.rows()
+    publish("PRUNER", "What each verdict is worth", tables, ("torch", "optuna"), started)
+
+
+class Bench:
+    """All trainings on one data set."""
+
+    def __init__(self, name: str, data: DataSet, trainings: int, log: Ledger) -> None:
+        self._data = data
+        self._folders = count()
+        self._home = Path(tempfile.mkdtemp())
+        study = optuna.create_study(sampler=RandomSampler(seed=0))
+        for number in range(trainings):
+            params = study.ask(SPACE).params
+            if not log.has(data=name, number=number):
+                log.add({"data": name, "number": number, "params": params, **self._to_the_end(number, params)})
+        lines = [line for line in log.lines if line["data"] == name and line["trace"]]
+        self._trainings = [
+            Training(line["number"], line["params"], Trace.from_json(line["trace"]), line["accuracy"], line["macs"])
+            for line in lines
+        ]
+        self._whole = sum(training.macs for training in self._trainings)
+
+    def rows(self) -> list[Row]:
+        """One a verdict."""
+        return [
+            self._stopped(),
+            *(self._changed(verdict) for verdict in (Verdict.FINISH, Verdict.EXTEND, Verdict.RESTART)),
+        ]
+
+    def _to_the_end(self, number: int, params: dict[str, Any]) -> Row:
+        try:
+            outcome = self._run(number, params).train()
+        except Diverged:
+            return {"trace": None}
+        return {"trace": outcome.trace.to_json(), "accuracy": outcome.accuracy, "macs": outcome.train_macs}
+
+    def _run(self, number: int, params: dict[str, Any], judge: Judge = lambda _: Verdict.CONTINUE) -> Run:
+        widths = [value for name, value in params.items() if name.startswith("width")]
+        plan = Plain(kernel_size=3).plan(widths, self._data.shape, len(self._data.classes))
+        train = self._data.train
+        return Run(
+            plan,
+            Recipe(epochs=params["epochs"], learning_rate=params["learning_rate"], augmentation=Augmentation(shift=1)),
+            self._data,
+            Probe(train.standardise(train.pixels[choose_probes(train, 8, 0)]), widths=plan.readouts),
+            folder=self._home / str(next(self._folders)),
+            seed=number,
+            longest=LONGEST,
+            judge=judge,
+        )
+
+    def _asked(self, training: Training, verdict: Verdict) -> int | None:
+        """The first epoch at which the pruner, allowed nothing else, says so; None if it never does."""
+        study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+        for other in self._trainings:
+            if other is not training:
+                attrs = {"trace": other.trace.to_json()}
+                study.add_trial(
+                    create_trial(value=other.accuracy, params=other.params, distributions=SPACE, system_attrs=attrs)
+                )
+        study.enqueue_trial(training.params)
+        trial = study.ask(SPACE)
+        pruner = PHashPruner(without=[each for each in Verdict if each not in (verdict, Verdict.CONTINUE)])
+        running = study.get_trials(deepcopy=False)[-1]
+        due = Schedule.of_length(training.params["epochs"]).decay_start
+        for epoch in range(1, training.epochs + 1):
+            write_trace(trial, Trace(training.trace.epochs[:epoch]))
+            said = pruner.verdict(study, running) is verdict
+            if said and (verdict is not Verdict.EXTEND or epoch == due):
+                return epoch
+        return None
+
+    def _touched(self, verdict: Verdict) -> list[tuple[Training, int]]:
+        asked = [(training, self._asked(training, verdict)) for training in self._trainings]
+        return [(training, epoch) for training, epoch in asked if epoch is not None]
+
+    def _stopped(self) -> Row:
+        touched = self._touched(Verdict.STOP)
+        saved = sum(training.macs * (1 - epoch / training.epochs) for training, epoch in touched)
+        best = max((training.accuracy for training, _ in touched), default=0.0)
+        rank = 1 + sum(training.accuracy > best for training in self._trainings)
+        note = f"best stopped: {percent(best)}, rank {rank} of {len(self._trainings)}"
+        return self._row(Verdict.STOP, touched, -saved) | {"accuracy with": note if touched else ""}
+
+    def _changed(self, verdict: Verdict) -> Row:
+        """Those that it touches, trained again with it."""
+        touched = self._touched(verdict)
+        again = [
+            self._run(training.number, training.params, _at(epoch, verdict)).train() for training, epoch in touched
+        ]
+        gains = [new.accuracy - training.accuracy for new, (training, _) in zip(again, touched, strict=True)]
+        paid = sum(new.train_macs for new in again) - sum(training.macs for training, _ in touched)
+        with_it = percent(mean(new.accuracy for new in again)) if again else ""
+        return self._row(verdict, touched, paid) | {"accuracy with": with_it, "gain in points": _interval(gains)}
+
+    def _row(self, verdict: Verdict, touched: list[tuple[Training, int]], paid: float) -> Row:
+        return {
+            "verdict": verdict.value,
+            "given": f"{len(touched)} of {len(self._trainings)}",
+            "at epoch": f"{mean(epoch for _, epoch in touched):.1f}" if touched else "",
+            "accuracy without": percent(mean(training.accuracy for training, _ in touched)) if touched else "",
+            "accuracy with": "",
+            "gain in points": "",
+            "compute, share of all": f"{paid / self._whole:+.1%}",
+        }
+
+
+def _at(epoch: int, verdict: Verdict) -> Judge:
+    return lambda trace: verdict if trace.epochs[-1].number == epoch else Verdict.CONTINUE
+
+
+def _interval(differences: list[float]) -> str:
+    """Points, and the half width of the 90% interval of their mean."""
+    if len(differences) < 2:
+        return " ".join(f"{100 * each:+.2f}" for each in differences)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1) * stdev(differences) / len(differences) ** 0.5
+    return f"{100 * mean(differences):+.2f} +- {100 * half:.2f}"
+
+
+if __name__ == "__main__":
+    main()

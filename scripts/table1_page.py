@@ -1,0 +1,177 @@
+"""Table I as a page: before and after, the ladder, the rivals, and what may be concluded."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import mean, stdev
+from typing import Any
+
+from results import Row as TableRow
+from results import Tables
+
+from phashopt.bench import comparison
+from phashopt.bench.comparison import Part, Row
+from phashopt.bench.confirm import welch_interval
+from phashopt.bench.retrain import TOP
+
+PAPER = {"mnist": (0.9807, 0.9942), "cifar10": (0.8225, 0.9161), "cifar100": (0.7741, 0.8779)}
+LADDER = (comparison.BARE, comparison.RECIPE, comparison.LENGTH, comparison.SEARCHED)
+GAIN = "gain over the row above (90%)"
+RIVALS = (
+    comparison.BEFORE,
+    comparison.LENGTH,
+    comparison.LONGER,
+    comparison.UNIFORM,
+    comparison.WIDEST,
+    comparison.RIVAL,
+)
+
+HOW_TO_READ = """
+## How to read this
+
+- Test accuracy, mean and standard deviation over {seeds} fresh seeds, the same ones in every row. The test split is
+  opened last, after all choices are made: networks by the searches, rates and candidates by the validation images with
+  a seed that judges nobody. Intervals are Welch's, 90%. Nothing is trained on the validation images.
+- `before` is the spec's baseline with the middle of every range. The other rows of a study share its augmentation and
+  have the numbers of the searched network, but for the row's own change; the rate is the best of a few in every row.
+- Compute is in multiply-accumulates: three passes an image, and the readings. TPE had the compute of the search; its
+  proposals are moved under the caps and filled up to them, and it reads nothing but the network a trial ends with.
+- **Only the row `searched widths` of a ladder may be credited to the search** of widths: recipe, length and family are
+  anybody's."""
+
+CIFAR100 = """\
+- CIFAR-100, 87.79%: as top-1 accuracy from scratch this is PyramidNet + ShakeDrop + cutout territory (1,800 epochs),
+  far from the two layers that the paper describes. As top-5 accuracy, 77 to 88% is what a small network shows whose
+  top-1 accuracy is 45 to 60%. As accuracy on the training images it is a matter of length and width. The column `test`
+  answers the first reading, `top-5` the second, `training images` the third."""
+
+
+def tables_of(parts: dict[str, Part]) -> Tables:
+    """Before and after, then every study against its rivals, then a ladder for each of the paper's networks."""
+    tables: Tables = {"Before and after": [before_and_after(name, part) for name, part in parts.items()]}
+    for name, part in parts.items():
+        tables[f"{name}: the searched network against what else could be had"] = rivals(part)
+    for name, part in parts.items():
+        if part.spec.network.family == "plain":
+            dataset = part.spec.data.dataset
+            families = {other: parts[other] for other in parts if other != name}
+            families = {other: each for other, each in families.items() if each.spec.data.dataset == dataset}
+            tables[f"{name}: the ladder, one change a row"] = ladder(part, families)
+    return tables
+
+
+def before_and_after(name: str, part: Part) -> TableRow:
+    """One line a study, as the paper's table has it."""
+    first, last = part.rows[comparison.BEFORE], part.rows[comparison.SEARCHED]
+    claimed = PAPER.get(part.spec.data.dataset)
+    return {
+        "study": name,
+        "paper's before and after": "-" if claimed is None else " -> ".join(f"{share:.2%}" for share in claimed),
+        "before": spread(first.test),
+        "after": spread(last.test),
+        "gain (90%)": gain(last.test, first.test),
+        f"top-{TOP} before": spread(first.of(f"top{TOP}")),
+        f"top-{TOP} after": spread(last.of(f"top{TOP}")),
+        "training images, after": spread(last.of("training")),
+        "MACs": f"{amount(first.macs)} -> {amount(last.macs)}",
+        "parameters": f"{amount(first.params)} -> {amount(last.params)}",
+        "search": f"{part.search['trials']} trials, {amount(part.search['macs'])} MACs, {part.search['seconds']} s",
+    }
+
+
+def rivals(part: Part) -> list[TableRow]:
+    """The searched network and every other row, with what the search won over it."""
+    searched = part.rows[comparison.SEARCHED]
+    spent = {comparison.SEARCHED: part.search["macs"], comparison.RIVAL: part.rival["macs"]}
+    return [
+        {
+            **described(row),
+            "chosen with, MACs": amount(spent.get(row.name, 0) + row.choosing_macs),
+            "searched better by (90%)": "" if row is searched else gain(searched.test, row.test),
+            "": row.note,
+        }
+        for row in (searched, *(part.rows[name] for name in RIVALS))
+    ]
+
+
+def ladder(part: Part, families: dict[str, Part]) -> list[TableRow]:
+    """One change a row; the families stand on the same rung, each against the searched widths."""
+    rungs = [part.rows[name] for name in LADDER]
+    changes = ["", *(gain(row.test, below.test) for below, row in pairwise(rungs))]
+    rows = [{**described(row), GAIN: change} for row, change in zip(rungs, changes, strict=True)]
+    for name, family in families.items():
+        row = family.rows[comparison.SEARCHED]
+        change = f"{gain(row.test, rungs[-1].test)}, over {comparison.SEARCHED}"
+        rows.append({**described(row), "row": f"+ family: {name}", GAIN: change})
+    return rows
+
+
+def described(row: Row) -> TableRow:
+    """What a row is and what it scored."""
+    return {
+        "row": row.name,
+        "kernels": "-".join(map(str, row.widths)),
+        "MACs": amount(row.macs),
+        "parameters": amount(row.params),
+        "epochs": row.numbers["epochs"],
+        "rate": f"{row.numbers['learning_rate']:.3g}",
+        "test": spread(row.test),
+        f"top-{TOP}": spread(row.of(f"top{TOP}")),
+        "training images": spread(row.of("training")),
+        "one training, MACs": amount(row.training_macs),
+        "seconds": round(mean(row.of("seconds")), 1),
+    }
+
+
+def details_of(part: Part) -> dict[str, Any]:
+    """Every number, with the spec."""
+    rows = [row.to_json() for row in part.rows.values()]
+    return {"spec": json.loads(part.spec.model_dump_json()), "search": part.search, "rival": part.rival, "rows": rows}
+
+
+def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str]) -> str:
+    """What the numbers are, which reading of the paper each one answers, and what the search may be credited with."""
+    seeds = len(next(iter(parts.values())).rows[comparison.BEFORE].scores)
+    lines = [HOW_TO_READ.format(seeds=seeds), *(f"- {name}: {verdict(part)}" for name, part in parts.items())]
+    if any(part.spec.data.dataset == "cifar100" for part in parts.values()):
+        lines.append(CIFAR100)
+    if overrides:
+        lines.append(f"- **Changed from the specs:** `{'`, `'.join(overrides)}`.")
+    if unfinished:
+        lines.append(f"- Not complete yet: {', '.join(unfinished)}.")
+    return "\n".join(lines) + "\n"
+
+
+def verdict(part: Part) -> str:
+    """Over which rows the searched network's gain is clear of zero."""
+    searched = part.rows[comparison.SEARCHED]
+    signs: dict[str, list[str]] = {"better than": [], "within seed noise of": [], "worse than": []}
+    for name in RIVALS:
+        low, high = welch_interval(searched.test, part.rows[name].test)
+        word = "better than" if low > 0 else "worse than" if high < 0 else "within seed noise of"
+        signs[word].append(f"`{name}`")
+    return (
+        "the searched network is "
+        + "; ".join(f"{word} {', '.join(rows)}" for word, rows in signs.items() if rows)
+        + "."
+    )
+
+
+def gain(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """The difference of two means in points, with its interval."""
+    low, high = welch_interval(ours, theirs)
+    return f"{100 * (mean(ours) - mean(theirs)):+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation in per cent."""
+    return f"{mean(values):.2%} +- {100 * stdev(values):.2f}"
+
+
+def amount(number: float) -> str:
+    """Three digits and a power of a thousand."""
+    power = max(0, int(math.log10(max(number, 1)) // 3))
+    return f"{number / 1000**power:.3g} {['', 'k', 'M', 'G', 'T', 'P', 'E'][power]}".strip()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from phashopt.bench import retrain as module
+from phashopt.bench.comparison import RIVAL, SEARCHED, Comparison, Size
+from phashopt.bench.retrain import Variant
+from phashopt.bench.sitting import OutOfTimeError, Sitting
+from phashopt.service.spec import Spec, parse_spec
+
+VARIANT = Variant((4, 6), {"epochs": 3, "learning_rate": 0.05})
+TASKS = [(VARIANT, "judge", 0), (VARIANT, "choose", 0)]
+
+
+@pytest.fixture
+def spec(tiny_spec: str) -> Spec:
+    return parse_spec(tomllib.loads(tiny_spec), "tiny.toml")
+
+
+def without_time(scores: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: value for name, value in score.items() if name != "seconds"} for score in scores]
+
+
+def test_what_is_done_is_not_done_again(spec: Spec, tmp_path: Path) -> None:
+    first = Sitting(tmp_path, tmp_path / "work").retrain(spec, TASKS)
+    over = Sitting(tmp_path, tmp_path / "work", deadline=0.0)
+    assert over.retrain(spec, TASKS) == first
+    with pytest.raises(OutOfTimeError):
+        over.retrain(spec, [*TASKS, (VARIANT, "judge", 1)])
+
+
+def test_a_training_cut_off_by_the_clock_ends_as_one_that_was_not(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Sitting(tmp_path, tmp_path / "whole").retrain(spec, TASKS)
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
+    calls = iter(range(1000))
+    with monkeypatch.context() as clock:
+        clock.setattr(module.time, "time", lambda: next(calls))
+        with pytest.raises(OutOfTimeError):
+            Sitting(tmp_path, tmp_path / "parts", deadline=6.0).retrain(spec, TASKS[:1])
+    assert list((tmp_path / "parts" / "tiny").glob("*.safetensors"))
+    parts = Sitting(tmp_path, tmp_path / "parts").retrain(spec, TASKS)
+    assert without_time(parts) == without_time(whole)
+
+
+def test_seeds_that_choose_never_judge(spec: Spec, tmp_path: Path) -> None:
+    judged, chosen = Sitting(tmp_path, tmp_path).retrain(spec, TASKS)
+    assert judged["seed"] != chosen["seed"]
+    assert "test" not in chosen
+
+
+def test_a_whole_part_is_fair_and_kept(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rival spends what the search spent, every row meets the same seeds, and nothing is done twice."""
+    monkeypatch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)  # most of a tiny trial's time
+    monkeypatch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)
+    spec = spec.model_copy(update={"study": spec.study.model_copy(update={"trials": 2})})
+    sitting, size = Sitting(tmp_path, tmp_path / "work"), Size(seeds=2, top=1, rates=1, longest=1)
+    part = Comparison(spec, size, sitting).part()
+    assert part.search["trials"] == 2
+    assert part.rival["macs"] >= part.search["macs"]
+    assert len({tuple(row.of("seed")) for row in part.rows.values()}) == 1
+    assert max(part.rows[SEARCHED].macs, part.rows[RIVAL].macs) <= 20_000
+    over = Sitting(tmp_path, tmp_path / "work", deadline=0.0)
+    assert Comparison(spec, size, over).part().rows == part.rows

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from phashopt.search.basis import Array
+from phashopt.search.gain import by_searching, by_training_longer, chosen, in_hand
+from phashopt.search.history import Past
+from phashopt.search.model import Model
+from phashopt.search.record import Record
+from phashopt.search.space import LENGTH, Space
+
+MakeSpace = Callable[..., Space]
+MakeRecord = Callable[..., Record]
+
+
+def _price(params: Mapping[str, Any], paid: int) -> float:
+    return float(params.get(LENGTH, 1) - paid)
+
+
+@pytest.fixture
+def records(make_record: MakeRecord) -> list[Record]:
+    """Kernels are worth most in the second layer, where none has many yet; longer is better."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(20):
+        widths, epochs = 8 * rng.integers(1, 3, 3), int(rng.choice([4, 8, 12]))
+        error = 0.3 * (8 / widths[1]) ** 0.7 * (12 / epochs) ** 0.3
+        record = make_record(number, widths.tolist(), (0.1,) * 3, value=1 - float(error), epochs=epochs)
+        found.append(replace(record, stable_epochs=epochs // 2))
+    return found
+
+
+@pytest.fixture
+def model(make_space: MakeSpace, records: list[Record]) -> Model:
+    return Model(make_space(), Past(records, [], [], {}))
+
+
+@pytest.fixture
+def worlds() -> tuple[Array, Array]:
+    """Three networks in hand and five to be trained, in a thousand worlds."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((3, 1000)), rng.standard_normal((5, 1000))
+
+
+def test_a_training_without_noise_shows_the_best_of_what_is_trained(worlds: tuple[Array, Array]) -> None:
+    _, after = worlds
+    picked = chosen(after[:1], after, 1e-6, np.random.default_rng(1))
+    assert picked == pytest.approx(after.max(0), abs=1e-3)
+
+
+def test_a_training_that_is_all_noise_gains_nothing(worlds: tuple[Array, Array]) -> None:
+    before, after = worlds
+    picked = chosen(before, after, 1e6, np.random.default_rng(1))
+    assert picked == pytest.approx(np.concatenate(worlds)[np.concatenate(worlds).mean(1).argmax()])
+
+
+def test_in_hand_is_what_the_model_expects_most_of(model: Model, records: list[Record]) -> None:
+    best = in_hand(model)
+    assert best is not None
+    assert (best.params["width_01"], best.params[LENGTH]) == (16, 12)
+    assert in_hand(Model(model.space, Past([replace(each, feasible=False) for each in records], [], [], {}))) is None
+
+
+def test_nothing_is_gained_for_nothing(model: Model) -> None:
+    gain = by_searching(model, 1.0, _price)
+    assert (gain.trainings, gain.mean, gain.low, gain.high) == ([], 0.0, 0.0, 0.0)
+
+
+def test_what_is_bought_is_within_the_budget_and_promises_more_the_more_it_is(model: Model) -> None:
+    gains = [by_searching(model, budget, _price) for budget in (16.0, 160.0)]
+    assert [sum(each.price for each in gain.trainings) <= budget for gain, budget in zip(gains, (16, 160), strict=True)]
+    assert len(gains[0].trainings) < len(gains[1].trainings)
+    assert 0 < gains[0].mean <= gains[1].mean + 0.005
+    assert all(gain.low <= gain.mean <= gain.high for gain in gains)
+    assert all(model.space.feasible(each.params) for gain in gains for each in gain.trainings)
+
+
+def test_training_longer_pays_from_the_stable_phase_on_and_each_network_once(model: Model) -> None:
+    gain = by_training_longer(model, 200.0, _price)
+    assert gain is not None
+    assert gain.mean > 0
+    parents = [each.extends for each in gain.trainings]
+    assert len({parent.number for parent in parents if parent}) == len(gain.trainings)
+    for each in gain.trainings:
+        assert each.extends is not None
+        assert each.params[LENGTH] > each.extends.params[LENGTH]
+        assert each.price == each.params[LENGTH] - (each.extends.stable_epochs or 0)
+
+
+def test_of_a_fixed_length_nothing_is_known(make_space: MakeSpace, records: list[Record]) -> None:
+    space = replace(make_space(), length=None)
+    assert by_training_longer(Model(space, Past(records, [], [], {})), 100.0, _price) is None

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import create_trial
+
+from phashopt.errors import UserError
+from phashopt.search import ADOPTED_KEY
+from phashopt.service.adopt import Adoption, adopt
+from phashopt.service.belief import predicted_best
+from phashopt.service.budget import used_up
+from phashopt.service.check import check_study
+from phashopt.service.spec import Spec
+from phashopt.service.study import create_study, open_study
+from phashopt.service.summary import summarize
+
+SAME = {"width_00": 4, "width_01": 6, "epochs": 2, "learning_rate": 0.05}
+THEIRS = {"units_1": 4, "units_2": 6, "n_epochs": 2, "lr": 0.05, "dropout": 0.1}
+
+
+def _other(path: Path, *rows: dict[str, float], direction: str = "maximize") -> str:
+    """Somebody's study with a complete trial a row; returns its URL."""
+    url = f"sqlite:///{path / 'other.db'}"
+    study = optuna.create_study(storage=url, study_name="old", direction=direction)
+    for number, params in enumerate(rows):
+        distributions = {
+            key: FloatDistribution(0, 1) if isinstance(value, float) else IntDistribution(1, 500)
+            for key, value in params.items()
+        }
+        read = {f"dead.{next(iter(params))}": 0.25}
+        study.add_trial(
+            create_trial(value=0.8 + 0.01 * number, params=params, distributions=distributions, user_attrs=read)
+        )
+    return url
+
+
+def _adopt(url: str, source: str, renamed: dict[str, str] | None = None, **given: str) -> Adoption:
+    return adopt(*open_study(url, "tiny"), source, renamed or {}, given)
+
+
+@pytest.mark.parametrize("suffix", ["", "/old"])
+def test_a_study_with_our_names_is_adopted_once(url: str, study: str, tmp_path: Path, suffix: str) -> None:
+    source = _other(tmp_path, SAME, {**SAME, "width_01": 8}) + suffix
+    assert _adopt(url, source).adopted == 2
+    again = _adopt(url, source)
+    assert (again.adopted, again.known) == (0, 2)
+    trials = open_study(url, "tiny")[0].trials[1:]
+    assert [trial.value for trial in trials] == [0.8, 0.81]
+    assert [trial.user_attrs["kernels"] for trial in trials] == ["4-6", "4-8"]
+    assert trials[0].params == SAME
+
+
+def test_usual_other_names_and_numbered_widths_are_understood(url: str, study: str, tmp_path: Path) -> None:
+    adoption = _adopt(url, _other(tmp_path, THEIRS))
+    assert adoption.names == {"width_00": "units_1", "width_01": "units_2", "epochs": "n_epochs", "learning_rate": "lr"}
+    assert adoption.unused == ["dropout"]
+    trial = open_study(url, "tiny")[0].trials[1]
+    assert trial.params == SAME
+    assert trial.user_attrs["dead.width_00"] == 0.25
+
+
+def test_what_they_held_fixed_and_what_they_called_otherwise_can_be_said(url: str, study: str, tmp_path: Path) -> None:
+    source = _other(tmp_path, {"first": 4, "second": 6, "lr": 0.05})
+    assert _adopt(url, source, {"width_00": "first", "width_01": "second"}, epochs="2").adopted == 1
+    assert open_study(url, "tiny")[0].trials[1].params == SAME
+
+
+def test_widths_go_to_the_grid_and_what_lies_outside_is_left_out(url: str, study: str, tmp_path: Path) -> None:
+    adoption = _adopt(url, _other(tmp_path, {**SAME, "width_00": 5}, {**SAME, "width_00": 64}, {**SAME, "epochs": 9}))
+    assert (adoption.adopted, adoption.outside) == (1, 2)
+    assert open_study(url, "tiny")[0].trials[1].params["width_00"] in (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"width_00": 4, "lr": 0.05}], "has no width_01; its parameters are lr, width_00"),
+        ([{**SAME, "width_00": 64}], "lies within this study's ranges"),
+        ([], "no complete trial to adopt"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_and_writes_nothing(
+    rows: list[dict[str, float]], message: str, url: str, study: str, tmp_path: Path
+) -> None:
+    source = _other(tmp_path, *rows)
+    with pytest.raises(UserError, match=message) as raised:
+        _adopt(url, source)
+    assert "\n" not in str(raised.value)
+    assert len(open_study(url, "tiny")[0].trials) == 1
+
+
+def test_a_study_that_minimises_is_refused(url: str, study: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not maximise one accuracy"):
+        _adopt(url, _other(tmp_path, SAME, direction="minimize"))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("old.db", "write STORAGE or STORAGE/STUDY"), ("sqlite:///none.db/old", "there is no study database")],
+)
+def test_a_source_that_is_none_is_said_so(url: str, study: str, source: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        _adopt(url, source)
+
+
+def test_adopted_trials_teach_but_count_in_no_budget_and_are_never_the_best(
+    url: str, spec_of: Callable[..., Spec], tmp_path: Path
+) -> None:
+    create_study(url, spec_of("study.trials=2"), tmp_path)
+    _adopt(url, _other(tmp_path, SAME, {**SAME, "width_01": 8}, {**SAME, "width_01": 2}))
+    study, spec = open_study(url, "tiny")
+    assert sum(ADOPTED_KEY in trial.user_attrs for trial in study.trials) == 3
+    assert used_up(spec.study, study.trials, lambda: 0.0) is None
+    assert summarize(study).best is None
+    assert check_study(study, tmp_path) == []
+    assert 0.5 < predicted_best(study, spec, {}).value < 1
