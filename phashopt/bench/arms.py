@@ -19,7 +19,7 @@ from phashopt.bench.recorded import RecordedWorld
 from phashopt.bench.search import Params, Search, coding
 from phashopt.bench.worlds import World
 from phashopt.errors import UserError
-from phashopt.search import PHashPruner, PHashSampler
+from phashopt.search import PHashPruner, PHashSampler, Verdict
 from phashopt.search.fit import fit, uniform
 from phashopt.search.history import Past
 from phashopt.search.proposal import Proposal
@@ -101,7 +101,9 @@ def _pair(sampler: str, pruner: str, world: World, seed: int, trials: int) -> Se
     """Any sampler of Optuna's with any pruner, each also as `module:Class` or `phash`."""
     longest = world.space.length.values[-1] if world.space.length else 1
     settings = {"min_resource": 1, "max_resource": longest}
-    stops: BasePruner = PHashPruner()
+    stops: BasePruner = PHashPruner(
+        without=(Verdict.EXTEND, Verdict.FINISH, Verdict.RESTART)
+    )  # nothing is trained here
     if pruner != OURS:
         stops = named(pruner, optuna.pruners, BasePruner, "--arm", **settings)
     if sampler == OURS:

@@ -101,15 +101,6 @@ class Contestant:
         return {**ring.distributions, LENGTH: IntDistribution(1, max(_lengths(ring)))}
 
 
-class BlindPruner(PHashPruner):
-    """Ours, which cannot know that a training has settled: that takes a reading."""
-
-    def verdict(self, study: Study, trial: FrozenTrial) -> Verdict:
-        """Continue or stop."""
-        verdict = super().verdict(study, trial)
-        return Verdict.CONTINUE if verdict is Verdict.FINISH else verdict
-
-
 class AfterEpoch(BasePruner):
     """Lets a trial go on after epoch `number` only if none was better there (Egele et al. 2023)."""
 
@@ -163,6 +154,11 @@ def _lengths(ring: Ring) -> list[int]:
     return [max(1, int(part * ring.budget * longest / share)) for part in SHARES]
 
 
+def _blind(_: Ring) -> BasePruner:
+    """Ours without the verdicts that take a reading."""
+    return PHashPruner(without=(Verdict.FINISH, Verdict.RESTART))
+
+
 def _hyperband(ring: Ring) -> BasePruner:
     return HyperbandPruner(min_resource=1, max_resource=ring.space.axes[LENGTH].values[-1])
 
@@ -180,10 +176,10 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "uniform at the cap": Contestant(_uniform, separate=True),
     "parent shrunk once": Contestant(_uniform, separate=True, shrunk=True),
     "nothing learnt": Contestant(_ours(Unlearning), lambda _: PHashPruner(), reads=True),
-    "readings off": Contestant(_ours(Blind), lambda _: BlindPruner()),
+    "readings off": Contestant(_ours(Blind), _blind),
     "paper": Contestant(_ours(PHashSampler, strategy="paper"), lambda _: PHashPruner(), reads=True),
-    "readings shuffled": Contestant(_ours(Shuffled), lambda _: BlindPruner(), reads=True),
-    "dead share alone": Contestant(_ours(DeadOnly), lambda _: BlindPruner(), reads=True),
+    "readings shuffled": Contestant(_ours(Shuffled), _blind, reads=True),
+    "dead share alone": Contestant(_ours(DeadOnly), _blind, reads=True),
     "after epoch 1": _after(1),
     "after epoch 2": _after(2),
     "after epoch 4": _after(4),

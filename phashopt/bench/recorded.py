@@ -144,7 +144,9 @@ class RecordedWorld:
     def _coordinate(self, params: Params) -> Array:
         """A place in the unit cube: logarithmic where the axis is, a category two of its corners apart."""
         axes = [axis.fraction(params[name]) for name, axis in self.space.axes.items()]
-        rest = [place / 2 for name, entry in self.space.others.items() for place in other(entry).encode(params[name])]
+        rest = [
+            place / 2 for name, entry in self.space.others.items() for place in other(entry).encode([params[name]])[0]
+        ]
         return np.array([*axes, *rest])
 
 
