@@ -84,13 +84,15 @@ class Ring:
 class Contestant:
     """`sampler` of a ring, a trial's number and the trials that are to be expected; `reads` if readings are paid for.
 
-    One that is `separate` trains each network for as long as the budget of one row allows: nothing adds up.
+    One that is `separate` trains each network for as long as the budget of one row allows: nothing adds up; if it is
+    `shrunk` too, a parent is trained first.
     """
 
     sampler: Callable[[Ring, int, int], BaseSampler]
     pruner: Callable[[Ring], BasePruner] = lambda _: NopPruner()
     reads: bool = False
     separate: bool = False
+    shrunk: bool = False
 
     def distributions(self, ring: Ring) -> dict[str, BaseDistribution]:
         """The spec's; where trainings are separate they may be longer than any of a search."""
@@ -176,6 +178,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "GP+Median": Contestant(_told(lambda seed: GPSampler(seed=seed)), lambda _: MedianPruner()),
     "random": Contestant(_told(lambda seed: RandomSampler(seed=seed))),
     "uniform at the cap": Contestant(_uniform, separate=True),
+    "parent shrunk once": Contestant(_uniform, separate=True, shrunk=True),
     "nothing learnt": Contestant(_ours(Unlearning), lambda _: PHashPruner(), reads=True),
     "readings off": Contestant(_ours(Blind), lambda _: BlindPruner()),
     "paper": Contestant(_ours(PHashSampler, strategy="paper"), lambda _: PHashPruner(), reads=True),

@@ -14,10 +14,11 @@ import optuna
 import torch
 from joblib import Parallel, delayed
 from optuna import Study, Trial
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import Field, model_validator
 
 from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
+from phashopt.bench.shrunk import train_shrunk
 from phashopt.errors import UserError
 from phashopt.service.objective import Hooks, Objective
 from phashopt.service.ranges import IntRange, middle
@@ -126,6 +127,9 @@ class Player:
         """To the end; a trial that was cut off is trained again."""
         self._study.set_user_attr(BUDGET_KEY, self._budget)
         while not self._is_over(trials := self._study.get_trials(deepcopy=False)):
+            if self._contestant.shrunk:
+                self._shrink(SHARES[len(trials)])
+                continue
             self._prepare(trials)
             trial = self._unfinished(trials) or self._study.ask(self._distributions)
             try:
@@ -152,6 +156,15 @@ class Player:
         expected = round(len(finished) / share) if share else round(self._ring.budget)
         self._study.sampler = self._contestant.sampler(self._ring, len(finished), max(expected, len(finished) + 1))
         self._study.pruner = self._contestant.pruner(self._ring)
+
+    def _shrink(self, share: float) -> None:
+        """One parent and its child for this share of the budget, told as a trial that is over."""
+        found = train_shrunk(self._ring, self._data, share * self._budget, self._ring.spec.study.seed)
+        attrs = {CHARGED_KEY: found.macs, TEST_KEY: found.test}
+        params = self._ring.coding.encode(found.params)
+        self._study.add_trial(
+            create_trial(params=params, distributions=self._distributions, value=found.validation, user_attrs=attrs)
+        )
 
     def _unfinished(self, trials: list[FrozenTrial]) -> Trial | None:
         for frozen in trials:

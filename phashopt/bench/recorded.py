@@ -45,6 +45,8 @@ class RecordedWorld:
         self.space = Space(widths, lengths, {"macs": (cost_of(table), self._cap)}, others)
         self._searched = [*self.space.axes, *others]
         self._unit = max(self._total(place) for place in self.feasible)
+        if not self.best > self.usual:
+            raise UserError(f"nothing in the table is better than usual under a cap of {cap:.0%}: there is no search")
 
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:

@@ -42,6 +42,18 @@ def _told(study: Study) -> list[object]:
     return [(trial.state, trial.params, trial.value, charged(trial)) for trial in study.trials]
 
 
+def test_a_shrunk_child_and_its_parent_cost_what_the_uniform_net_does(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path
+) -> None:
+    task = task_of("live.budget=8.0")
+    list(play(task, ["parent shrunk once"], url, tmp_path, 1))
+    study = open_match(task, Match("parent shrunk once", 4), url)
+    found = line(study, "parent shrunk once", 4)
+    assert found.spent == pytest.approx(1, abs=0.2)
+    assert len(study.trials) == 4
+    assert 0 < found.test[-1] < 1
+
+
 @pytest.mark.parametrize("arm", ["ours", "random"])
 def test_a_match_spends_its_budget_and_is_over(
     task_of: Callable[..., LiveTask], url: str, tmp_path: Path, arm: str

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial
@@ -12,8 +14,6 @@ from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds
 from phashopt.errors import UserError
 from phashopt.search import PARENT_KEY
 from phashopt.search.space import LENGTH
-
-from .conftest import Table
 
 FORMULA = Formula(3)
 PAIRS = ("TPESampler+HyperbandPruner", "phash+phash", "optuna.samplers:QMCSampler+MedianPruner")
@@ -70,16 +70,16 @@ def test_an_interval_holds_its_mean() -> None:
 
 
 @pytest.mark.parametrize("arm", [*ARMS, *FIRST_ORDER, *PAIRS])
-def test_every_arm_goes_through_a_recorded_table(table: Table, arm: str) -> None:
-    world = Replayed(table.path, 1.0)(0)
+def test_every_arm_goes_through_a_recorded_table(telling: Path, arm: str) -> None:
+    world = Replayed(telling, 1.0)(0)
     search = make_arm(arm, world, 0, 5)
     steps = [search.step() for _ in range(3)]
     assert len({world.key(step.params) for step in steps}) == 3
     assert all(step.compute > 0 for step in steps)
 
 
-def test_an_extension_pays_for_its_own_epochs_only(table: Table) -> None:
-    world = Replayed(table.path, 1.0)(0)
+def test_an_extension_pays_for_its_own_epochs_only(telling: Path) -> None:
+    world = Replayed(telling, 1.0)(0)
     short = world.nearest({**world.ordered(world.macs)[0], LENGTH: 2}, set())
     points = [coding(world.space).encode(params) for params in (short, {**short, LENGTH: 3})]
     search = Search(world, Extending(points, world.distributions))
@@ -88,8 +88,8 @@ def test_an_extension_pays_for_its_own_epochs_only(table: Table) -> None:
     assert second.compute == pytest.approx(first.compute)  # one epoch was shared, two were trained each time
 
 
-def test_a_table_counts_only_if_it_takes_a_search(table: Table) -> None:
+def test_a_table_counts_only_if_it_takes_a_search(telling: Path) -> None:
     courses = [Course(arm, 0, [0.95] * 12, [1.0] * 12) for arm in FIRST_ORDER]
-    verdict = counts(Replayed(table.path, 1.0), courses)
+    verdict = counts(Replayed(telling, 1.0), courses)
     assert not verdict["counts"]
     assert set(verdict["late"].values()) == {0.0}

@@ -124,5 +124,14 @@ def test_what_is_no_table_is_told(tmp_path: Path) -> None:
 
 
 def test_a_run_that_diverged_is_worth_nothing(tmp_path: Path) -> None:
-    table = read_table(foreign(tmp_path / "foreign.parquet", val_accuracy=math.nan))
-    assert RecordedWorld(table, 1.0, 3).best == 0
+    path = foreign(tmp_path / "foreign.parquet")
+    frame = pd.read_parquet(path)
+    frame.loc[(frame["config"] == 0) & (frame["epoch"] == 2), "val_accuracy"] = math.nan
+    frame.to_parquet(path)
+    table = read_table(path)
+    assert RecordedWorld(table, 1.0, 3).worth(table.configs[0]) == 0
+
+
+def test_where_all_is_alike_there_is_no_search(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="better than usual"):
+        RecordedWorld(read_table(foreign(tmp_path / "foreign.parquet", val_accuracy=0.5)), 1.0, 3)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from phashopt.bench.arms import FIRST_ORDER
 
 from .conftest import Run
@@ -35,6 +37,9 @@ def test_what_is_recorded_can_be_replayed(run: Run, tmp_path: Path, tiny_spec: s
     (tmp_path / "task.toml").write_text(tiny_spec + RECORD)
     words = ("--set", "data.limit=100", "--processes", "1")
     assert run("bench", "record", "task.toml", *words).exit_code == 0
+    table = pd.read_parquet(tmp_path / "tiny.parquet")
+    table["val_accuracy"] = 0.1 * (1 + table["config"])  # so few images score alike
+    table.to_parquet(tmp_path / "tiny.parquet")
     searched = ("--worlds", "2", "--trials", "5", "--cap", "1", "--arm", "random", "--processes", "1")
     document = json.loads(run("bench", "replay", "tiny.parquet", *searched, "--json").stdout)
     assert document["summary"].keys() == {"random", *FIRST_ORDER}
