@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phashopt import networks, plots
     from phashopt.attribution import grad_cam, gradient, guided_backprop, guided_grad_cam
     from phashopt.networks import grow, inherit, shrink
     from phashopt.search import PHashPruner, PHashSampler, Verdict
@@ -33,6 +34,7 @@ _HOMES = {
     "perceptual_hash": "signal",
     "reconstruct": "signal",
 }
+_ROOMS = ("networks", "plots")
 
 __all__ = [
     "LayerReport",
@@ -49,13 +51,17 @@ __all__ = [
     "guided_grad_cam",
     "inherit",
     "measure",
+    "networks",
     "perceptual_hash",
+    "plots",
     "reconstruct",
     "shrink",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"phashopt.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'phashopt' has no attribute {name!r}")
     return getattr(import_module(f"phashopt.{_HOMES[name]}"), name)

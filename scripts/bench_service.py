@@ -160,7 +160,7 @@ def by_workers(urls: dict[str, str], workers: list[int], seconds: float, trials:
     rows: list[Row] = []
     for storage, url in urls.items():
         for count in workers:
-            took = _sleep_together(url, count, seconds, trials)
+            took = _together(count, _sleep, url, seconds, trials)
             best = trials * seconds
             rows.append(
                 {
@@ -175,11 +175,11 @@ def by_workers(urls: dict[str, str], workers: list[int], seconds: float, trials:
     return rows
 
 
-def _sleep_together(url: str, workers: int, seconds: float, trials: int) -> float:
-    """Seconds for so many workers to run so many sleeping trials each, from the moment that all are ready."""
+def _together(workers: int, target: Callable[..., None], *args: object) -> float:
+    """Seconds for so many processes to end, from the moment that all stand at the barrier, their last argument."""
     context = multiprocessing.get_context("forkserver")
     start = context.Barrier(workers + 1)
-    processes = [context.Process(target=_sleep, args=(url, seconds, trials, start)) for _ in range(workers)]
+    processes = [context.Process(target=target, args=(*args, start)) for _ in range(workers)]
     for process in processes:
         process.start()
     start.wait()
@@ -208,16 +208,7 @@ def claims(urls: dict[str, str], workers: int, trials: int) -> list[Row]:
         study, spec = open_study(url, NAME)
         for _ in range(workers * trials):
             study.enqueue_trial(spec.baseline)
-        context = multiprocessing.get_context("forkserver")
-        start = context.Barrier(workers + 1)
-        processes = [context.Process(target=_claim, args=(url, trials, start)) for _ in range(workers)]
-        for process in processes:
-            process.start()
-        start.wait()
-        began = time.perf_counter()
-        for process in processes:
-            process.join()
-        rate = workers * trials / (time.perf_counter() - began)
+        rate = workers * trials / _together(workers, _claim, url, trials)
         rows.append({"storage": storage, "workers": workers, "claims a second": round(rate, 1)})
     return rows
 

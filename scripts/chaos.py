@@ -220,8 +220,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--outages", type=int, default=2)
     parser.add_argument("--outage-seconds", type=float, default=20.0)
-    parser.add_argument("--seconds", type=float, default=2.0, help="a trial takes")
-    parser.add_argument("--pause", type=float, default=0.3, help="seconds between two troubles, on average")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=15.0,
+        help="a trial takes; when short, kills meet waiting workers",
+    )
+    parser.add_argument("--pause", type=float, default=2.0, help="seconds between two troubles, on average")
     parser.add_argument("--grace", type=float, default=10.0, help="seconds after which a dead worker's trial is taken")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +21,7 @@ from phashopt.bench.retrain import Job, Scores, Use, Variant, retrain
 from phashopt.service.budget import used_up
 from phashopt.service.spec import Spec
 from phashopt.service.storage import open_storage
-from phashopt.service.study import create_study, open_study
+from phashopt.service.study import create_study, hours_old, open_study
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.worker import Worker
 from phashopt.training.files import save_bytes
@@ -82,7 +81,7 @@ class Sitting:
         study, spec = open_study(self.url, name)
         trials = study.get_trials(deepcopy=False)
         done = all(trial.state.name in FINISHED for trial in trials)
-        return done and used_up(spec.study, trials, datetime.now()) is not None
+        return done and used_up(spec.study, trials, partial(hours_old, study)) is not None
 
     def _each(self, function: Callable[[T], R], arguments: Sequence[T]) -> Iterator[R]:
         """`function` of every argument, in order; in this process where one is enough."""

@@ -162,7 +162,7 @@ def _readings(columns: Mapping[str, list[Any]], params: Params, row: int) -> dic
     """Those layers of which anything was read."""
     found = {}
     for name in params:
-        known = [columns.get(f"{field}.{name}", {}) for field in READING_FIELDS]
+        known = [columns.get(f"{field}.{name}", []) for field in READING_FIELDS]
         numbers = [column[row] if column else math.nan for column in known]
         if not all(map(math.isnan, numbers)):
             found[name] = Reading(*numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,11 +137,11 @@ class SyntheticWorld:
         beyond = np.maximum(places - self._peak, 0)
         error = 0.05 + float((self._weight * (widths**-self._power + 0.3 * np.where(beyond > 0, beyond, 0))).sum())
         error += self.formula.interaction * float(np.maximum(np.log(widths[:-1] / widths[1:]), 0).sum())
-        return -float(np.log(error)) + 0.15 * float(np.log2(point[LENGTH] / self.lengths[-1]))
+        return -math.log(error) + 0.15 * math.log2(point[LENGTH] / self.lengths[-1])
 
     def compute(self, point: Mapping[str, Any]) -> float:
         """What a training costs, as a share of the longest one at the cap."""
-        return self._macs(point) / self._cap * point[LENGTH] / self.lengths[-1]
+        return self._macs(point) / self._cap * float(point[LENGTH]) / self.lengths[-1]
 
     @cached_property
     def usual(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from phashopt.figures.labels import percent
+from phashopt.figures.labels import amount, percent
+from phashopt.service.cluster import Placed, Unplaced
 from phashopt.service.objective import Progress
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.supervisor import Closed
@@ -61,6 +63,11 @@ class Display:
                 self._say(f"slot {slot}: {_ended(event)}")
             case Idle():
                 self._lines[slot] = "waiting for the trials of other workers"
+            case Placed():
+                self._say(f"slot {slot}: on {event.host}")
+            case Unplaced():
+                self._lines[slot] = "waiting for a node with room"
+                self._say_now_and_then(slot)
             case Closed():
                 self._close(slot, event)
             case _:
@@ -101,9 +108,13 @@ def _finished(summary: StudySummary) -> int:
 
 
 def _progress(event: Progress) -> str:
-    known = {"redundancy": event.redundancy, "duplicates": event.duplicates}
-    read = "".join(f", {name} {value:.2f}" for name, value in known.items() if not math.isnan(value))
-    return f"trial {event.trial}: epoch {event.epoch}/{event.epochs}, accuracy {percent(event.accuracy)}{read}"
+    """Fits a terminal of 80 columns."""
+    read = "" if math.isnan(event.redundancy) else f", redund. {event.redundancy:.2f}"
+    left = timedelta(seconds=round(event.seconds_left))
+    return (
+        f"trial {event.trial}: epoch {event.epoch}/{event.epochs}, {percent(event.accuracy)}{read}, "
+        f"{amount(event.images_per_second)} images/s, {str(left).removeprefix('0:')} left"
+    )
 
 
 def _ended(event: Ended) -> str:

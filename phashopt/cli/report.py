@@ -15,6 +15,7 @@ from phashopt.errors import DataError, UserError
 if TYPE_CHECKING:
     from optuna import Study
 
+    from phashopt.figures.belief import Belief
     from phashopt.training.data import DataSet
 
 
@@ -52,7 +53,7 @@ def run(
                 raise UserError(f"--classes: {notes[0]}")
             exhibits = gather(summary, read_artifact_root(study, url), mirrored=bool(data and data.mirrored))
             probes = choose(data, exhibits, _parts(classes), [Path(part) for part in _parts(images)])
-            scene = Scene(measured(exhibits, data), probes, notes)
+            scene = Scene(measured(exhibits, data), probes, notes, *_belief(study))
             page = write_report(summary, scene, folder, command=_command(name, shown(url), folder, classes, images))
         if json:
             print_json({"page": str(page)})
@@ -75,6 +76,16 @@ def _data(study: Study, document: dict[str, Any], data_dir: Path | None) -> tupl
     except (DataError, UserError) as error:
         return None, [f"The study's images were not at hand ({error}), so some pictures and numbers are left out."]
     return data, []
+
+
+def _belief(study: Study) -> tuple[Belief | None, str]:
+    """What the study's model believes; without a model, why."""
+    from phashopt.service.belief import belief_of
+
+    try:
+        return belief_of(study), ""
+    except UserError as error:
+        return None, str(error)
 
 
 def _parts(listed: str | None) -> list[str]:

@@ -232,14 +232,15 @@ def delete(
 def export(
     name: Name,
     out: Annotated[Path, typer.Option(help="The folder to write to.", show_default=False)],
+    trial: Annotated[int | None, typer.Option(min=0, help="Another trial than the best.", show_default=False)] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the study as JSON and CSV, and the best trial's weights as safetensors."""
+    """Write the study as JSON and CSV, and the best trial's network with a script that loads it without phashopt."""
     with plain_errors():
         from phashopt.service.export import export_study
         from phashopt.service.storage import default_storage
 
-        for path in export_study(storage or default_storage(), name, out):
+        for path in export_study(storage or default_storage(), name, out, trial):
             console.print(str(path), soft_wrap=True, markup=False)
 
 

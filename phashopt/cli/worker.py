@@ -1,4 +1,4 @@
-"""`worker`: pull trials of a study, one process a slot, until its budget is used up."""
+"""`worker`: pull trials of a study, one process or Ray actor a slot, until its budget is used up."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import typer
 
 from phashopt.cli.options import DataDir, Name, Storage
 from phashopt.cli.output import BAD_INPUT, FAILED, INTERRUPTED, messages, plain_errors
+from phashopt.errors import UserError
 
 if TYPE_CHECKING:
+    from phashopt.service.cluster import RaySupervisor
     from phashopt.service.supervisor import Supervisor
 
 
@@ -25,6 +27,16 @@ def run(
     trials: Annotated[
         int | None, typer.Option(min=1, help="At most so many trials a slot.", show_default=False)
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Work on this Ray cluster: local, auto, HOST:PORT or ray://HOST:PORT."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Slots, with --ray; each takes one CPU.", show_default="1")
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(min=0, help="GPUs a slot, with --ray: a half lets two share one.", show_default="0")
+    ] = None,
 ) -> None:
     """Train trials until the study's budget is used up.
 
@@ -34,24 +46,31 @@ def run(
         from joblib import cpu_count
 
         from phashopt.cli.live import Display
+        from phashopt.service.cluster import RaySupervisor
         from phashopt.service.storage import default_storage
         from phashopt.service.study import open_study
         from phashopt.service.supervisor import Assignment, Supervisor
         from phashopt.training.data import default_data_dir
 
+        _check_options(ray, here=(processes > 1, gpus, per_gpu > 1), there=(workers, gpus_per_worker))
         url = storage or default_storage()
         study, spec = open_study(url, name)
         devices = _slots(processes, gpus, per_gpu)
+        slots = len(devices) if ray is None else workers or 1
         assignment = Assignment(
             url=url,
             name=name,
             data_dir=data_dir or default_data_dir(),
-            threads=max(1, cpu_count() // len(devices)),
+            threads=max(1, cpu_count() // slots) if ray is None else 1,
             limit=trials,
         )
-        supervisor = Supervisor(assignment, devices)
+        supervisor = (
+            Supervisor(assignment, devices)
+            if ray is None
+            else RaySupervisor(assignment, ray, workers=slots, gpus=gpus_per_worker or 0.0)
+        )
         interrupts = _answer_signals(supervisor)
-        with Display(messages, study, spec.study.trials, len(devices)) as display:
+        with Display(messages, study, spec.study.trials, slots) as display:
             for slot, event in supervisor.listen():
                 display.show(slot, event)
         if display.users_error:
@@ -62,22 +81,35 @@ def run(
             raise typer.Exit(FAILED)
 
 
+def _check_options(ray: str | None, here: tuple[object, ...], there: tuple[object, ...]) -> None:
+    """Slots are counted in one way here and in another on a Ray cluster; raises `UserError` if these are mixed."""
+    if ray is None and any(option is not None for option in there):
+        raise UserError("--workers and --gpus-per-worker go with --ray ADDRESS; without it give --processes, --gpus")
+    if ray is not None and any(here):
+        raise UserError("with --ray, give --workers and --gpus-per-worker, not --processes, --gpus or --per-gpu")
+
+
 def _slots(processes: int, gpus: str | None, per_gpu: int) -> list[str | None]:
     if gpus is None:
         return [None] * processes
     return [gpu.strip() for gpu in gpus.split(",") for _ in range(per_gpu)]
 
 
-def _answer_signals(supervisor: Supervisor) -> list[int]:
-    """Ctrl-C or SIGTERM: the slots leave; a second time: at once. Returns the list that signals are noted in."""
+def _answer_signals(supervisor: Supervisor | RaySupervisor) -> list[int]:
+    """Ctrl-C or SIGTERM: the slots leave; a second Ctrl-C: at once. Returns the list that signals are noted in.
+
+    SLURM, for one, says SIGTERM two or three times and means one leave.
+    """
     noted: list[int] = []
 
     def answer(number: int, frame: FrameType | None) -> None:
         noted.append(number)
         if len(noted) == 1:
-            messages.print("Leaving: the running trials go back to the queue. Once more leaves at once.")
+            messages.print(
+                "Leaving: the running trials go back to the queue. A second Ctrl-C leaves at once.", soft_wrap=True
+            )
             supervisor.leave()
-        else:
+        elif number == signal.SIGINT:
             supervisor.kill()
 
     signal.signal(signal.SIGINT, answer)

@@ -88,8 +88,8 @@ def _families(figure: go.Figure, points: pd.DataFrame, view: StudyView) -> None:
         y=ends["accuracy"],
         mode="lines",
         name="parent to child",
-        line={"color": NEUTRAL_INK, "width": 1, "dash": "dot"},
-        opacity=0.6 if len(pairs) < MANY else 0.25,
+        line={"color": NEUTRAL_INK, "width": 2 if len(pairs) < MANY else 1, "dash": "dot"},
+        opacity=1.0 if len(pairs) < MANY else 0.25,
         hoverinfo="skip",
         showlegend=bool(pairs),
     )
@@ -123,7 +123,10 @@ def _scale(figure: go.Figure, points: pd.DataFrame) -> None:
     figure.update_yaxes(title_text="validation accuracy", tickformat=".1~%", range=[low - margin, high + margin])
     wide = points["macs"].max() > 10 * points["macs"].min()
     figure.update_xaxes(
-        title_text="multiply-accumulates per image (MACs)", type="log" if wide else "linear", tickformat="~s"
+        title_text="multiply-accumulates per image (MACs)",
+        type="log" if wide else "linear",
+        dtick="D2" if wide else None,  # 1, 2, 5: all nine digits would run into one another
+        tickformat="~s",
     )
     if below:
         text = f"{below} trial{'s' * (below > 1)} below this axis: double-click twice to see all"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from phashopt.figures.palette import BLUE, NO_DATA, ORANGE
+from phashopt.figures.palette import BLUE, NEUTRAL_INK, ORANGE
 from phashopt.figures.plotting import plain_figure, say
 from phashopt.figures.view import StudyView
 
-KINDS = {"training": BLUE, "readings": ORANGE, "all else": NO_DATA}
+KINDS = {"training": BLUE, "readings": ORANGE, "all else": NEUTRAL_INK}
 
 
 def seconds_by_kind(view: StudyView) -> pd.DataFrame:

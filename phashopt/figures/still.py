@@ -88,6 +88,9 @@ def _bars(panels: dict[str, Axes], traces: list[Any]) -> None:
 
 
 def _scatter(axes: Axes, trace: Any, label: str | None) -> None:
+    if trace.fill == "toself":
+        axes.fill(list(trace.x), list(trace.y), color=trace.line.color, alpha=trace.opacity, linewidth=0)
+        return
     lines, markers = "lines" in trace.mode, "markers" in trace.mode
     colour = trace.line.color if lines else trace.marker.color
     symbol = trace.marker.symbol or "circle"

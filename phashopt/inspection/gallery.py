@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
 
 from phashopt.errors import UserError
 from phashopt.figures import map_sheets, png_bytes, similarity_matrices
 from phashopt.figures.channels import channel_sheet
 from phashopt.figures.explanations import grad_cam_sheet, guided_sheet
+from phashopt.inspection.maps import all_maps, shrunk
 from phashopt.inspection.reading import Inspection, Layer
 from phashopt.signal import LayerReport, reconstruct
 from phashopt.training.files import save_bytes
-from phashopt.training.snapshot import scaled_to_peak
 
 FEW = 6  # layers, up to which all are drawn
 KERNELS = 4  # in a sheet across images
-CHUNK = 64  # kernels reconstructed at a time
-SIDE = 112  # pixels of a map in a sheet, about what its cell has
+LABEL = 15  # characters of a class above its image
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def representatives(report: LayerReport, count: int) -> list[int]:
 
 def _figures(inspection: Inspection, layers: Sequence[Layer]) -> Iterator[tuple[str, Figure, str]]:
     name = inspection.subject.name + ("" if inspection.subject.is_trained else ", random weights")
-    panels = {layer.name: layer.report.similarity for layer in layers}
+    panels = {_called(inspection, layer): layer.report.similarity for layer in layers}
     figure = similarity_matrices(panels, f"{name}: similarity of the reconstructed maps")
     yield "similarity", figure, "similarity matrices of the layers drawn (Fig. 10, 12, 14)"
     for layer in layers:
@@ -85,29 +82,22 @@ def _figures(inspection: Inspection, layers: Sequence[Layer]) -> Iterator[tuple[
 def _of_layer(inspection: Inspection, layer: Layer) -> Iterator[tuple[str, Figure, str]]:
     number = inspection.layers.index(layer) + 1
     stem = f"layer-{number:02d}-{layer.name}"
-    maps = _maps_of_one_image(inspection, layer)
-    image = inspection.probes.pixels[0]
-    for page, figure in enumerate(map_sheets(maps, layer.report.groups, layer.name, image)):
+    network, images = inspection.subject.network, inspection.probes.images
+    maps = all_maps(network, layer.name, images[:1], layer.report.width)
+    seen = inspection.probes
+    title = f"{_called(inspection, layer)}, image: {_short(seen.labels[0])}"
+    for page, figure in enumerate(map_sheets(maps, layer.report.groups, title, seen.pixels[0])):
         words = f"{layer.name}: all maps of one image, similar ones boxed, sheet {page + 1} (Fig. 2 to 5b, 9, 11, 13)"
         yield f"{stem}-maps-{page + 1}", figure, words
     kernels = representatives(layer.report, KERNELS)
     if kernels:
         figure = channel_sheet(
-            f"{layer.name}: the same kernels through many images",
-            list(inspection.probes.pixels[inspection.shown]),
+            f"{_called(inspection, layer)}: the same kernels through many images",
+            list(seen.pixels[inspection.shown]),
             _across_images(inspection, layer, kernels),
+            [_short(seen.labels[number]) for number in inspection.shown],
         )
         yield f"{stem}-across-images", figure, f"{layer.name}: its strongest kernels across images (Fig. 5a, 6)"
-
-
-def _maps_of_one_image(inspection: Inspection, layer: Layer) -> NDArray[np.float16]:
-    """(K, C, h, w), each scaled to at most 1, a chunk of kernels at a time."""
-    network, image = inspection.subject.network, inspection.probes.images[:1]
-    chunks = []
-    for start in range(0, layer.report.width, CHUNK):
-        kernels = range(start, min(start + CHUNK, layer.report.width))
-        chunks.append(scaled_to_peak(_shrunk(reconstruct(network, image, layer.name, kernels)[0].float())))
-    return np.concatenate(chunks)
 
 
 def _across_images(
@@ -119,14 +109,17 @@ def _across_images(
     strongest = reconstruct(network, images, layer.name, kernels, seed="top")
     return {
         kernel: {
-            "whole map": _shrunk(whole[:, place].float()).cpu().numpy(),
-            "strongest": _shrunk(strongest[:, place].float()).cpu().numpy(),
+            "whole map": shrunk(whole[:, place]),
+            "strongest": shrunk(strongest[:, place]),
         }
         for place, kernel in enumerate(kernels)
     }
 
 
-def _shrunk(maps: Tensor) -> Tensor:
-    """(N, C, H, W) averaged down to at most `SIDE` pixels a side."""
-    height, width = (min(side, SIDE) for side in maps.shape[2:])
-    return F.interpolate(maps, (height, width), mode="area")
+def _called(inspection: Inspection, layer: Layer) -> str:
+    """`Conv2d features.0`, as a bare name may be a number."""
+    return f"{type(inspection.subject.network.get_submodule(layer.name)).__name__} {layer.name}"
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LABEL else f"{label[: LABEL - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -11,7 +11,9 @@ import numpy as np
 from torch import nn
 
 from phashopt.errors import UserError
+from phashopt.figures.labels import group_letter, group_ranks
 from phashopt.inspection.advice import UNTRAINED, suggest
+from phashopt.inspection.caveats import caveats
 from phashopt.inspection.cost import layer_macs
 from phashopt.inspection.explain import Explanation, explain
 from phashopt.inspection.probes import Probes, take_probes
@@ -37,6 +39,13 @@ class Layer:
     suggestion: str
     random_similarity: float = math.nan
 
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """The kernels of each group of two and more, under the letter that its boxes bear."""
+        clusters = self.report.groups
+        ranks = group_ranks(clusters)
+        return {group_letter(rank): np.flatnonzero(clusters == cluster).tolist() for cluster, rank in ranks.items()}
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, NaN as None."""
         report = self.report
@@ -48,6 +57,8 @@ class Layer:
             "interval": [_plain(end) for end in report.interval],
             "random_similarity": _plain(self.random_similarity),
             "duplicates": _plain(report.duplicate_rate),
+            "groups": self.groups,
+            "dead_kernels": np.flatnonzero(report.groups < 0).tolist(),
             "macs_share": self.share,
             "suggestion": self.suggestion,
             "fallback_ops": list(report.fallback_ops),
@@ -110,6 +121,7 @@ def inspect_network(
     report = measure(network, seen.images, std=seen.standardisation.std, layers=layers)
     shown = np.linspace(0, len(seen) - 1, min(SHOWN, len(seen))).round().astype(int).tolist()
     notes = [] if subject.is_trained else ["The weights are random: this shows the architecture, not what it learnt."]
+    notes += caveats(report)
     untrained = _untrained_similarity(subject, seen, list(report), notes)
     explanation = None
     try:

@@ -66,10 +66,10 @@ def _step(part: Part) -> Step:
     match part:
         case Conv():
             size = TIMES.join([str(part.size)] * 2)
-            norm = ", batch norm" if part.norm else ""
-            stride = f", stride {part.stride}" if part.stride > 1 else ""
+            extras = [f"stride {part.stride}"] * (part.stride > 1) + ["batch norm"] * part.norm
+            behind = "\n" if extras else " "  # a box has two lines
             return Step(
-                f"{size} convolution, {part.kernels} kernels{stride}{norm}, ReLU",
+                f"{size} convolution, {part.kernels} kernels,{behind}{', '.join([*extras, 'ReLU'])}",
                 f"ReLU, transposed {size} convolution",
                 _maps(part.output),
             )

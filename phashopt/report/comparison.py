@@ -19,6 +19,7 @@ RECORDED: dict[str, tuple[str, Callable[[float], str]]] = {
     "Mean redundancy": ("redundancy.mean", "{:.2f}".format),
     "Mean duplicates": ("duplicates.mean", "{:.2f}".format),
 }
+SHARES = {"Mean redundancy", "Mean duplicates"}  # often zero: a ratio would say nothing
 MEASURED: dict[str, tuple[str, Callable[[float], str]]] = {
     "Time of an epoch, s *": ("epoch_seconds", "{:.3g}".format),
     "Latency of an image, ms *": ("latency_ms", "{:.3g}".format),
@@ -66,7 +67,7 @@ def _row(quantity: str, show: Callable[[float], str], pair: list[float | None]) 
     if pair == [None, None]:
         return []
     before, after = ("-" if value is None else show(value) for value in pair)
-    return [Change(quantity, before, after, _ratio(*pair))]
+    return [Change(quantity, before, after, _shift(*pair) if quantity in SHARES else _ratio(*pair))]
 
 
 def _points(quantity: str, pair: list[float | None]) -> Change:
@@ -80,6 +81,10 @@ def _gap(gaps: list[float | None]) -> Change:
     old, new = gaps
     change = "" if old is None or new is None else f"{100 * (new - old):+.1f} points"
     return Change("Gap, training to validation *", before, after, change)
+
+
+def _shift(before: float | None, after: float | None) -> str:
+    return "" if before is None or after is None else f"{after - before:+.2f}"
 
 
 def _ratio(before: float | None, after: float | None) -> str:

@@ -14,7 +14,7 @@ from phashopt.networks import Blueprint, ImageShape
 from phashopt.report.measure import Measured, epoch_seconds, latencies, step_bytes, training_accuracy
 from phashopt.service.spec import Spec, parse_spec
 from phashopt.service.storage import trial_folder
-from phashopt.service.summary import StudySummary, TrialSummary
+from phashopt.service.summary import StudySummary, TrialSummary, roles
 from phashopt.signal.state import refuse_broken_weights
 from phashopt.training.data import DataSet
 from phashopt.training.film import Film
@@ -35,14 +35,6 @@ class Exhibit:
     recipe: Recipe | None = None
     classes: tuple[str, ...] = ()
     measured: Measured = field(default_factory=Measured)
-
-
-def roles(summary: StudySummary) -> dict[str, TrialSummary]:
-    """Baseline and best, the baseline first; where the baseline is the best, the best alone."""
-    found = {"baseline": summary.baseline, "best": summary.best}
-    if summary.baseline is not None and summary.best is not None and summary.baseline.number == summary.best.number:
-        del found["baseline"]
-    return {role: trial for role, trial in found.items() if trial is not None}
 
 
 def gather(summary: StudySummary, root: Path, *, mirrored: bool = False) -> list[Exhibit]:

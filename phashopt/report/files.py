@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from phashopt.figures.belief import Belief
 from phashopt.report.comparison import before_after
 from phashopt.report.exhibit import Exhibit
 from phashopt.report.spending import spending
@@ -17,8 +18,8 @@ from phashopt.trace import READING_FIELDS, SCALARS
 READ = ("redundancy", "duplicates", "dead", "distinct")
 
 
-def write_tables(summary: StudySummary, exhibits: Sequence[Exhibit], folder: Path) -> None:
-    """Trials, the front, before and after, spending, every layer of every trial, the epochs of baseline and best."""
+def write_tables(summary: StudySummary, exhibits: Sequence[Exhibit], belief: Belief | None, folder: Path) -> None:
+    """Trials, the front, before and after, spending, every layer of every trial, epochs of both, what is believed."""
     folder.mkdir(parents=True, exist_ok=True)
     changes = before_after(summary, {exhibit.role: exhibit.measured for exhibit in exhibits})
     tables = {
@@ -28,6 +29,7 @@ def write_tables(summary: StudySummary, exhibits: Sequence[Exhibit], folder: Pat
         "spending": _frame(spending(summary)),
         "layers": _layers(summary),
         "epochs": _epochs(exhibits),
+        **({"belief": _belief(belief)} if belief else {}),
     }
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
@@ -72,3 +74,12 @@ def _epochs(exhibits: Sequence[Exhibit]) -> pd.DataFrame:
         for epoch in exhibit.trial.trace.epochs
     ]
     return pd.DataFrame(rows, columns=None if rows else ["role", "number", "epoch", *SCALARS])
+
+
+def _belief(belief: Belief) -> pd.DataFrame:
+    """One row a layer and width: errors expected as a share of the reference trial's, with their 90% interval."""
+    parts = [
+        pd.DataFrame({"layer": name, "kernels": curve.at, "low": curve.low, "errors": curve.middle, "high": curve.high})
+        for name, curve in belief.curves.items()
+    ]
+    return pd.concat(parts).assign(reference=belief.reference)

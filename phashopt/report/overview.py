@@ -9,19 +9,15 @@ from phashopt.figures.labels import TIMES
 from phashopt.figures.reverse import reverse_diagram
 from phashopt.inspection.probes import Probes
 from phashopt.report.anatomy import map_sizes, pooling_window, steps
-from phashopt.report.exhibit import Exhibit, roles
+from phashopt.report.exhibit import Exhibit
 from phashopt.report.gallery import Gallery, Picture
-from phashopt.service.summary import StudySummary
+from phashopt.service.summary import StudySummary, widths_by_role
 
 
 def drawn(gallery: Gallery, summary: StudySummary, exhibits: Sequence[Exhibit]) -> Picture | None:
     """Kernels of every layer before and after; None when neither baseline nor best has widths."""
     names = summary.width_names
-    widths = {
-        role: [int(trial.params[name]) for name in names]
-        for role, trial in roles(summary).items()
-        if names and trial.params.keys() >= set(names)
-    }
+    widths = widths_by_role(summary)
     if not widths:
         return None
     plan = next((exhibit.blueprint for exhibit in exhibits if exhibit.blueprint), None)

@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from phashopt.errors import UserError
 from phashopt.figures import study_plots
+from phashopt.figures.belief import BELIEF, SIGNAL, Belief, belief_plots
 from phashopt.figures.labels import amount, percent
 from phashopt.figures.still import still
 from phashopt.inspection.probes import Probes
@@ -29,7 +30,7 @@ from phashopt.report.overview import drawn, reversed_network
 from phashopt.report.pictures import Showroom
 from phashopt.report.spending import spending
 from phashopt.report.tables import all_rows, best_rows, front_rows, milestones, setting
-from phashopt.report.words import answer, caps, counts, network
+from phashopt.report.words import answer, believed, caps, counts, network, sentence
 from phashopt.service.summary import StudySummary
 
 CAPTIONS = {
@@ -44,6 +45,11 @@ CAPTIONS = {
     "phashopt-learning-curves": "Validation accuracy after each epoch; after each that was read, the shares of "
     "redundant, near-copied and dead kernels, dotted for the baseline. Evidence of whether training was finished when "
     "it stopped.",
+    BELIEF: "Errors that the model expects when one layer alone gets another width, against the best trial's network; "
+    "shaded, nine worlds in ten. A belief, from all trials together and from what is assumed before the first: where "
+    "no trial has been, mostly the latter. A flat curve says that kernels there change little.",
+    SIGNAL: "The probability, as each decision stated it, that redundancy says anything of what a layer's kernels are "
+    "worth. It starts at one half: below, the trials spoke against the reading, above, for it.",
     "phashopt-compute": "Wall time from claim to end. All else is the sampler, the database, files, and any time a "
     "trial spent handed back in the queue.",
 }
@@ -51,11 +57,16 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """What a report is made from, besides the study: the networks to show, the images, and why any is missing."""
+    """What a report is made from, besides the study: the networks to show, the images, what its model believes.
+
+    `notes` say why images are missing, `unbelieving` why there is no belief.
+    """
 
     exhibits: Sequence[Exhibit] = ()
     probes: Probes | None = None
     notes: list[str] = field(default_factory=list)
+    belief: Belief | None = None
+    unbelieving: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ def write_report(summary: StudySummary, scene: Scene, out: Path, *, command: str
 
 
 def _write(summary: StudySummary, scene: Scene, out: Path, command: str) -> Path:
-    write_tables(summary, scene.exhibits, out / "tables")
+    write_tables(summary, scene.exhibits, scene.belief, out / "tables")
     page = out / "index.html"
     part = out / "index.html.part"
     part.write_text(render(summary, scene, Gallery(out / "figures"), command), encoding="utf-8")
@@ -101,7 +112,8 @@ def render(summary: StudySummary, scene: Scene, gallery: Gallery, command: str) 
     )
     measured = {exhibit.role: exhibit.measured for exhibit in scene.exhibits}
     front = front_rows(summary)
-    plots = study_plots(summary.view())
+    view = summary.view()
+    plots = study_plots(view) | belief_plots(view, scene.belief)
     for name, plot in plots.items():
         gallery.file(still(plot), name.removeprefix("phashopt-"))
     room = Showroom(gallery, scene.exhibits, scene.probes)
@@ -114,6 +126,7 @@ def render(summary: StudySummary, scene: Scene, gallery: Gallery, command: str) 
         device=device_words(),
         drawing=drawn(gallery, summary, scene.exhibits),
         plots={name: _plot(name, figure) for name, figure in plots.items()},
+        believed=believed(scene.belief) if scene.belief else sentence(scene.unbelieving),
         front=front,
         choices=script_safe(json.dumps([_choice(summary, row.number) for row in front])),
         macs_cap=summary.spec.get("limits", {}).get("macs"),

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from phashopt.figures import layer_label, map_sheets, mean_similarity
 from phashopt.figures.channels import channel_sheet
 from phashopt.figures.strip import film_strip
+from phashopt.inspection.maps import all_maps, shrunk
 from phashopt.inspection.probes import Probes
 from phashopt.report.exhibit import Exhibit
 from phashopt.signal import reconstruct
@@ -22,8 +21,6 @@ from phashopt.training.snapshot import LayerSnapshot, Snapshot
 
 SEVENTH = 6  # the kernel that the paper follows across images, counted from 0
 FOLLOWED = 3  # kernels followed across images and over epochs
-CHUNK = 64  # kernels reconstructed at a time
-SIDE = 112  # pixels of a map in a sheet, about what its cell has
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class LayerView:
             maps: NDArray[np.floating] = self.layer.maps
             return map_sheets(maps, self.layer.groups, f"{self.title}, probe image", self.snapshot.image)
         network, module, probes = looking
-        maps = maps_of(network, module, probes.images[image : image + 1], len(self.layer.groups))
+        maps = all_maps(network, module, probes.images[image : image + 1], len(self.layer.groups))
         title = f"{self.title}, image: {probes.labels[image]}"
         return map_sheets(maps, self.layer.groups, title, probes.pixels[image])
 
@@ -83,10 +80,10 @@ class LayerView:
         if looking is None or not kernels or len(looking[2]) < 2:
             return None
         network, module, probes = looking
-        whole = reconstruct(network, probes.images, module, kernels).float().cpu().numpy()
-        strongest = reconstruct(network, probes.images, module, kernels, seed="top").float().cpu().numpy()
+        whole = reconstruct(network, probes.images, module, kernels)
+        strongest = reconstruct(network, probes.images, module, kernels, seed="top")
         rows = {
-            kernel: {"whole map": whole[:, place], "strongest": strongest[:, place]}
+            kernel: {"whole map": shrunk(whole[:, place]), "strongest": shrunk(strongest[:, place])}
             for place, kernel in enumerate(kernels)
         }
         title = f"{self.title}: the same kernels through many images"
@@ -117,15 +114,6 @@ class LayerView:
         if self.exhibit.subject is None or self.probes is None or module is None:
             return None
         return self.exhibit.subject.network, module, self.probes
-
-
-def maps_of(network: nn.Module, module: str, image: Tensor, kernels: int) -> NDArray[np.float32]:
-    """The maps (K, C, h, w) of `image` (1, C, H, W), averaged down to what a sheet can show, some kernels at a time."""
-    size = [min(side, SIDE) for side in image.shape[2:]]
-    chunks = [range(start, min(start + CHUNK, kernels)) for start in range(0, kernels, CHUNK)]
-    maps = [F.interpolate(reconstruct(network, image, module, chunk)[0].float(), size, mode="area") for chunk in chunks]
-    shrunk: NDArray[np.float32] = torch.cat(maps).cpu().numpy()
-    return shrunk
 
 
 def followed(groups: NDArray[np.integer]) -> list[int]:

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from phashopt.figures.labels import amount, percent
+from phashopt.figures.belief import Belief, Curve
+from phashopt.figures.labels import amount, layer_label, percent
 from phashopt.figures.view import COMPLETE, PRUNED
 from phashopt.service.summary import StudySummary, TrialSummary
 
@@ -46,6 +47,26 @@ def answer(summary: StudySummary, latency: Mapping[str, float] | None = None) ->
         changes.append(f"latency {before:.3g} → {after:.3g} ms an image on this machine")
     route = f"From the baseline{_brackets(baseline)} to trial {best.number}{_brackets(best)}"
     return f"{route}: {', '.join(changes)}{_under(summary)}."
+
+
+def believed(belief: Belief) -> str:
+    """Which layer's kernels the model holds to matter most and least, and how far it trusts the signal."""
+    spans = {name: curve.middle[0] / curve.middle[-1] for name, curve in belief.curves.items()}
+    most, least = max(spans, key=lambda name: spans[name]), min(spans, key=lambda name: spans[name])
+    told = f"Most is believed to hang on {_span(most, belief.curves[most])} of those of trial {belief.reference}"
+    told += f"; least on {_span(least, belief.curves[least])}." if least != most else "."
+    trust = list(belief.signal.values())
+    return told + (f" The latest decision gives the signal a weight of {trust[-1]:.2f}." if trust else "")
+
+
+def _span(name: str, curve: Curve) -> str:
+    ends = f"from {curve.at[0]} to {curve.at[-1]} kernels"
+    return f"{layer_label(name)}: {ends}, errors go from {curve.middle[0]:.0%} to {curve.middle[-1]:.0%}"
+
+
+def sentence(words: str) -> str:
+    """With a capital and a full stop; nothing stays nothing."""
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def counts(summary: StudySummary) -> str:

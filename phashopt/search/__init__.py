@@ -3,10 +3,11 @@
 from phashopt.search.history import ADOPTED_KEY, STABLE_KEY, is_feasible
 from phashopt.search.predict import Prediction, best_under, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
-from phashopt.search.sampler import NO_PARENT, PARENT_KEY, PHashSampler
+from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
 
 __all__ = [
     "ADOPTED_KEY",
+    "DECISION_KEY",
     "NO_PARENT",
     "PARENT_KEY",
     "STABLE_KEY",

@@ -8,7 +8,7 @@ any other parameter has an optimum or, if a category, an effect.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,10 +38,11 @@ class Number:
         """Coordinates it takes."""
         return 1
 
-    def encode(self, value: Any) -> list[float]:
-        """Its place between the ends."""
-        low, high, at = (self._scale(each) for each in (self.distribution.low, self.distribution.high, value))
-        return [2 * (at - low) / (high - low) - 1 if high > low else 0.0]
+    def encode(self, values: Sequence[Any]) -> Array:
+        """(n, 1) their places between the ends."""
+        low, high = self._scale(self.distribution.low), self._scale(self.distribution.high)
+        at = np.log(values) if self.distribution.log else np.array(values, dtype=float)
+        return np.asarray(2 * (at - low) / (high - low) - 1 if high > low else np.zeros(len(at)))[:, None]
 
     def decode(self, coordinates: Array) -> Any:
         """The allowed value nearest to a place in [-1, 1]."""
@@ -69,9 +70,9 @@ class Category:
         """Coordinates it takes."""
         return len(self.distribution.choices)
 
-    def encode(self, value: Any) -> list[float]:
-        """One for the value it has."""
-        return [float(index == self.distribution.to_internal_repr(value)) for index in range(self.width)]
+    def encode(self, values: Sequence[Any]) -> Array:
+        """(n, width) one for the value that each has."""
+        return np.eye(self.width)[[int(self.distribution.to_internal_repr(value)) for value in values]]
 
     def decode(self, coordinates: Array) -> Any:
         """The value with the largest coordinate."""
@@ -122,13 +123,13 @@ class Basis:
         """K."""
         return self.layers + 1 + sum(parameter.width for parameter in self.others.values())
 
-    def coordinates(self, params: Mapping[str, Any]) -> Array:
-        """(K,): log-widths in [0, 1], log2 of the length over the longest, and the other parameters' places."""
-        row = [axis.fraction(params[name]) for name, axis in self.widths.items()]
-        row.append(math.log2(params[LENGTH] / self.length.values[-1]) if self.length else 0.0)
-        for name, parameter in self.others.items():
-            row += parameter.encode(params[name])
-        return np.array(row)
+    def coordinates(self, params: Sequence[Mapping[str, Any]]) -> Array:
+        """(n, K): log-widths in [0, 1], log2 of the length over the longest, and the other parameters' places."""
+        columns = [axis.fractions([each[name] for each in params]) for name, axis in self.widths.items()]
+        longest = self.length.values[-1] if self.length else 1
+        columns.append(np.log2([each[LENGTH] / longest if self.length else 1.0 for each in params]))
+        others = [parameter.encode([each[name] for each in params]) for name, parameter in self.others.items()]
+        return np.concatenate([np.stack(columns, 1), *others], 1)
 
     def params(self, row: Array) -> dict[str, Any]:
         """The parameters at coordinates (K,)."""

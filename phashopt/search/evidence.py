@@ -29,8 +29,6 @@ TRUST: Mapping[float, float] = {
 }  # kappa -> prior probability
 NO_TRUST: Mapping[float, float] = {0.0: 1.0}
 FREEDOM = 4  # of the t distribution of the noise: a run that failed in silence is no proof against its network
-SWEEPS = 3
-WIDE = 1.0  # the tau under which outliers are told
 
 
 @dataclass(frozen=True)
@@ -123,28 +121,25 @@ class Posterior:
 def learn(basis: Basis, seen: Observations, excess: Array, trust: Mapping[float, float] = TRUST) -> Posterior:
     """The posterior of all beliefs; `excess` (L,) is each layer's unexplained redundancy, `trust` the prior of kappa.
 
-    The noise is Student's t. Under each of its scales outliers are weighed down anew: under one for all, a run that
-    failed passes for noise, and noise taken for so large hides the failure.
+    The noise is Student's t. Under each of its scales, the largest first, outliers are weighed down anew: under one for
+    all, a run that failed passes for noise, and noise taken for so large hides the failure.
     """
     leans = np.outer(list(trust), excess)
-    parts = []
-    for sigma in SIGMAS:
-        weights, tangents = _weighed(basis, seen, sigma)
+    parts: list[Posterior] = []
+    squares = np.zeros(len(seen.responses))
+    for sigma in sorted(SIGMAS, reverse=True):
         grid = [Belief(tau, sigma, rho, 0.0) for tau, rho in product(TAUS, RHOS)]
-        parts.append(Regression(basis, seen, weights, tangents).posterior(grid, trust, leans))
+        parts.append(_regression(basis, seen, sigma, squares).posterior(grid, trust, leans))
+        squares = parts[-1].squares(seen)
     return Posterior.mixed(parts)
 
 
-def _weighed(basis: Basis, seen: Observations, sigma: float) -> tuple[Array, float]:
-    """Weights (n,) under which a Gaussian stands for every trial's t, and what its log evidence then lacks."""
+def _regression(basis: Basis, seen: Observations, sigma: float, squares: Array) -> Regression:
+    """With a Gaussian in place of every trial's t: the tangent at the `squares` that the next larger scale expects."""
     scales = sigma**2 + seen.variances
-    distances = np.ones(len(scales))
-    for _ in range(SWEEPS):
-        regression = Regression(basis, seen, tangents(distances)[0] * sigma**2 / scales)
-        posterior = regression.posterior([Belief(WIDE, sigma, RHOS[-1], 0.0)], NO_TRUST, np.zeros((1, basis.layers)))
-        distances = posterior.squares(seen) / scales
-    pulls, heights = tangents(distances)
-    return pulls * sigma**2 / scales, float((heights - np.log(scales / sigma**2) / 2).sum())
+    pulls, heights = tangents(squares / scales)
+    bonus = heights - np.log(scales / sigma**2) / 2
+    return Regression(basis, seen, pulls * sigma**2 / scales, float(bonus.sum()))
 
 
 def tangents(distances: Array) -> tuple[Array, Array]:

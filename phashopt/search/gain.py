@@ -54,7 +54,7 @@ def in_hand(model: Model) -> Record | None:
     able = [record for record in model.finished if record.feasible]
     if not able:
         return None
-    worth = model.basis.features(model.coordinates([record.params for record in able])) @ model.posterior.mean
+    worth = model.basis.features(model.basis.coordinates([record.params for record in able])) @ model.posterior.mean
     return able[int(worth.argmax())]
 
 
@@ -79,7 +79,7 @@ def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None
     if length is None:
         return None
     able = [record for record in model.finished if record.feasible]
-    features = model.basis.features(model.coordinates([record.params for record in able]))
+    features = model.basis.features(model.basis.coordinates([record.params for record in able]))
     order = np.argsort(-(features @ model.posterior.mean), kind="stable")[:CANDIDATES]
     longest = length.values[-1]
     options = []
@@ -117,7 +117,7 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
 
 def _worth(model: Model, params: Iterable[Mapping[str, Any]], draws: Array) -> Array:
     """(n, S) nats in each world."""
-    return np.asarray(model.basis.features(model.coordinates(list(params))) @ draws.T)
+    return np.asarray(model.basis.features(model.basis.coordinates(list(params))) @ draws.T)
 
 
 def chosen(before: Array, after: Array, sigma: float, rng: np.random.Generator) -> Array:

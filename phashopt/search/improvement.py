@@ -7,8 +7,9 @@ one that goes on from a finished one, may tell as much for less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ class Improvement:
         """
         pool = self._pool()
         gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
-        finalists = pool[np.argsort(-gain, kind="stable")[:FINALISTS]]
+        finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
         actions = [*self._trainings(finalists), *self._extensions()]
         return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
@@ -80,9 +81,13 @@ class Improvement:
         optima = self._ascent.maximise()
         near = self._ascent.neighbours(np.unique(optima.indices, axis=0))
         rest = np.repeat(optima.coordinates[:1, layers:], len(near), axis=0)
-        pool = np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
-        fresh = [self._model.space.key(self._model.basis.params(row)) not in self._seen for row in pool]
-        return pool[fresh] if any(fresh) else pool
+        return np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
+
+    def _finalists(self, ranked: Array) -> list[Array]:
+        """The first of `ranked` (n, K) that were not trained at the longest length; if all were, the first."""
+        space, basis = self._model.space, self._model.basis
+        fresh = (row for row in ranked if space.key(basis.params(row)) not in self._seen)
+        return list(islice(fresh, FINALISTS)) or list(ranked[:FINALISTS])
 
     def _best_so_far(self) -> Array:
         """(S,) the nats of the best feasible network that is finished or under way, in each draw."""
@@ -91,10 +96,10 @@ class Improvement:
         params += [each for each in model.pending if model.space.feasible(each)]
         if not params:
             return np.zeros(len(self._draws))
-        best: Array = self._worth(model.coordinates(params)).max(0)
+        best: Array = self._worth(model.basis.coordinates(params)).max(0)
         return best
 
-    def _trainings(self, finalists: Array) -> Iterator[Action]:
+    def _trainings(self, finalists: Sequence[Array]) -> Iterator[Action]:
         """From the first epoch, at each length worth a thought."""
         for row in finalists:
             for params in self._at_each_length(row):
@@ -115,7 +120,7 @@ class Improvement:
 
     def _action(self, params: Mapping[str, Any], target: Array, epochs: float, extends: Record | None) -> Action:
         """`target` (K,) is the network as it would be shipped, `epochs` the share of the longest training to pay."""
-        coordinates = self._model.coordinates([params])
+        coordinates = self._model.basis.coordinates([params])
         shown, shipped = self._worth(coordinates)[0], self._worth(target[None])[0]
         delivered, promised = (float(np.maximum(each - self._incumbent, 0).mean()) for each in (shown, shipped))
         gain = (1 - self._left) * delivered + self._left * promised * self._told(shown, shipped)
@@ -145,7 +150,7 @@ class Improvement:
         return params[LENGTH] / length.values[-1] if length else 1.0
 
     def _at_full_length(self, params: Mapping[str, Any]) -> Array:
-        row = self._model.basis.coordinates(params)
+        row: Array = self._model.basis.coordinates([params])[0]
         row[self._model.basis.layers] = 0.0
         return row
 

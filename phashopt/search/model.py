@@ -7,9 +7,8 @@ nothing tell only where trainings diverge.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,8 @@ from phashopt.search.response import Response
 from phashopt.search.space import RATE, Space
 from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
 
+RECALL = 1000  # trainings learnt from: more teach little and cost time
+KEPT = 100  # older ones that stay, the best, since they are what has to be beaten
 READ_LAYERS = 2  # the last ones, whose dead maps and copies tell a lucky run
 
 
@@ -35,7 +36,7 @@ class Model:
         self.basis = Basis(space.widths, space.length, {name: other(each) for name, each in space.others.items()})
         self._read = read
         known = [*space.axes, *space.others]
-        finished = [record for record in past.records if record.params.keys() >= set(known)]
+        finished = _recalled([record for record in past.records if record.params.keys() >= set(known)])
         self.response = Response([record.score for record in finished])
         nats = self.response.all_nats([record.score for record in finished])
         hopeless = nats < _nothing(nats)
@@ -43,7 +44,7 @@ class Model:
         self._nats = nats[~hopeless]
         self._lost = [record for record, lost in zip(finished, hopeless, strict=True) if lost]
         self._ends: dict[int, tuple[float, float]] = {}
-        stopped = [record for record in past.stopped if record.params.keys() >= set(known)]
+        stopped = [record for record in past.stopped if record.params.keys() >= set(known)][-RECALL:]
         self._partial = [record for record in stopped if self._has_end(record)]
         self.pending = [params for params in past.pending if params.keys() >= set(known)]
 
@@ -62,16 +63,11 @@ class Model:
         covariates = np.array(
             [[record.covariates.get(name, math.nan) for name in names] for record in self.finished]
         ).reshape(len(self.finished), len(names))
-        return layer_excess(covariates, self.coordinates([record.params for record in self.finished]))
+        return layer_excess(covariates, self.basis.coordinates([record.params for record in self.finished]))
 
     def survival(self, coordinates: Array) -> Array:
         """(n,) the probability that a training comes to an end."""
         return survival(self._divergence_features(coordinates), self._divergence)
-
-    def coordinates(self, params: Sequence[Mapping[str, Any]]) -> Array:
-        """(n, K)."""
-        rows = [self.basis.coordinates(each) for each in params]
-        return np.array(rows).reshape(len(params), self.basis.coordinate_count)
 
     def _has_end(self, record: Record) -> bool:
         """Whether a stopped training would have come to something; where, is noted."""
@@ -85,7 +81,7 @@ class Model:
 
     def _observations(self) -> Observations:
         records = [*self.finished, *self._partial]
-        coordinates = self.coordinates([record.params for record in records])
+        coordinates = self.basis.coordinates([record.params for record in records])
         ends = np.array([self._ends[record.number] for record in self._partial]).reshape(-1, 2)
         return Observations(
             self.basis.features(coordinates, self._luck(records, coordinates)),
@@ -103,11 +99,17 @@ class Model:
     def _divergence(self) -> Array:
         params = [record.params for record in (*self.finished, *self._partial, *self._lost)]
         lost = np.arange(len(params)) >= len(params) - len(self._lost)
-        return divergence_weights(self._divergence_features(self.coordinates(params)), lost.astype(float))
+        return divergence_weights(self._divergence_features(self.basis.coordinates(params)), lost.astype(float))
 
     def _divergence_features(self, coordinates: Array) -> Array:
         rate = self.basis.columns[RATE] if isinstance(self.basis.others.get(RATE), Number) else None
         return divergence_features(coordinates, self.basis.layers, rate)
+
+
+def _recalled(records: list[Record]) -> list[Record]:
+    """The latest, and of the older ones the best."""
+    older = sorted(records[:-RECALL], key=lambda record: -record.score)[:KEPT]
+    return [*sorted(older, key=lambda record: record.number), *records[-RECALL:]]
 
 
 def _nothing(nats: Array) -> float:

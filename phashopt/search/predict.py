@@ -52,7 +52,7 @@ def best_under(model: Model, limits: Limits) -> Prediction:
 
 def _predict(model: Model, params: Mapping[str, Any]) -> Prediction:
     draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
-    worth = model.basis.features(model.coordinates([params]))[0] @ draws.T
+    worth = model.basis.features(model.basis.coordinates([params]))[0] @ draws.T
     nats = [float(quantile) for quantile in np.quantile(worth, [0.5, 0.05, 0.95])]
     value, *ends = (abs(model.response.score(each)) for each in nats)
     return Prediction(dict(params), nats[0], value, min(ends), max(ends))

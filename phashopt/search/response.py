@@ -49,7 +49,7 @@ class Response:
         """From nats back to a score."""
         match self.scale:
             case Scale.ACCURACY:
-                return 1 + FLOOR - math.exp(-nats)
+                return max(0.0, 1 + FLOOR - math.exp(-nats))
             case Scale.LOSS:
                 return -math.exp(-nats)
             case Scale.OTHER:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 
 from phashopt.errors import UserError
@@ -42,8 +44,12 @@ class Axis:
 
     def fraction(self, value: int) -> float:
         """The inverse of `at`; 1/2 where the axis has a single value."""
+        return float(self.fractions([value])[0])
+
+    def fractions(self, values: Sequence[int]) -> NDArray[np.float64]:
+        """(n,) the inverse of `at` for each."""
         low, high = self.values[0], self.values[-1]
-        return math.log(value / low) / math.log(high / low) if high > low else 0.5
+        return np.log(np.divide(values, low)) / math.log(high / low) if high > low else np.full(len(values), 0.5)
 
     def up(self, value: int, factor: float = STEP) -> int:
         """About `factor` times `value`, at least one grid value more, where there is one."""

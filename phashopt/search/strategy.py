@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Set
 
 import numpy as np
@@ -15,6 +16,7 @@ from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 
+WEIGHT = "weight of the signal"
 NOTABLE = 0.5  # standard deviations of unexplained redundancy worth a word
 
 
@@ -64,7 +66,8 @@ def _prediction(model: Model, action: Action) -> str:
     response = model.response
     low, middle, high = (abs(response.score(action.nats + step * action.spread)) for step in (-1.645, 0.0, 1.645))
     low, high = min(low, high), max(low, high)
-    return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {len(model.finished)} trainings"
+    count = len(model.finished)
+    return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {count} training{'s' * (count != 1)}"
 
 
 def _best(model: Model) -> Record | None:
@@ -92,10 +95,16 @@ def shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def stated_weight(decision: str) -> float | None:
+    """The weight of the signal that a decision states, to two digits; None where it states none."""
+    found = re.search(rf"{WEIGHT} (\d\.\d\d)", decision)
+    return float(found[1]) if found else None
+
+
 def _signal(model: Model) -> str:
     """Which layers are fuller of copies, or emptier, than width and training explain, and how far that is trusted."""
     excess = dict(zip(model.space.widths, model.excess, strict=True))
     notable = sorted((name for name in excess if abs(excess[name]) >= NOTABLE), key=lambda name: -abs(excess[name]))
     layers = [f"{name} {'fuller' if excess[name] > 0 else 'emptier'} ({excess[name]:+.1f} sd)" for name in notable[:3]]
-    trust = f"weight of the signal {model.posterior.signal_weight:.2f}"
+    trust = f"{WEIGHT} {model.posterior.signal_weight:.2f}"
     return f"Copies beyond what width and training explain: {', '.join(layers) or 'none to speak of'}; {trust}."

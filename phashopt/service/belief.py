@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from optuna import Study
 
 from phashopt.errors import UserError
-from phashopt.search import PHashSampler, Prediction, best_under, ranked
+from phashopt.figures.belief import Belief, Curve
+from phashopt.search import DECISION_KEY, PHashSampler, Prediction, best_under, ranked
+from phashopt.search.basis import Array
 from phashopt.search.model import Model
+from phashopt.search.strategy import stated_weight
+from phashopt.search.worth import layer_worth
 from phashopt.service.searching import limits, make_sampler
 from phashopt.service.spec import Spec
-from phashopt.service.study import read_subject
+from phashopt.service.study import read_spec, read_subject
+
+FEWEST = 3  # finished trials, below which a curve would show the prior
 
 
 def believed_order(study: Study, spec: Spec) -> list[int] | None:
@@ -28,6 +35,34 @@ def predicted_best(study: Study, spec: Spec, caps: Mapping[str, float]) -> Predi
     model = _model(study, spec)
     limited = spec.model_copy(update={"limits": spec.limits.model_copy(update=dict(caps))})
     return best_under(model, limits(limited, subject.image, len(subject.classes)))
+
+
+def belief_of(study: Study) -> Belief:
+    """What the model believes of each layer's kernels, and what each decision said of the signal's weight.
+
+    Raises `UserError`, which says why, where there is no model or it has not learnt from three trials yet.
+    """
+    own = study.sampler
+    model = own.model(study) if isinstance(own, PHashSampler) else _model(study, read_spec(study))
+    feasible = [record for record in model.finished if record.feasible]
+    if len(model.finished) < FEWEST or not feasible:
+        raise UserError(f"the model has learnt from {len(model.finished)} trials, too few to show")
+    best = max(feasible, key=lambda record: (record.score, -record.number))
+    curves = {
+        name: _curve(model.space.widths[name].values, nats) for name, nats in layer_worth(model, best.params).items()
+    }
+    decisions = {
+        trial.number: stated_weight(trial.system_attrs.get(DECISION_KEY, ""))
+        for trial in study.get_trials(deepcopy=False)
+    }
+    stated = {number: weight for number, weight in decisions.items() if weight is not None}
+    return Belief(best.number, curves, stated)
+
+
+def _curve(widths: Sequence[int], nats: Array) -> Curve:
+    """Nats won, (3, n) from the lowest, as shares of the errors: more nats are fewer errors."""
+    high, middle, low = np.exp(-nats).tolist()
+    return Curve(list(widths), low, middle, high)
 
 
 def _model(study: Study, spec: Spec) -> Model:

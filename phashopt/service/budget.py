@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -11,10 +10,11 @@ from phashopt.search import ADOPTED_KEY
 from phashopt.service.spec import StudyTable
 
 
-def used_up(table: StudyTable, trials: Sequence[FrozenTrial], now: datetime) -> str | None:
+def used_up(table: StudyTable, trials: Sequence[FrozenTrial], hours: Callable[[], float]) -> str | None:
     """Why no new trial may be made; None while one may. A waiting trial was counted when it was made.
 
-    Adopted trials were somebody else's expense.
+    Adopted trials were somebody else's expense. `hours` tells for how long the study has been there, and is asked only
+    where that is limited.
     """
     trials = [trial for trial in trials if ADOPTED_KEY not in trial.user_attrs]
     if len(trials) >= table.trials:
@@ -22,8 +22,7 @@ def used_up(table: StudyTable, trials: Sequence[FrozenTrial], now: datetime) -> 
     spent = sum(trial.user_attrs.get("train_macs", 0) for trial in trials)
     if table.max_compute is not None and spent >= table.max_compute:
         return f"{spent:.3g} of {table.max_compute:.3g} MACs are spent"
-    starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
-    if table.max_hours is not None and starts and (now - min(starts)).total_seconds() >= table.max_hours * 3600:
+    if table.max_hours is not None and hours() >= table.max_hours:
         return f"the study's {table.max_hours:g} hours are over"
     return None
 

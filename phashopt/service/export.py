@@ -1,4 +1,4 @@
-"""A study as files for elsewhere: JSON, CSV, and the best trial's network."""
+"""A study as files for elsewhere: JSON, CSV, and one trial's network with a script that loads it without phashopt."""
 
 from __future__ import annotations
 
@@ -7,31 +7,56 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from optuna import Study
+
 from phashopt.errors import UserError
+from phashopt.networks import build
+from phashopt.networks.describe import described
+from phashopt.service import load_network
 from phashopt.service.storage import open_storage, trial_folder
-from phashopt.service.study import open_plain, read_artifact_root
-from phashopt.service.summary import summarize
+from phashopt.service.study import open_plain, read_artifact_root, read_spec, read_subject
+from phashopt.service.summary import StudySummary, TrialSummary, summarize
 from phashopt.training.files import save_bytes
 from phashopt.training.weights import NETWORK, WEIGHTS
 
 
-def export_study(url: str, name: str, out: Path) -> Iterator[Path]:
-    """Write `out/study.json`, `out/trials.csv` and the best trial's weights; yields each file written.
+def export_study(url: str, name: str, out: Path, number: int | None = None) -> Iterator[Path]:
+    """Write `out/study.json`, `out/trials.csv`, and trial `number`, by default the best, as files of its own.
 
-    Raises `UserError` for an unknown study or a folder that cannot be written.
+    Those are its weights as safetensors, `network.json`, and `load_network.py`, which needs PyTorch only. Yields each
+    file written. Raises `UserError` for an unknown study, a trial that has left no network, or a folder that cannot be
+    written.
     """
     study = open_plain(open_storage(url), name)
     summary = summarize(study)
+    trial = summary.best if number is None else _trial(summary, number)
+    folder = trial_folder(read_artifact_root(study, url), name, trial.number) if trial else None
+    if number is not None and folder and not (folder / WEIGHTS).exists():
+        raise UserError(f"trial {number} has left no weights; `study gc` keeps those of the best only")
     try:
         yield _write(out / "study.json", json.dumps(summary.to_json(), indent=2))
         yield _write(out / "trials.csv", summary.table().to_csv(index=False))
-        if summary.best is not None:
-            folder = trial_folder(read_artifact_root(study, url), name, summary.best.number)
-            for file in (WEIGHTS, NETWORK):
-                if (folder / file).exists():
-                    yield Path(shutil.copy2(folder / file, out / file))
+        if folder and (folder / WEIGHTS).exists():
+            yield Path(shutil.copy2(folder / WEIGHTS, out / WEIGHTS))
+            yield _write(out / NETWORK, json.dumps(_description(study, folder), indent=2))
+            yield Path(shutil.copyfile(load_network.__file__, out / Path(load_network.__file__).name))
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+
+
+def _trial(summary: StudySummary, number: int) -> TrialSummary:
+    trial = next((trial for trial in summary.trials if trial.number == number), None)
+    if trial is None:
+        raise UserError(f"study {summary.name!r} has no trial {number}; its last is {len(summary.trials) - 1}")
+    return trial
+
+
+def _description(study: Study, folder: Path) -> dict[str, object]:
+    """What the trial has left, and every module by its PyTorch name."""
+    left = json.loads((folder / NETWORK).read_text())
+    subject = read_subject(study)
+    blueprint = read_spec(study).blueprint(left["widths"], subject.image, len(subject.classes))
+    return {**left, "modules": described(build(blueprint, seed=0))}
 
 
 def _write(path: Path, text: str) -> Path:

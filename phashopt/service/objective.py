@@ -35,14 +35,18 @@ CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a trial is: epochs done of those planned, last accuracy, mean reading over layers (NaN: not read yet)."""
+    """Where a trial is: epochs done of those planned, last accuracy, mean redundancy over layers (NaN: not read yet).
+
+    `images_per_second` are those trained on, `seconds_left` what the planned epochs will take at that speed.
+    """
 
     trial: int
     epoch: int
     epochs: int
     accuracy: float
     redundancy: float
-    duplicates: float
+    images_per_second: float
+    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -146,14 +150,16 @@ class Objective:
         write_trace(trial, trace)
         # not `trial.report`: a resumed epoch was reported before, and after a restart another course is the trial's
         self._study._storage.set_trial_intermediate_value(trial._trial_id, row.number, row.accuracy)
+        planned, speed = run.trainer.schedule.epochs, run.images_per_second
         self._hooks.notify(
             Progress(
                 trial.number,
                 row.number,
-                run.trainer.schedule.epochs,
+                planned,
                 row.accuracy,
                 mean_reading(trace, "redundancy"),
-                mean_reading(trace, "duplicates"),
+                speed,
+                (planned - row.number) * len(self._data.train) / speed,
             )
         )
         pruner = self._study.pruner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 
 from optuna import Study, Trial
 from optuna.trial import TrialState
@@ -18,7 +18,7 @@ from phashopt.service.reaper import Reaper
 from phashopt.service.searching import make_sampler
 from phashopt.service.spec import Spec
 from phashopt.service.storage import kind
-from phashopt.service.study import read_subject
+from phashopt.service.study import hours_old, read_subject
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Queue:
     def _claim(self) -> Claim | None:
         with claim_lock(self._study._storage, self._url, self._study.study_name):
             trials = self._reaper.reap()
-            if not waiting(trials) and used_up(self._spec.study, trials, datetime.now()):
+            if not waiting(trials) and used_up(self._spec.study, trials, partial(hours_old, self._study)):
                 return None
             self._seed_sampler(len(trials))
             trial = self._study.ask(self._spec.space)

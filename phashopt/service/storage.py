@@ -89,6 +89,12 @@ def file_of(url: str) -> Path:
     return Path(url.partition(":///")[2]).absolute()
 
 
+def from_any_folder(url: str) -> str:
+    """The same database, whatever folder the URL is opened in."""
+    path = file_path(url)
+    return url if path is None else f"{kind(url)}:///{path}"
+
+
 def artifact_root(url: str) -> Path:
     """The folder that the workers share for checkpoints and figures.
 

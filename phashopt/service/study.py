@@ -8,6 +8,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from phashopt.training.data import DataSet, choose_probes, load_raw, prepare
 
 STOP_KEY = "stops_requested"
 ARTIFACTS_KEY = "artifacts"
+CREATED_KEY = "created"
 VERSIONED = ("phashopt", "optuna", "torch", "numpy")
 
 
@@ -126,6 +128,11 @@ def read_artifact_root(study: Study, url: str) -> Path:
     return recorded if recorded.is_dir() else here
 
 
+def hours_old(study: Study) -> float:
+    """Since the study was made. The start of its first trial would not do: it moves when the trial is gone on with."""
+    return (datetime.now(UTC) - datetime.fromisoformat(study.user_attrs[CREATED_KEY])).total_seconds() / 3600
+
+
 def check_data(study: Study, data: DataSet) -> None:
     """Refuse images that are not those the study was made with; raises `UserError`."""
     if data.hash != study.user_attrs["data_hash"]:
@@ -189,6 +196,7 @@ def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[s
         "image": list(subject.image),
         "classes": list(subject.classes),
         ARTIFACTS_KEY: str(artifact_root(url)),
+        CREATED_KEY: datetime.now(UTC).isoformat(),
         "versions": {"python": platform.python_version(), **{package: _version(package) for package in VERSIONED}},
     }
 

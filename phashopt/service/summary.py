@@ -185,6 +185,24 @@ def _listed_widths(spec: Mapping[str, Any]) -> dict[str, list[int]]:
     return {width_name(index): grid["values"] for index, grid in enumerate(grids) if "values" in grid}
 
 
+def roles(summary: StudySummary) -> dict[str, TrialSummary]:
+    """Baseline and best, the baseline first; where the baseline is the best, the best alone."""
+    found = {"baseline": summary.baseline, "best": summary.best}
+    if summary.baseline is not None and summary.best is not None and summary.baseline.number == summary.best.number:
+        del found["baseline"]
+    return {role: trial for role, trial in found.items() if trial is not None}
+
+
+def widths_by_role(summary: StudySummary) -> dict[str, list[int]]:
+    """Kernels of baseline and best, first layer first, as far as they have widths."""
+    names = summary.width_names
+    return {
+        role: [int(trial.params[name]) for name in names]
+        for role, trial in roles(summary).items()
+        if names and trial.params.keys() >= set(names)
+    }
+
+
 def pareto_front(trials: list[TrialSummary]) -> list[int]:
     """Numbers of the trials that are more accurate than every cheaper one, cheapest first; no MACs, no front."""
     priced = [trial for trial in trials if "macs" in trial.attrs and trial.value is not None]

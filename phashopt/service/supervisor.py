@@ -7,8 +7,8 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from phashopt.errors import UserError
+from phashopt.service.lease import GRACE_SECONDS
 from phashopt.service.patience import logger, repeat
 
 LISTEN_SECONDS = 0.25
@@ -28,13 +29,14 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_"
 
 @dataclass(frozen=True)
 class Assignment:
-    """What every slot is told; `threads` is CPU threads a slot, `limit` trials a slot."""
+    """What every slot is told; `threads` is CPU threads a slot, `limit` trials a slot, `grace` the worker's."""
 
     url: str
     name: str
     data_dir: Path
     threads: int
     limit: int | None = None
+    grace: float = GRACE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Supervisor:
     def _start(self, slot: int) -> None:
         ear, mouth = self._context.Pipe(duplex=False)
         arguments = (self._assignment, self._leave, mouth)
-        process = self._context.Process(target=_run_slot, args=arguments, name=f"slot-{slot}")
+        process = self._context.Process(target=_run_process, args=arguments, name=f"slot-{slot}")
         device = self._devices[slot]
         with _environment(KEEP_MEMORY if device is None else {**KEEP_MEMORY, "CUDA_VISIBLE_DEVICES": device}):
             process.start()
@@ -132,10 +134,18 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _run_slot(assignment: Assignment, leave: Flag, mouth: Connection) -> None:
+def _run_process(assignment: Assignment, leave: Flag, mouth: Connection) -> None:
     """The life of a slot's process. Ctrl-C reaches the whole terminal group: the supervisor alone answers it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: leave.set())
+    parent = os.getppid()
+    # without the supervisor there is nobody to speak to, and the trial is back in the queue
+    with suppress(BrokenPipeError):
+        run_slot(assignment, lambda: leave.is_set() or os.getppid() != parent, mouth.send)
+
+
+def run_slot(assignment: Assignment, stopping: Callable[[], bool], notify: Callable[[Any], None]) -> None:
+    """Work in this process until nothing is left to do or `stopping()`; `notify` hears every event, last `Closed`."""
     import optuna
     import torch
 
@@ -144,23 +154,18 @@ def _run_slot(assignment: Assignment, leave: Flag, mouth: Connection) -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(assignment.threads)
-    parent = os.getppid()
-
-    def stopping() -> bool:
-        return leave.is_set() or os.getppid() != parent
+    label = f"{socket.gethostname()}:{os.getpid()}"
+    place = (assignment.url, assignment.name, assignment.data_dir)
 
     def make() -> Worker:
-        label = f"{socket.gethostname()}:{os.getpid()}"
-        return Worker(
-            assignment.url, assignment.name, assignment.data_dir, label=label, stopping=stopping, notify=mouth.send
-        )
+        return Worker(*place, label=label, stopping=stopping, notify=notify, grace=assignment.grace)
 
     try:
         worker = repeat(make, stopping)  # the supervisor has seen the database: it is there, or will be again
-        mouth.send(Closed(worker.work(assignment.limit)))
+        notify(Closed(worker.work(assignment.limit)))
     except UserError as error:
-        mouth.send(Closed(error=str(error), users_error=True))
+        notify(Closed(error=str(error), users_error=True))
     except BrokenPipeError:
-        pass  # the supervisor is gone; the trial is back in the queue
+        raise
     except Exception as error:
-        mouth.send(Closed(error=without_password(f"{type(error).__name__}: {error}", assignment.url)))
+        notify(Closed(error=without_password(f"{type(error).__name__}: {error}", assignment.url)))

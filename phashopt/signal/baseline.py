@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from phashopt.signal.probe import Report, measure
-from phashopt.signal.state import home, undisturbed
+from phashopt.signal.state import duplicate, home, undisturbed
 
 
 def baseline(model: nn.Module, images: Tensor, *, seed: int = 0, **settings: Any) -> Report:
@@ -26,21 +25,23 @@ def baseline(model: nn.Module, images: Tensor, *, seed: int = 0, **settings: Any
 def untrained(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy of `model` with its weights drawn anew, the same on every device; call it inside `undisturbed`.
 
-    Modules that cannot reset themselves get their parameters' entries shuffled.
+    Parameters that their module cannot reset get their entries shuffled.
     """
     device, _ = home(model)
-    fresh = copy.deepcopy(model).cpu()
+    fresh = duplicate(model).cpu()
     torch.default_generator.manual_seed(seed)
+    shuffling = torch.Generator().manual_seed(seed)
     for module in fresh.modules():
+        before = [parameter.detach().clone() for parameter in module.parameters(recurse=False)]
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):
             reset()
-        else:
-            for parameter in module.parameters(recurse=False):
-                _shuffle(parameter)
+        for parameter, learnt in zip(module.parameters(recurse=False), before, strict=True):
+            if torch.equal(parameter, learnt):
+                _shuffle(parameter, shuffling)
     return fresh.to(device)
 
 
 @torch.no_grad()
-def _shuffle(parameter: Tensor) -> None:
-    parameter.copy_(parameter.flatten()[torch.randperm(parameter.numel())].view_as(parameter))
+def _shuffle(parameter: Tensor, generator: torch.Generator) -> None:
+    parameter.copy_(parameter.flatten()[torch.randperm(parameter.numel(), generator=generator)].view_as(parameter))

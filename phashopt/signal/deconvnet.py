@@ -59,6 +59,7 @@ class Deconvnet:
         self._limit = share // images.element_size()
         self._step = (min(share, CPU_STEP) if is_cpu else share) // images.element_size()
         self._units: dict[str, Unit] = {}
+        self._unseen: list[str] = []
         names = convolutions(model) if layers is None else layers
         self._tape = self._run(model, images, find_layers(model, names))
         for name in names if layers is not None else ():
@@ -73,6 +74,11 @@ class Deconvnet:
     def layers(self) -> list[str]:
         """The layers that ran, in the order of their last results."""
         return sorted(self._units, key=lambda name: self._units[name].end.number)
+
+    @property
+    def unread(self) -> list[str]:
+        """The layers that gave maps of which it was not seen how they follow from the images."""
+        return [name for name in self._unseen if name not in self._units]
 
     def width(self, layer: str) -> int:
         """The number of channels of a layer."""
@@ -138,8 +144,12 @@ class Deconvnet:
         return tape
 
     def _open(self, tape: Tape, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
-        node = tape.node_of(output) if isinstance(output, Tensor) and output.dim() == 4 else None
-        if node is not None:
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            return
+        node = tape.node_of(output)
+        if node is None:
+            self._unseen.append(name)
+        else:
             # A module that runs twice is read as it ran last.
             self._units[name] = Unit(rectified(output), node, grows=isinstance(module, nn.Conv2d))
 

@@ -32,9 +32,17 @@ class Fingerprints:
 class _Spectra:
     """What hashing needs to know of reconstructions, K channels first."""
 
-    energy: Tensor  # (K, N)
-    luma_energy: Tensor  # (K, N), of the grey image; the whole energy where there are no three colours
+    products: Tensor  # (K, N, C, C), sums over pixels of one colour times another
     coefficients: Tensor  # (K, N, C, 8, 8)
+
+    @property
+    def energy(self) -> Tensor:
+        """(K, N), the sum of squares."""
+        return self.products.diagonal(dim1=2, dim2=3).sum(2)
+
+    def weighted(self, factor: Tensor) -> _Spectra:
+        """Those of the same reconstructions with each colour multiplied by its `factor` (C,)."""
+        return _Spectra(self.products * torch.outer(factor, factor), self.coefficients * factor[:, None, None])
 
 
 def fingerprint(chunks: Iterable[Tensor], std: Tensor | None, mode: HashMode, relative: bool) -> Fingerprints:
@@ -42,30 +50,25 @@ def fingerprint(chunks: Iterable[Tensor], std: Tensor | None, mode: HashMode, re
 
     `relative` subtracts, probe by probe, the mean over the layer's valid channels before hashing.
     """
-    spectra = _gather([_analyse(chunk, std) for chunk in chunks])
-    images = _hashed_images(spectra)
-    flat = _is_flat(images, spectra.energy)
-    valid = _is_strong(spectra.energy) & ~flat.all(-1)
+    spectra = _gather([_analyse(chunk) for chunk in chunks])
+    # All that a chunk is asked is linear in each colour, so the weights can wait.
+    if std is not None:
+        spectra = spectra.weighted(std.to(spectra.products))
+    energy, images = spectra.energy, _hashed_images(spectra)
+    flat = _is_flat(images, energy)
+    valid = _is_strong(energy) & ~flat.all(-1)
     if relative:
         images = images - _mean_over(images, valid)
-        flat = _is_flat(images, spectra.energy)
+        flat = _is_flat(images, energy)
     # What is left of a flat image is rounding, whose signs would be noise.
     bits = threshold(images.masked_fill(flat[..., None, None], 0), mode).flatten(2)
-    return Fingerprints(_probes_first(bits), _probes_first(valid), _probes_first(spectra.energy.double()))
+    return Fingerprints(_probes_first(bits), _probes_first(valid), _probes_first(energy.double()))
 
 
-def _analyse(maps: Tensor, std: Tensor | None) -> _Spectra:
-    if std is not None:
-        maps = maps * std.to(maps)[:, None, None]
+def _analyse(maps: Tensor) -> _Spectra:
     maps = maps.to(torch.promote_types(maps.dtype, torch.float32))
     planes = maps.flatten(3)
-    products = planes @ planes.transpose(2, 3)
-    energy = products.diagonal(dim1=2, dim2=3).sum(2)
-    luma_energy = energy
-    if maps.shape[2] == len(LUMA):
-        luma = maps.new_tensor(LUMA)
-        luma_energy = products @ luma @ luma
-    return _Spectra(energy, luma_energy, spectrum(maps))
+    return _Spectra(planes @ planes.transpose(2, 3), spectrum(maps))
 
 
 def _gather(chunks: list[_Spectra]) -> _Spectra:
@@ -74,11 +77,12 @@ def _gather(chunks: list[_Spectra]) -> _Spectra:
 
 def _hashed_images(spectra: _Spectra) -> Tensor:
     """The coefficients (K, N, J, 8, 8) of the J images to hash: one grey image, or one for each input channel."""
-    coefficients = spectra.coefficients
-    is_grey = spectra.luma_energy.sum() >= LUMA_SHARE * spectra.energy.sum()
-    if coefficients.shape[2] == len(LUMA) and is_grey:
-        return torch.einsum("kncuv,c->knuv", coefficients, coefficients.new_tensor(LUMA))[:, :, None]
-    return coefficients
+    products, coefficients = spectra.products, spectra.coefficients
+    if products.shape[2] != len(LUMA):
+        return coefficients
+    luma = products.new_tensor(LUMA)
+    is_grey = (products @ luma @ luma).sum() >= LUMA_SHARE * spectra.energy.sum()
+    return (luma @ coefficients.flatten(3)).view_as(coefficients[:, :, 0])[:, :, None] if is_grey else coefficients
 
 
 def _is_flat(images: Tensor, energy: Tensor) -> Tensor:

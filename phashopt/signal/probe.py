@@ -25,10 +25,14 @@ ROUTINE_CHANNELS = 128
 
 
 class Report(Mapping[str, LayerReport]):
-    """A network's reading: layer names to `LayerReport`, first layer first."""
+    """A network's reading: layer names to `LayerReport`, first layer first.
 
-    def __init__(self, layers: dict[str, LayerReport]) -> None:
+    `unread` names the convolutions that ran on what does not follow from the images, as far as could be seen.
+    """
+
+    def __init__(self, layers: dict[str, LayerReport], unread: Sequence[str] = ()) -> None:
         self._layers = layers
+        self.unread = tuple(unread)
 
     def __getitem__(self, layer: str) -> LayerReport:
         return self._layers[layer]
@@ -73,7 +77,7 @@ def measure(
         deconvnet = Deconvnet(network, images.to(*home(model)), layers)
         deviation = None if std is None else torch.as_tensor(std)
         read = partial(_read, deconvnet, std=deviation, max_channels=max_channels, mode=hash, relative=relative)
-        return Report({layer: read(layer) for layer in layers or deconvnet.layers})
+        return Report({layer: read(layer) for layer in layers or deconvnet.layers}, deconvnet.unread)
 
 
 def reconstruct(

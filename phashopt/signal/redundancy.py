@@ -19,6 +19,7 @@ MIN_PROBES = 3
 SAME = 0.90
 NEAR = 0.80
 RESAMPLES = 200
+AT_ONCE = 8  # resamples weighed in one product
 CONFIDENCE = 0.90
 # Averages of bit counts over bits miss a threshold they equal by an ulp.
 ROUNDING = 1e-9
@@ -219,27 +220,29 @@ def bootstrap(bits: NDArray[np.bool_], valid: NDArray[np.bool_]) -> tuple[float,
     first, second = np.triu_indices(len(order), 1)
     agreement = np.stack([_products(*probe)[first, second] for probe in zip(bits, valid, strict=True)])
     common = (valid[:, first] & valid[:, second]).astype(np.float32)
-    generator = np.random.default_rng(0)
+    draws = np.random.default_rng(0).integers(len(bits), size=(RESAMPLES, len(bits)))
+    weights = np.stack([np.bincount(draw, minlength=len(bits)) for draw in draws]).astype(np.float32)
     values = []
-    for draw in generator.integers(len(bits), size=(RESAMPLES, len(bits))):
-        weight = np.bincount(draw, minlength=len(bits)).astype(np.float32)
-        alive = weight @ valid >= MIN_PROBES
-        if alive.any():
-            pairs = alive[first] & alive[second]
-            similar = _mean_agreement(weight @ agreement, weight @ common, bits.shape[2])[pairs]
-            values.append(1 - _count_clusters(similar) / int(alive.sum()))
+    for part in np.split(weights, RESAMPLES // AT_ONCE):
+        for live, agreed, met in zip(part @ valid >= MIN_PROBES, part @ agreement, part @ common, strict=True):
+            count = int(live.sum())
+            if count:
+                similar = _mean_agreement(agreed, met, bits.shape[2])
+                among = similar if live.all() else similar[live[first] & live[second]]
+                values.append(1 - _count_clusters(among, count) / count)
     if not values:
         return np.nan, np.nan
     low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 
-def _count_clusters(similar: NDArray[np.float64]) -> int:
-    """The clusters at S = 0.90 of channels whose pairs' S come in scipy's condensed order."""
-    if not similar.size:
-        return 1
-    heights = linkage(1 - np.nan_to_num(similar), "average")[:, 2]
-    return 1 + int((heights > 1 - SAME + ROUNDING).sum())
+def _count_clusters(similar: NDArray[np.float64], count: int) -> int:
+    """The clusters at S = 0.90 of `count` channels whose pairs' S come in scipy's condensed order."""
+    distance, level = 1 - np.nan_to_num(similar), 1 - SAME + ROUNDING
+    # No average over pairs comes nearer than the nearest of them.
+    if distance.min(initial=1) > level:
+        return count
+    return 1 + int((linkage(distance, "average")[:, 2] > level).sum())
 
 
 def _products(bits: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.float32]:

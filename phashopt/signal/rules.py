@@ -38,9 +38,12 @@ LINEAR = (
     | {"dropout", "dropout2d", "feature_dropout", "alpha_dropout", "clone", "contiguous", "to", "type", "type_as"}
     | {"float", "double", "half", "bfloat16", "index_select", "view", "view_as", "reshape", "flatten", "unflatten"}
     | {"squeeze", "unsqueeze", "expand", "expand_as", "permute", "transpose", "swapaxes", "movedim", "flip", "roll"}
+    | {"max_unpool2d"}
 )
 # Linear in one operand while the others are constants.
-MULTILINEAR = {"conv2d", "conv_transpose2d", "linear", "matmul", "bmm", "mm", "einsum"}
+MULTILINEAR = {"linear", "matmul", "bmm", "mm", "einsum"} | {
+    f"conv{kind}{dimensions}d" for kind in ("", "_transpose") for dimensions in (1, 2, 3)
+}
 QUOTIENTS = {"div", "true_divide"}
 
 

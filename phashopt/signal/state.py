@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import random
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ CALIBRATION_BATCH = 256
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, full precision and gradients inside; modes, buffers and random states restored outside.
+    """Evaluation mode, full precision, gradients and no compiled code inside; all is restored outside.
 
     Modes are set module by module: a user's own `train()` may do more than switch. Gradients are never written.
     """
@@ -38,6 +39,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
+        _uncompiled(),
     ):
         try:
             for module, _ in modes:
@@ -60,6 +62,18 @@ def home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     return torch.device("cpu"), torch.get_default_dtype()
 
 
+def duplicate(model: nn.Module) -> nn.Module:
+    """A copy of `model` that shares nothing with it."""
+    # torch refuses tensors with a history, such as the weight that `nn.utils.weight_norm` computes and keeps.
+    derived = {
+        id(value): value.detach().clone()
+        for module in model.modules()
+        for value in vars(module).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    return copy.deepcopy(model, derived)
+
+
 def recalibrated(model: nn.Module, images: Tensor) -> nn.Module:
     """A copy of `model`, in evaluation mode, whose batch norms hold the statistics of `images` (M, C, H, W).
 
@@ -67,7 +81,7 @@ def recalibrated(model: nn.Module, images: Tensor) -> nn.Module:
     """
     if not _norms(model):
         return model
-    calibrated = copy.deepcopy(model).eval()
+    calibrated = duplicate(model).eval()
     for norm in _norms(calibrated):
         norm.reset_running_stats()
         norm.momentum = None
@@ -80,8 +94,11 @@ def recalibrated(model: nn.Module, images: Tensor) -> nn.Module:
 
 
 def refuse_broken_weights(model: nn.Module) -> None:
-    """Raise `UserError`, naming the layer, if a parameter or buffer holds NaN or Inf."""
+    """Raise `UserError`, naming it, if a parameter or buffer holds NaN or Inf or has no place in a gradient."""
     named = [*model.named_parameters(), *model.named_buffers()]
+    for name, tensor in named:
+        if tensor.is_inference():
+            raise UserError(f"{name} was made under torch.inference_mode: build and load the model outside of it")
     tensors = [(name, tensor) for name, tensor in named if tensor.is_floating_point()]
     if not tensors:
         return
@@ -89,6 +106,11 @@ def refuse_broken_weights(model: nn.Module) -> None:
     for (name, _), is_finite in zip(tensors, finite.tolist(), strict=True):
         if not is_finite:
             raise UserError(f"{name} holds NaN or Inf: the training diverged, lower the learning rate")
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    # Compiled code runs past whoever records it; without dynamo there is none, and importing it takes seconds.
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def _norms(model: nn.Module) -> list[_BatchNorm]:

@@ -15,7 +15,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from phashopt.signal.operations import Operation
+from phashopt.signal.operations import Operation, Treatment
 from phashopt.signal.rules import Call, interpret, name_of
 
 
@@ -58,7 +58,7 @@ class Tape(TorchFunctionMode):
         """The node of which `tensor` is the value; None if it does not follow from the images."""
         known = self._known.get(tensor)
         if known is None:
-            return None
+            return self._found_by_gradient(tensor)
         node, version = known
         if tensor._version == version:
             found: Node = node
@@ -85,6 +85,24 @@ class Tape(TorchFunctionMode):
             if result.requires_grad:
                 self._record(call.name, followed, result, outcome.operation)
         return outcome.output
+
+    def _found_by_gradient(self, tensor: Tensor) -> Node | None:
+        """A node for what was computed unseen, by scripted code for one, if autograd leads from it to known results."""
+        if tensor.grad_fn is None:
+            return None
+        known = {node.edge.node: node for node in self.nodes}
+        parents: set[Node] = set()
+        seen, waiting = {tensor.grad_fn}, [tensor.grad_fn]
+        while waiting:
+            function = waiting.pop()
+            if function in known:
+                parents.add(known[function])
+            else:
+                fresh = {before for before, _ in function.next_functions if before is not None} - seen
+                seen |= fresh
+                waiting += fresh
+        operation = Operation(Treatment.FALLBACK)
+        return self._record(tensor.grad_fn.name(), tuple(parents), tensor, operation) if parents else None
 
     def _record(self, name: str, parents: tuple[Node, ...], value: Tensor, operation: Operation) -> Node:
         node = Node(name, len(self.nodes), parents, value.shape, get_gradient_edge(value), operation)

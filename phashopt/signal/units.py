@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+import torch
 from torch import Tensor, nn
 
 from phashopt.errors import UserError
@@ -42,6 +43,8 @@ def rectified(value: Tensor) -> Tensor:
 
 def convolutions(model: nn.Module) -> list[str]:
     """The names of a model's 2-D convolutions, in the order they were defined; `UserError` if there is none."""
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UserError(f"{type(model).__name__} cannot be looked into: give the plain module that was scripted")
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
     if not names:
         raise UserError(f"{type(model).__name__} has no nn.Conv2d: phashopt reads convolutional networks")

@@ -173,6 +173,11 @@ class Run:
             save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
             self._saved_at = time.monotonic()
 
+    @property
+    def images_per_second(self) -> float:
+        """How fast this training has been so far, validation included."""
+        return self._images_paid() / self._clock.train_seconds
+
     def discard_checkpoint(self) -> None:
         """Remove what only an unfinished training needs; the stable phase's state stays, to be extended from."""
         (self.folder / CHECKPOINT).unlink(missing_ok=True)

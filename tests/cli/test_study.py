@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
 import pytest
+import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import create_trial
-from safetensors.numpy import load_file
+from safetensors.torch import load_file, save_file
+
+from phashopt.inspection import load_subject
 
 from .conftest import Run
 
@@ -99,14 +104,32 @@ def test_delete_asks_first(run: Run, finished: str, tmp_path: Path) -> None:
     assert not (tmp_path / "phashopt-artifacts" / finished).exists()
 
 
-def test_export_writes_numbers_and_the_best_weights(run: Run, finished: str, tmp_path: Path) -> None:
-    result = run("study", "export", finished, "--out", "out")
-    assert result.exit_code == 0
+def test_an_exported_trial_answers_as_it_did_without_phashopt(run: Run, finished: str, tmp_path: Path) -> None:
+    assert run("study", "export", finished, "--trial", "1", "--out", "out").exit_code == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"study.json", "trials.csv", "weights.safetensors", "network.json"}
-    network = json.loads((tmp_path / "out" / "network.json").read_text())
-    weights = load_file(tmp_path / "out" / "weights.safetensors")
-    assert weights["layer0.conv.weight"].shape[0] == network["widths"][0]
+    assert names == {"study.json", "trials.csv", "weights.safetensors", "network.json", "load_network.py"}
+    images = torch.rand(4, 1, 8, 8)
+    save_file({"images": images}, tmp_path / "images.safetensors")
+    code = (
+        "import sys; sys.path.insert(0, 'out'); from load_network import load; "
+        "from safetensors.torch import load_file, save_file; "
+        "save_file({'logits': load()(load_file('images.safetensors')['images'])}, 'logits.safetensors'); "
+        "sys.exit(any(name.startswith('phashopt') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+    network = load_subject(str(tmp_path / "phashopt-artifacts" / finished / "trial-00001")).network.eval()
+    assert torch.allclose(load_file(tmp_path / "logits.safetensors")["logits"], network(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("trial", "words"), [("9", "has no trial 9; its last is 0"), ("0", "trial 0 has left no weights")]
+)
+def test_a_trial_that_cannot_be_exported_is_one_line(run: Run, trial: str, words: str) -> None:
+    run("study", "create", "tiny.toml")
+    result = run("study", "export", "tiny", "--trial", trial, "--out", "out")
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not Path("out").exists()
 
 
 def test_stop_is_heard(run: Run) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from phashopt.cli.worker import _slots
+from phashopt.cli.worker import _answer_signals, _slots
+from phashopt.service.supervisor import Supervisor
 
 from .conftest import Run
 
@@ -61,3 +62,52 @@ def test_an_unknown_study_is_the_users_to_mend(run: Run) -> None:
 )
 def test_slots_are_dealt_out_by_gpu(processes: int, gpus: str | None, per_gpu: int, slots: list[str | None]) -> None:
     assert _slots(processes, gpus, per_gpu) == slots
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--workers", "2"), "--workers and --gpus-per-worker go with --ray"),
+        (("--gpus-per-worker", "0.5"), "--workers and --gpus-per-worker go with --ray"),
+        (("--ray", "auto", "--processes", "2"), "with --ray, give --workers"),
+        (("--ray", "auto", "--gpus", "0"), "with --ray, give --workers"),
+    ],
+)
+def test_slots_here_and_slots_on_a_cluster_are_not_mixed(run: Run, words: tuple[str, ...], line: str) -> None:
+    result = run("worker", "tiny", *words)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert line in result.stderr
+
+
+def test_without_ray_its_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("study", "create", "tiny.toml")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = run("worker", "tiny", "--ray", "auto")
+    assert (result.exit_code, result.stderr) == (2, "phashopt: --ray needs Ray; pip install 'phashopt[ray]'\n")
+
+
+@pytest.mark.parametrize(
+    ("signals", "calls"),
+    [
+        ([signal.SIGTERM, signal.SIGTERM], ["leave"]),
+        ([signal.SIGINT, signal.SIGTERM], ["leave"]),
+        ([signal.SIGINT, signal.SIGINT], ["leave", "kill"]),
+    ],
+)
+def test_only_a_second_ctrl_c_leaves_at_once(signals: list[signal.Signals], calls: list[str]) -> None:
+    made: list[str] = []
+
+    class Recorder(Supervisor):
+        def __init__(self) -> None:
+            self.leave = lambda: made.append("leave")
+            self.kill = lambda: made.append("kill")
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        noted = _answer_signals(Recorder())
+        for number in signals:
+            os.kill(os.getpid(), number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert (made, noted) == (calls, signals)

@@ -39,6 +39,26 @@ def test_the_document_is_plain_json(small: nn.Module, raw: RawData) -> None:
     assert math.isfinite(first["redundancy"])
 
 
+def test_groups_are_named_as_their_boxes_are(small: nn.Module, raw: RawData) -> None:
+    with torch.no_grad():
+        for kernel, twin in ((4, 1), (8, 1), (5, 2)):
+            small.second.weight[kernel], small.second.bias[kernel] = small.second.weight[twin], small.second.bias[twin]
+        small.second.bias[3] = -1e9
+    layer = inspect_network(Subject("small", small, is_trained=True), raw, probes=8).to_json()["layers"][1]
+    assert layer["groups"] == {"A": [1, 4, 8], "B": [2, 5]}
+    assert layer["dead_kernels"] == [3]
+
+
+def test_layers_that_could_not_be_read_are_named(raw: RawData) -> None:
+    class Cut(Small):
+        def forward(self, images: Tensor) -> Tensor:
+            return self.head(self.second(self.first(images).detach()).mean((2, 3)))
+
+    inspection = inspect_network(Subject("cut", Cut(), is_trained=False), raw, probes=3)
+    assert [layer.name for layer in inspection.layers] == ["first"]
+    assert any("second" in note for note in inspection.notes)
+
+
 def test_random_weights_are_said_to_be_random(small: nn.Module, raw: RawData) -> None:
     inspection = inspect_network(Subject("small", small, is_trained=False), raw, probes=8)
     assert all("random weights" in layer.suggestion for layer in inspection.layers)
@@ -68,7 +88,7 @@ def test_what_is_no_classifier_is_read_all_the_same(raw: RawData) -> None:
     encoder = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3))
     inspection = inspect_network(Subject("encoder", encoder, is_trained=True), raw, probes=8)
     assert inspection.explanation is None
-    assert "only classifiers" in inspection.notes[0]
+    assert "only classifiers" in inspection.notes[-1]
     assert len(inspection.layers) == 2
 
 

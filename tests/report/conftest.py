@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from phashopt.report.exhibit import Exhibit, roles
+from phashopt.figures.belief import Belief, Curve
+from phashopt.report import Scene, write_report
+from phashopt.report.exhibit import Exhibit
 from phashopt.service.spec import load_spec
 from phashopt.service.study import create_study, load_data, read_artifact_root
-from phashopt.service.summary import StudySummary, summarize
+from phashopt.service.summary import StudySummary, roles, summarize
 from phashopt.service.worker import Worker
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 from phashopt.training.data import DataSet, load_raw, prepare
@@ -61,6 +63,7 @@ def _write_study(
     reading: Callable[[int], float] = lambda number: 0.9 / (1 + number),
     baseline: int | None = 0,
     cap: float = 1_000_000,
+    width: str = "width_{:02d}",
     decision: str = "Layer 1 is much redundant (0.41): 32 to 28 kernels. Without the reading: 36 kernels.",
 ) -> optuna.Study:
     """A study in memory whose trial `n` has the accuracy 0.9 + 0.01 sin(n) and costs 18,000 MACs a kernel."""
@@ -71,7 +74,8 @@ def _write_study(
     study.set_user_attr("data_hash", "5f1d0a")
     for number in range(trials):
         role = "baseline" if number == baseline else None
-        _run(study, layers=layers, state=state(number), rho=reading(number), cap=cap, role=role, decision=decision)
+        names = [width.format(index) for index in range(layers)]
+        _run(study, names, state=state(number), rho=reading(number), cap=cap, role=role, decision=decision)
     return study
 
 
@@ -83,29 +87,39 @@ def _make_snapshot(widths: list[int], channels: int = 1, side: int = 8, dead: in
     return Snapshot(image, layers)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_study() -> Callable[..., optuna.Study]:
     """The writer of studies above."""
     return _write_study
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_snapshot() -> Callable[..., Snapshot]:
     """The maker of snapshots above."""
     return _make_snapshot
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def summary() -> StudySummary:
     """Eight finished trials of two layers, the first of them the baseline."""
     return summarize(_write_study(8))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def exhibits(summary: StudySummary) -> list[Exhibit]:
     """What baseline and best left, but for their networks."""
     snapshots = {"baseline": _make_snapshot([32, 64]), "best": _make_snapshot([24, 40], seed=1)}
     return [Exhibit(role, trial, snapshot=snapshots[role]) for role, trial in roles(summary).items()]
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory, summary: StudySummary, exhibits: list[Exhibit]) -> Path:
+    """The page of the eight trials, with a belief, and with a layer too wide for one sheet."""
+    curve = Curve([24, 32], [1.0, 0.8], [1.1, 0.9], [1.2, 1.0])
+    belief = Belief(1, {"width_00": curve, "width_01": curve}, {1: 0.5})
+    wide = replace(exhibits[-1], snapshot=_make_snapshot([130, 40], side=4))
+    scene = Scene([*exhibits[:-1], wide], belief=belief)
+    return write_report(summary, scene, tmp_path_factory.mktemp("written"), command="python -m phashopt report digits")
 
 
 @pytest.fixture(scope="session")
@@ -137,14 +151,14 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Real:
 
 
 def _run(
-    study: optuna.Study, *, layers: int, state: TrialState, rho: float, cap: float, role: str | None, decision: str
+    study: optuna.Study, names: list[str], *, state: TrialState, rho: float, cap: float, role: str | None, decision: str
 ) -> None:
     trial = study.ask()
-    kernels = [trial.suggest_int(f"width_{index:02d}", 4, 64, step=4) for index in range(layers)]
+    kernels = [trial.suggest_int(name, 4, 64, step=4) for name in names]
     rate = trial.suggest_float("learning_rate", 1e-3, 0.3, log=True)
     accuracy = 0.9 + 0.01 * math.sin(trial.number)
     macs = sum(kernels) * MACS_PER_KERNEL
-    readings = {f"width_{index:02d}": Reading(rho, rho / 2, 0.0) for index in range(layers)}
+    readings = {name: Reading(rho, rho / 2, 0.0) for name in names}
     write_trace(trial, Trace([Epoch(n, 1 / n, accuracy - 0.1 / n, rate, readings) for n in range(1, 5)]))
     attrs: dict[str, Any] = {
         **{f"redundancy.{name}": reading.redundancy for name, reading in readings.items()},

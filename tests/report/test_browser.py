@@ -8,13 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from phashopt.report import Scene, write_report
-from phashopt.report.exhibit import Exhibit
 from phashopt.service.summary import StudySummary
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+PATIENCE = 300_000.0  # milliseconds that no test waits on an idle machine
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,7 @@ class Visit:
         self.messages: list[str] = []
         self.requests: list[str] = []
         self.page: Page = browser.new_page(viewport={"width": 420, "height": 900}, color_scheme="dark")
+        self.page.set_default_timeout(PATIENCE)
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -45,11 +48,15 @@ class Visit:
             plot.locator(".main-svg").first.wait_for(state="attached")
 
 
-def test_the_page_draws_its_plots_and_leaves_the_console_clean(
-    browser: Browser, tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit]
-) -> None:
-    visit = Visit(browser, write_report(summary, Scene(exhibits), tmp_path, command="python -m phashopt report digits"))
+@pytest.fixture(scope="module")
+def visit(browser: Browser, written: Path) -> Visit:
+    """The page of eight trials, opened once, every plot drawn."""
+    visit = Visit(browser, written)
     visit.scroll_through()
+    return visit
+
+
+def test_the_page_draws_its_plots_and_leaves_the_console_clean(visit: Visit, summary: StudySummary) -> None:
     page = visit.page
     assert page.locator(".plot .point").count() > 3 * len(summary.trials)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -58,8 +65,20 @@ def test_the_page_draws_its_plots_and_leaves_the_console_clean(
     assert [url for url in visit.requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
-def test_the_slider_names_what_to_take(browser: Browser, tmp_path: Path, summary: StudySummary) -> None:
-    visit = Visit(browser, write_report(summary, Scene(), tmp_path, command=""))
+def test_a_screen_reader_meets_every_figure_and_hears_the_slider(visit: Visit) -> None:
+    tree = visit.page.locator("body").aria_snapshot()
+    for words in (
+        'slider "Cap on MACs per image',
+        'img "Accuracy against cost',
+        'img "What another width',
+        'img "Similarity matrices of Layer 1',
+        'table "The paper',
+        'heading "What the model believes"',
+    ):
+        assert words in tree
+
+
+def test_the_slider_names_what_to_take(visit: Visit, summary: StudySummary) -> None:
     slider, choice = visit.page.locator("#cap"), visit.page.locator("#choice")
     assert summary.best is not None
     assert f"Take trial {summary.best.number}:" in choice.inner_text()
@@ -70,20 +89,39 @@ def test_the_slider_names_what_to_take(browser: Browser, tmp_path: Path, summary
     top = max(summary.trials, key=lambda trial: trial.value or 0.0)
     assert f"Take trial {top.number}:" in choice.inner_text()
     assert visit.page.locator("#front tr.chosen").get_attribute("data-trial") == str(top.number)
+    assert str(slider.get_attribute("aria-valuetext")).endswith(" MACs")
     assert visit.messages == []
 
 
-def test_big_layers_are_leafed_through(
-    browser: Browser, tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit], make_snapshot: object
-) -> None:
-    wide = replace(exhibits[-1], snapshot=make_snapshot([130, 4], side=4))  # type: ignore[operator]
-    visit = Visit(browser, write_report(summary, Scene([wide]), tmp_path, command=""))
-    sheets = visit.page.locator(".sheets").first
+def test_big_layers_are_leafed_through(visit: Visit) -> None:
+    sheets = visit.page.locator(".sheets").nth(1)
     assert sheets.locator("figure:visible").count() == 1
     sheets.get_by_role("button", name="Next").click()
     assert "Sheet 2 of 3" in sheets.inner_text()
     assert sheets.get_by_role("button", name="Previous").is_enabled()
     assert visit.messages == []
+
+
+def test_paper_shows_what_the_screen_folds_away(visit: Visit) -> None:
+    page = visit.page
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator(".sheets").nth(1).locator("figure:visible").count() == 3
+    assert page.locator(".plot:not(:has(.main-svg))").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert page.locator("details:not([open])").count() > 0
+
+
+def test_axe_finds_nothing_to_mend_in_dark_nor_in_light(visit: Visit) -> None:
+    visit.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    found = list(Axe().run(visit.page).response["violations"])
+    visit.page.emulate_media(color_scheme="light")
+    contrast = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+    found += Axe().run(visit.page, options=contrast).response["violations"]
+    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
 
 
 def test_a_thousand_trials_are_drawn(browser: Browser, tmp_path: Path, summary: StudySummary) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from phashopt.report.exhibit import gather, roles
+from phashopt.report.exhibit import gather
 from phashopt.service.storage import trial_folder
-from phashopt.service.summary import StudySummary
+from phashopt.service.summary import StudySummary, roles
 from phashopt.training.weights import WEIGHTS, save_weights
 
 from .conftest import Real

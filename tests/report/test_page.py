@@ -16,10 +16,10 @@ from optuna.trial import TrialState
 
 from phashopt.errors import UserError
 from phashopt.report import Scene, write_report
-from phashopt.report.exhibit import Exhibit, gather, measured, roles
+from phashopt.report.exhibit import Exhibit, gather, measured
 from phashopt.report.images import of_classes
 from phashopt.report.page import script_safe
-from phashopt.service.summary import StudySummary, summarize
+from phashopt.service.summary import StudySummary, roles, summarize
 
 from .conftest import Real
 
@@ -67,9 +67,9 @@ def write(study: optuna.Study, out: Path) -> Page:
     return Page(write_report(summary, scene, out, command="python -m phashopt report digits"))
 
 
-@pytest.fixture
-def page(tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit]) -> Page:
-    return Page(write_report(summary, Scene(exhibits), tmp_path, command="python -m phashopt report digits"))
+@pytest.fixture(scope="module")
+def page(written: Path) -> Page:
+    return Page(written)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_every_picture_and_table_says_what_it_is(page: Page) -> None:
     assert page.having("img")
     assert all(attrs.get("alt") and attrs.get("width") and attrs.get("height") for attrs in page.having("img"))
     assert len(page.having("caption")) == len(page.having("table"))
-    assert all(attrs.get("aria-label") for attrs in page.having("div") if attrs.get("role") in {"img", "region"})
+    assert all(attrs.get("aria-label") for attrs in page.having("div") if attrs.get("role") in {"img", "group"})
 
 
 def test_headings_nest_and_links_lead_somewhere(page: Page) -> None:
@@ -147,15 +147,15 @@ def test_headings_nest_and_links_lead_somewhere(page: Page) -> None:
     assert {attrs["aria-labelledby"] for attrs in page.having("section")} <= set(ids)
 
 
-def test_every_trial_is_in_the_csv(tmp_path: Path, summary: StudySummary) -> None:
-    write_report(summary, Scene(), tmp_path, command="")
-    with (tmp_path / "tables" / "trials.csv").open(newline="") as file:
+def test_every_trial_is_in_the_csv(written: Path, summary: StudySummary) -> None:
+    with (written.parent / "tables" / "trials.csv").open(newline="") as file:
         assert [int(row["number"]) for row in csv.DictReader(file)] == [trial.number for trial in summary.trials]
 
 
 def test_a_second_report_replaces_the_first(tmp_path: Path, write_study: Write) -> None:
+    (tmp_path / "index.html").write_text("an older page")
     first = write(write_study(2), tmp_path).html
-    assert write(write_study(5), tmp_path).html != first
+    assert "an older page" not in first
     assert write(write_study(2), tmp_path).html == first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figures", "index.html", "tables"]
 
@@ -173,12 +173,14 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path, su
 
 
 def test_a_thousand_trials_and_two_hundred_layers_stay_light(tmp_path: Path, write_study: Write) -> None:
-    few = summarize(write_study(2, layers=200, cap=1e12))
+    few = summarize(write_study(2, layers=200, cap=1e12, width="width_{:03d}</script><script>alert(1)</script>"))
     trials = [replace(few.trials[0], number=number) for number in range(1000)]
     summary = replace(few, trials=trials, baseline=trials[0], best=trials[1], front=[1])
     page = Page(write_report(summary, Scene(), tmp_path, command=""))
     assert len(page.html.encode()) < 20_000_000
     assert "All 1000 decisions" in page.text
+    assert "<script>alert" not in page.html
+    assert page.open == []
 
 
 def test_a_real_study_shows_every_figure_of_the_paper(tmp_path: Path, real: Real) -> None:
@@ -207,5 +209,16 @@ def test_a_real_study_shows_every_figure_of_the_paper(tmp_path: Path, real: Real
 
 
 def test_what_is_missing_is_said(tmp_path: Path, summary: StudySummary) -> None:
-    page = Page(write_report(summary, Scene(notes=["The images were not at hand."]), tmp_path, command=""))
+    scene = Scene(notes=["The images were not at hand."], unbelieving="there is no model")
+    page = Page(write_report(summary, scene, tmp_path, command=""))
     assert "The images were not at hand." in page.text
+    assert "There is no model." in page.text
+    assert not (tmp_path / "tables" / "belief.csv").exists()
+
+
+def test_the_page_says_what_the_model_believes(written: Path, page: Page) -> None:
+    assert "Most is believed to hang on Layer 1" in page.text
+    with (written.parent / "tables" / "belief.csv").open(newline="") as file:
+        rows = [(row["layer"], row["kernels"], row["errors"]) for row in csv.DictReader(file)]
+    assert rows[:2] == [("width_00", "24", "1.1"), ("width_00", "32", "0.9")]
+    assert (written.parent / "figures" / "belief.svg").exists()

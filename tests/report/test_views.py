@@ -3,14 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from phashopt.report.exhibit import Exhibit, gather
-from phashopt.report.images import of_classes
-from phashopt.report.views import SEVENTH, LayerView, followed, maps_of
+from phashopt.report.exhibit import Exhibit
+from phashopt.report.views import SEVENTH, LayerView, followed
 from phashopt.service.summary import StudySummary
-from phashopt.signal import reconstruct
 from phashopt.training.snapshot import LayerSnapshot, Snapshot
-
-from .conftest import Real
 
 
 def layer(groups: list[int]) -> LayerSnapshot:
@@ -40,15 +36,6 @@ def test_a_reading_in_words(groups: list[int], sentence: str, summary: StudySumm
 )
 def test_the_papers_seventh_kernel_or_the_nearest_living_one_is_followed(groups: list[int], kernels: list[int]) -> None:
     assert followed(np.array(groups)) == kernels
-
-
-def test_maps_are_made_from_the_weights(real: Real) -> None:
-    exhibit = gather(real.summary, real.root)[-1]
-    probes = of_classes(real.data, ["3"])
-    assert exhibit.subject is not None
-    network = exhibit.subject.network
-    expected = reconstruct(network, probes.images, "layer1.conv")[0].numpy()
-    np.testing.assert_allclose(maps_of(network, "layer1.conv", probes.images, len(expected)), expected, atol=1e-6)
 
 
 def test_without_images_or_film_there_is_nothing_across_and_no_strip(summary: StudySummary) -> None:

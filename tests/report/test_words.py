@@ -8,7 +8,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from phashopt.report.words import answer, caps, counts, kernels
+from phashopt.figures.belief import Belief, Curve
+from phashopt.report.words import answer, believed, caps, counts, kernels
 from phashopt.service.summary import StudySummary, summarize
 
 Write = Callable[..., optuna.Study]
@@ -76,3 +77,22 @@ def test_counts_name_every_state_once(write_study: Write) -> None:
     states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING, TrialState.COMPLETE]
     summary = summarize(write_study(5, state=lambda number: states[number]))
     assert counts(summary) == "5 trials: 2 complete, 1 stopped early, 1 failed, 1 running"
+
+
+@pytest.mark.parametrize(
+    ("names", "signal", "told"),
+    [
+        (["width_00"], {}, "from 8 to 64 kernels, errors go from 150% to 90% of those of trial 3."),
+        (
+            ["width_00", "width_01"],
+            {4: 0.5, 5: 0.44},
+            "; least on Layer 2 (width_01): from 8 to 16 kernels",
+        ),
+        (["width_00", "width_01"], {4: 0.5, 5: 0.44}, "The latest decision gives the signal a weight of 0.44."),
+    ],
+)
+def test_beliefs_in_words(names: list[str], signal: dict[int, float], told: str) -> None:
+    curves = [Curve([8, 64], [1.4, 0.8], [1.5, 0.9], [1.6, 1.0]), Curve([8, 16], [0.9, 0.9], [1.0, 1.0], [1.1, 1.1])]
+    words = believed(Belief(3, dict(zip(names, curves, strict=False)), signal))
+    assert words.startswith("Most is believed to hang on Layer 1")
+    assert told in words

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
+from phashopt.search.history import Past
+from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import Axis, Limits, Space
 from phashopt.trace import Epoch, Reading, Trace
@@ -99,3 +102,16 @@ def make_record(make_trace: MakeTrace) -> MakeRecord:
         )
 
     return make
+
+
+@pytest.fixture
+def model(make_space: Callable[..., Space], make_record: MakeRecord) -> Model:
+    """Kernels are worth most in the second layer; one poor network was lucky."""
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(24):
+        widths = 8 * rng.integers(1, 6, 3)
+        value = 1 - 0.3 * (8 / widths[1]) ** 0.7 * float(np.exp(0.02 * rng.standard_normal()))
+        records.append(make_record(number, widths.tolist(), (0.1,) * 3, value=value, epochs=16))
+    records.append(make_record(24, (40, 8, 40), (0.1,) * 3, value=0.97, epochs=16))
+    return Model(make_space(), Past(records, [], [], {}))

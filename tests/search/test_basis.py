@@ -27,14 +27,14 @@ def _params(basis: Basis) -> dict[str, object]:
 @pytest.mark.parametrize("layers", [1, 3, 13])
 def test_parameters_survive_their_coordinates(layers: int) -> None:
     basis = _basis(layers)
-    params = basis.params(basis.coordinates(_params(basis)))
+    params = basis.params(basis.coordinates([_params(basis)])[0])
     assert params == pytest.approx(_params(basis))
 
 
 @pytest.mark.parametrize("layers", [1, 3, 13])
 def test_every_feature_has_a_prior(layers: int) -> None:
     basis = _basis(layers)
-    features = basis.features(basis.coordinates(_params(basis))[None])
+    features = basis.features(basis.coordinates([_params(basis)]))
     means, deviations = basis.prior(1.0, 0.3, np.zeros((2, layers)))
     assert features.shape[1] == means.shape[1] == len(deviations) == len(basis.concave)
 
@@ -77,7 +77,7 @@ def test_bumps_are_concave_and_vanish_at_both_ends(kinds: int) -> None:
 
 def test_a_choice_is_coded_by_itself_alone() -> None:
     basis = _basis(1)
-    row = basis.coordinates(_params(basis))
+    row = basis.coordinates([_params(basis)])[0]
     assert row[basis.columns["optimizer"]].tolist() == [0.0, 1.0]
 
 

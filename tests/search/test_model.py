@@ -36,7 +36,7 @@ def _past(records: list[Record], stopped: list[Record] | None = None) -> Past:
 
 
 def _predicted(model: Model, record: Record) -> float:
-    features = model.basis.features(model.coordinates([record.params]))
+    features = model.basis.features(model.basis.coordinates([record.params]))
     return float(features[0] @ model.posterior.mean)
 
 
@@ -75,7 +75,7 @@ def test_what_came_to_nothing_is_no_evidence_of_a_network(
     chance = make_record(50, (64, 64, 64), (0.1,) * 3, value=0.1, accuracies=[0.1] * 6)
     before, after = Model(make_space(), _past(finished)), Model(make_space(), _past([*finished, chance]))
     assert after.posterior.mean == pytest.approx(before.posterior.mean)
-    same = after.coordinates([chance.params])
+    same = after.basis.coordinates([chance.params])
     assert after.survival(same)[0] < before.survival(same)[0]
 
 
@@ -96,8 +96,8 @@ def test_an_exploded_training_is_feared_at_its_rate(
         record.trace.epochs[-1].loss = float("nan")
         exploded.append(replace(record, complete=False, params=record.params | {"learning_rate": 0.29}))
     model = Model(make_space(), _past(finished, exploded))
-    high = model.coordinates([exploded[0].params])
-    low = model.coordinates([exploded[0].params | {"learning_rate": 0.01}])
+    high = model.basis.coordinates([exploded[0].params])
+    low = model.basis.coordinates([exploded[0].params | {"learning_rate": 0.01}])
     assert model.survival(high)[0] < model.survival(low)[0]
 
 

@@ -244,7 +244,7 @@ def test_a_hyperband_bracket_hides_no_trial_from_the_sampler() -> None:
     study = _study(_sampler(), 15, pruner=pruner)
     assert len({_network(trial) for trial in study.trials}) == 15
     complete = np.cumsum([trial.state == TrialState.COMPLETE for trial in study.trials])
-    told = [f"from {before} trainings" for before in complete[:-1]]
+    told = [f"from {before} training" for before in complete[:-1]]
     assert any(words in trial.system_attrs["decision"] for words, trial in zip(told, study.trials[1:], strict=True))
 
 

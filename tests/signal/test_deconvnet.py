@@ -262,6 +262,7 @@ def test_a_frozen_trunk_is_walked_through() -> None:
         (nn.Tanh(), (("tanh",), ())),
         (nn.GroupNorm(2, 4), (("group_norm",), ())),
         (nn.BatchNorm2d(4, track_running_stats=False), (("batch_norm",), ())),
+        (nn.Sequential(nn.Flatten(2), nn.Conv1d(4, 4, 1), nn.Unflatten(2, (7, 7))), ((), ())),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -321,6 +322,36 @@ def test_a_scripted_network_is_refused_and_not_misread() -> None:
     network.forward = scripted.forward
     with pytest.raises(UserError, match="unscripted"):
         Deconvnet(network, images)
+    with pytest.raises(UserError, match="plain module"):
+        Deconvnet(scripted, images)
+
+
+class Part(nn.Module):
+    """The middle runs past whoever records: as scripted code, or cut off from gradients."""
+
+    def __init__(self, middle: nn.Module, is_cut: bool = False) -> None:
+        super().__init__()
+        self.first, self.middle, self.last = nn.Conv2d(1, 4, 3), middle, nn.Conv2d(4, 3, 3)
+        self._is_cut = is_cut
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.middle(F.relu(self.first(images)))
+        return self.last(maps.detach() if self._is_cut else maps)
+
+
+def test_scripted_parts_are_reversed_by_their_gradient_and_named() -> None:
+    torch.manual_seed(0)
+    images, middle = torch.randn(3, 1, 9, 9), nn.Sequential(nn.Conv2d(4, 4, 1), nn.AvgPool2d(2, 1))
+    network, twin = Part(torch.jit.trace(middle, torch.randn(3, 4, 7, 7))), Part(middle)
+    network.last, network.first = twin.last, twin.first
+    torch.testing.assert_close(everything(network, images, "last"), everything(twin, images, "last"))
+    assert len(Deconvnet(network, images).caveats("last").fallback_ops) == 1
+    assert not Deconvnet(network, images).caveats("first").fallback_ops
+
+
+def test_layers_that_cannot_be_traced_to_the_images_are_named() -> None:
+    deconvnet = Deconvnet(Part(nn.Identity(), is_cut=True), torch.randn(3, 1, 9, 9))
+    assert (deconvnet.layers, deconvnet.unread) == (["first"], ["last"])
 
 
 def test_the_budget_bounds_a_chunk(build, monkeypatch) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from phashopt.errors import UserError
 from phashopt.signal import Probe, measure, reconstruct
+from phashopt.signal.baseline import untrained
 from phashopt.signal.state import recalibrated, undisturbed
 
 
@@ -176,3 +177,29 @@ def test_a_layer_that_overflows_is_named() -> None:
         model[2].weight.fill_(1e30)
     with pytest.raises(UserError, match=r"^2 overflows"):
         measure(model, torch.randn(8, 1, 12, 12))
+
+
+def test_a_compiled_network_is_read_as_the_plain_one(build) -> None:
+    network, images = build("chain")
+    expected = reconstruct(network, images, "7")
+    compiled = torch.compile(network, backend="eager")
+    torch.testing.assert_close(reconstruct(compiled, images, "_orig_mod.7"), expected, rtol=0, atol=0)
+    network.compile(backend="eager")
+    torch.testing.assert_close(reconstruct(network, images, "7"), expected, rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_weights_that_are_computed_are_copied_and_drawn_anew() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.utils.weight_norm(nn.Conv2d(1, 4, 3)), nn.BatchNorm2d(4), nn.ReLU())
+    images = torch.randn(4, 1, 9, 9)
+    maps = model[0](images)
+    torch.testing.assert_close(recalibrated(model, images)[1].running_mean, maps.mean((0, 2, 3)))
+    assert not torch.equal(untrained(model)[0](images), maps)
+
+
+def test_weights_of_inference_mode_are_refused() -> None:
+    with torch.inference_mode():
+        model = nn.Sequential(nn.Conv2d(1, 3, 3))
+    with pytest.raises(UserError, match=r"^0.weight was made under torch.inference_mode"):
+        measure(model, torch.randn(8, 1, 8, 8))
