@@ -124,14 +124,14 @@ def summary(courses: Sequence[Course], arm: str) -> dict[str, Estimate]:
     """Normalised regret of one arm after some trials, and its trials and compute to some shares of the way."""
     mine = [course for course in courses if course.arm == arm]
     found = {
-        f"regret at {at}": _estimate([1 - course.reached[at - 1] for course in mine])
+        f"regret at {at}": estimate([1 - course.reached[at - 1] for course in mine])
         for at in AT
         if at <= len(mine[0].reached)
     }
     for share in SHARES:
         ends = [course.until(share) for course in mine]
-        found[f"trials to {share:.0%}"] = _estimate([trials for trials, _ in ends])
-        found[f"compute to {share:.0%}"] = _estimate([compute for _, compute in ends])
+        found[f"trials to {share:.0%}"] = estimate([trials for trials, _ in ends])
+        found[f"compute to {share:.0%}"] = estimate([compute for _, compute in ends])
     return found
 
 
@@ -141,7 +141,8 @@ def document(courses: Sequence[Course], arms: Sequence[str]) -> dict[str, Any]:
     return {"summary": rows, "courses": [asdict(course) for course in courses]}
 
 
-def _estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float]) -> Estimate:
+    """Of values, one a world."""
     sample = np.array(values)
     picks = np.random.default_rng(0).integers(len(sample), size=(RESAMPLES, len(sample)))
     low, high = np.quantile(sample[picks].mean(1), [0.05, 0.95])

@@ -162,8 +162,8 @@ def _readings(columns: Mapping[str, list[Any]], params: Params, row: int) -> dic
     """Those layers of which anything was read."""
     found = {}
     for name in params:
-        known = [columns.get(f"{field}.{name}", []) for field in READING_FIELDS]
-        numbers = [column[row] if column else math.nan for column in known]
+        keys = [f"{field}.{name}" for field in READING_FIELDS]
+        numbers = [columns[key][row] if key in columns else math.nan for key in keys]
         if not all(map(math.isnan, numbers)):
             found[name] = Reading(*numbers)
     return found

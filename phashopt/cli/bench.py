@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from phashopt.bench.replay import Course
+    from phashopt.bench.standings import Line
 
 app = typer.Typer(no_args_is_help=True, help="Compare searches.")
 
@@ -113,6 +114,66 @@ def replay(
                 f"The table {'counts' if verdict['counts'] else 'does not count'}: {verdict['targets']} configurations "
                 f"reach 90%; searches that needed more than 10 trials to it: {late}."
             )
+
+
+@app.command()
+def live(
+    task: Task,
+    storage: Annotated[
+        str | None, typer.Option(help="Database URL.  [default: sqlite:///NAME-live.db]", show_default=False)
+    ] = None,
+    arm: Annotated[list[str] | None, typer.Option(help="Who takes part; repeat for more. Default: all.")] = None,
+    play: Annotated[bool, typer.Option(help="Train what is missing, or only show what is there.")] = True,
+    overrides: Overrides = None,
+    processes: Processes = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Let searches train real networks at equal compute; interrupted, it goes on where it was."""
+    with plain_errors():
+        from joblib import cpu_count
+
+        from phashopt.bench.contestants import CONTESTANTS
+        from phashopt.bench.live import BUDGET_KEY, LiveTask, Match, open_match
+        from phashopt.bench.live import play as matches
+        from phashopt.bench.standings import document, line
+        from phashopt.errors import UserError
+        from phashopt.service.spec import load_as
+        from phashopt.training.data import default_data_dir
+
+        asked = load_as(LiveTask, task, overrides or ())
+        url = storage or f"sqlite:///{asked.study.name}-live.db"
+        arms = list(arm or CONTESTANTS)
+        if unknown := [name for name in arms if name not in CONTESTANTS]:
+            raise UserError(f"there is no {unknown[0]!r}; take one of {', '.join(CONTESTANTS)}")
+        if play:
+            for match in matches(asked, arms, url, data_dir or default_data_dir(), processes or cpu_count()):
+                messages.print(f"{match.arm}, seed {match.seed}: done")
+        studies = {
+            (name, seed): open_match(asked, Match(name, seed), url) for name in arms for seed in asked.live.seeds
+        }
+        begun = {match: study for match, study in studies.items() if BUDGET_KEY in study.user_attrs}
+        lines = [line(study, *match) for match, study in begun.items()]
+        if json:
+            print_json({"task": asked.model_dump(mode="json"), **document(lines)})
+        else:
+            console.print(_standings(lines, asked.study.name))
+
+
+def _standings(lines: Sequence[Line], name: str) -> Table:
+    from statistics import median
+
+    from rich.table import Table
+
+    from phashopt.bench.standings import RIVAL, speed_ups, standings
+
+    rows, ratios = standings(lines), speed_ups(lines)
+    shares = next(iter(rows.values()), {})
+    table = Table("contestant", *shares, f"compute to beat {RIVAL} (median)", title=f"{name}: test accuracy")
+    for arm, row in rows.items():
+        accuracies = [f"{mean:.2%} [{low:.2%}, {high:.2%}]" for mean, low, high in row.values()]
+        table.add_row(arm, *accuracies, f"{median(ratios[arm]):.2f}x" if arm in ratios else "")
+    return table
 
 
 def _table(courses: Sequence[Course], arms: Sequence[str], title: str) -> Table:

@@ -113,7 +113,7 @@ def _progress(event: Progress) -> str:
     left = timedelta(seconds=round(event.seconds_left))
     return (
         f"trial {event.trial}: epoch {event.epoch}/{event.epochs}, {percent(event.accuracy)}{read}, "
-        f"{amount(event.images_per_second)} images/s, {str(left).removeprefix('0:')} left"
+        f"{amount(round(event.images_per_second))} images/s, {str(left).removeprefix('0:')} left"
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 LISTEN_SECONDS = 1.0  # a slot with nothing to say answers so late
-UNHEARD_SECONDS = 10.0  # one that has not answered for so long is on no node
+UNHEARD_SECONDS = 10.0  # one that has not answered for so long has no node, or a dead one
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,13 @@ class RaySupervisor:
         """What the slot said; of an actor that is gone for good, its last word."""
         try:
             heard: list[Any] = self._ray.get(answer)
-        except self._ray.exceptions.RayActorError as error:
+        except self._ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             return [Closed(error=None if self._leaving else f"the actor of slot {slot} is gone: {reason}")]
         return heard
 
     def _unplaced(self) -> Iterator[tuple[int, Any]]:
-        """Slots that wait for a node; they are given up when all are to leave, since they hold no trial."""
+        """Slots that wait for a node; given up when all are to leave, since what lease one may hold ends by itself."""
         for slot, actor in self._actors.items():
             if time.monotonic() - self._answered_at[slot] > UNHEARD_SECONDS:
                 yield slot, Unplaced()
@@ -137,7 +137,7 @@ def _connect(address: str, url: str) -> Any:
         raise UserError("--ray needs Ray; pip install 'phashopt[ray]'") from error
     try:
         ray.init(address, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"no Ray cluster can be had at {address!r} ({reason}); start one with 'ray start'") from error
     nodes = sum(bool(node["Alive"]) for node in ray.nodes())

@@ -24,8 +24,9 @@ from phashopt.service.study import probe_indices
 from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
 from phashopt.training.data import DataSet
+from phashopt.training.loop import Diverged
 from phashopt.training.run import STABLE, Outcome, Run
-from phashopt.training.snapshot import Snapshot, take_snapshot
+from phashopt.training.snapshot import take_snapshot
 from phashopt.training.weights import save_weights
 
 logger = logging.getLogger("phashopt")
@@ -60,10 +61,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a trial under way needs of its worker: `interrupted` is asked often, `notify` told after every epoch."""
+    """What a trial under way needs of its worker: `interrupted` is asked often, `notify` told after every epoch.
+
+    `ended` is told of a training before its trial is; by default the trial's pictures are drawn.
+    """
 
     interrupted: Callable[[], bool]
     notify: Callable[[Progress], None]
+    ended: Callable[[Trial, Run, Outcome], None] | None = None
 
 
 class Objective:
@@ -93,11 +98,16 @@ class Objective:
         blueprint = self._spec.blueprint(widths, self._data.shape, len(self._data.classes))
         self._constrain(trial, blueprint)
         run = self._resumed(trial, blueprint)
-        outcome = run.train()
-        snapshot = self._leave_files(run, outcome, widths)
+        try:
+            outcome = run.train()
+        except Diverged:
+            trial.set_user_attr("train_macs", run.train_macs)
+            raise
+        self._leave_weights(run, widths)
         for key, value in self._attributes(trial, run, outcome).items():
             trial.set_user_attr(key, value)
-        upload_pictures(trial, Trained(outcome, snapshot, blueprint.readouts), self._root)
+        (self._hooks.ended or self._leave_pictures)(trial, run, outcome)
+        run.discard_checkpoint()
         return Result(outcome.accuracy, outcome.stopped, outcome.epochs_used)
 
     def _resumed(self, trial: Trial, blueprint: Blueprint) -> Run:
@@ -170,8 +180,7 @@ class Objective:
     def _stored(self, trial: Trial) -> FrozenTrial:
         return self._study._storage.get_trial(trial._trial_id)
 
-    def _leave_files(self, run: Run, outcome: Outcome, widths: list[int]) -> Snapshot:
-        network = run.trainer.network
+    def _leave_weights(self, run: Run, widths: list[int]) -> None:
         description = {
             "network": self._spec.network.model_dump(mode="json", exclude={"widths", "baseline"}),
             "widths": widths,
@@ -179,13 +188,13 @@ class Objective:
             "classes": list(self._data.classes),
             "standardisation": vars(self._data.train.standardisation),
         }
-        save_weights(run.folder, network, description)
-        snapshot = take_snapshot(
-            network, self._data.train, int(self._probes[0]), outcome.report, run.blueprint.readouts
-        )
+        save_weights(run.folder, run.trainer.network, description)
+
+    def _leave_pictures(self, trial: Trial, run: Run, outcome: Outcome) -> None:
+        readouts = run.blueprint.readouts
+        snapshot = take_snapshot(run.trainer.network, self._data.train, int(self._probes[0]), outcome.report, readouts)
         snapshot.save(run.folder)
-        run.discard_checkpoint()
-        return snapshot
+        upload_pictures(trial, Trained(outcome, snapshot, readouts), self._root)
 
     def _attributes(self, trial: Trial, run: Run, outcome: Outcome) -> dict[str, Any]:
         """The scalars that the dashboard sorts and plots (DESIGN.md, "What a trial leaves")."""

@@ -31,8 +31,8 @@ SMALL_SET = 10_000  # training images below which a reading costs too large a sh
 class Outcome:
     """What a training came to: validation accuracy, the last full reading, and what it cost.
 
-    `train_macs` leaves out the epochs of a training that this one extends; `stable_epochs` is None unless it can be
-    extended itself.
+    `train_macs` leaves out the epochs of a training that this one extends, and of it `reading_macs` went into readings;
+    `stable_epochs` is None unless it can be extended itself.
     """
 
     accuracy: float
@@ -42,6 +42,7 @@ class Outcome:
     epochs_used: int
     images_seen: int
     train_macs: int
+    reading_macs: int
     stable_epochs: int | None
     clock: Clock
 
@@ -190,10 +191,16 @@ class Run:
             stopped=stopped,
             epochs_used=self.trainer.epoch,
             images_seen=self.trainer.images_seen + self._clock.lost_images,
-            train_macs=3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs(),
+            train_macs=self.train_macs,
+            reading_macs=self._reading_macs(),
             stable_epochs=self.trainer.schedule.decay_start if (self.folder / STABLE).exists() else None,
             clock=self._clock,
         )
+
+    @property
+    def train_macs(self) -> int:
+        """What was paid so far, a full reading at the end included."""
+        return 3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs()
 
     def _images_paid(self) -> int:
         """Those of the epochs that were not inherited, and of those before a restart."""

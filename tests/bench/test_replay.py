@@ -1,14 +1,30 @@
 from __future__ import annotations
 
 import pytest
+from optuna import Study
+from optuna.trial import FrozenTrial
 
-from phashopt.bench.arms import ARMS, make_arm
-from phashopt.bench.replay import Course, replay, summary
+from phashopt.bench.arms import ARMS, FIRST_ORDER, make_arm
+from phashopt.bench.placed import Listed, Values
+from phashopt.bench.replay import Course, Replayed, counts, replay, summary
+from phashopt.bench.search import Search, coding
 from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds
 from phashopt.errors import UserError
+from phashopt.search import PARENT_KEY
+from phashopt.search.space import LENGTH
+
+from .conftest import Table
 
 FORMULA = Formula(3)
 PAIRS = ("TPESampler+HyperbandPruner", "phash+phash", "optuna.samplers:QMCSampler+MedianPruner")
+
+
+class Extending(Listed):
+    """Every trial but the first goes on from the first."""
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict) -> Values:  # type: ignore[type-arg]
+        study._storage.set_trial_system_attr(trial._trial_id, PARENT_KEY, 0 if trial.number else -1)
+        return super().sample_relative(study, trial, search_space)
 
 
 @pytest.mark.parametrize("arm", [*ARMS, *PAIRS])
@@ -51,3 +67,29 @@ def test_an_interval_holds_its_mean() -> None:
     regret = summary(courses, "model")["regret at 5"]
     assert regret.low < regret.mean < regret.high
     assert regret.mean == pytest.approx(0.65)
+
+
+@pytest.mark.parametrize("arm", [*ARMS, *FIRST_ORDER, *PAIRS])
+def test_every_arm_goes_through_a_recorded_table(table: Table, arm: str) -> None:
+    world = Replayed(table.path, 1.0)(0)
+    search = make_arm(arm, world, 0, 5)
+    steps = [search.step() for _ in range(3)]
+    assert len({world.key(step.params) for step in steps}) == 3
+    assert all(step.compute > 0 for step in steps)
+
+
+def test_an_extension_pays_for_its_own_epochs_only(table: Table) -> None:
+    world = Replayed(table.path, 1.0)(0)
+    short = world.nearest({**world.ordered(world.macs)[0], LENGTH: 2}, set())
+    points = [coding(world.space).encode(params) for params in (short, {**short, LENGTH: 3})]
+    search = Search(world, Extending(points, world.distributions))
+    first, second = search.step(), search.step()
+    assert (first.extends, second.extends) == (False, True)
+    assert second.compute == pytest.approx(first.compute)  # one epoch was shared, two were trained each time
+
+
+def test_a_table_counts_only_if_it_takes_a_search(table: Table) -> None:
+    courses = [Course(arm, 0, [0.95] * 12, [1.0] * 12) for arm in FIRST_ORDER]
+    verdict = counts(Replayed(table.path, 1.0), courses)
+    assert not verdict["counts"]
+    assert set(verdict["late"].values()) == {0.0}

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+from phashopt.bench.arms import FIRST_ORDER
 
 from .conftest import Run
 
@@ -22,3 +25,32 @@ def test_an_unknown_arm_is_named_with_the_known_ones(run: Run) -> None:
     result = run("bench", "replay", "--arm", "tpe")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "TPE" in result.stderr
+
+
+RECORD = "[record]\nconfigurations = 2\nlengths = [1, 2]\nseeds = [0]\nheld_out = 1\n"
+LIVE = "[live]\nbudget = 0.3\nseeds = [0]\n"
+
+
+def test_what_is_recorded_can_be_replayed(run: Run, tmp_path: Path, tiny_spec: str) -> None:
+    (tmp_path / "task.toml").write_text(tiny_spec + RECORD)
+    words = ("--set", "data.limit=100", "--processes", "1")
+    assert run("bench", "record", "task.toml", *words).exit_code == 0
+    searched = ("--worlds", "2", "--trials", "5", "--cap", "1", "--arm", "random", "--processes", "1")
+    document = json.loads(run("bench", "replay", "tiny.parquet", *searched, "--json").stdout)
+    assert document["summary"].keys() == {"random", *FIRST_ORDER}
+    assert document["counts"] is False
+
+
+def test_a_live_comparison_is_played_and_shown_again(run: Run, tmp_path: Path, tiny_spec: str) -> None:
+    (tmp_path / "task.toml").write_text(tiny_spec + LIVE)
+    words = ("--set", "data.limit=100", "--arm", "random", "--arm", "after epoch 1")
+    assert "B/3" in run("bench", "live", "task.toml", *words, "--processes", "1").stdout
+    document = json.loads(run("bench", "live", "task.toml", *words, "--no-play", "--json").stdout)
+    assert [line["arm"] for line in document["lines"]] == ["random", "after epoch 1"]
+
+
+def test_an_unknown_contestant_is_named_with_the_known_ones(run: Run, tmp_path: Path, tiny_spec: str) -> None:
+    (tmp_path / "task.toml").write_text(tiny_spec + LIVE)
+    result = run("bench", "live", "task.toml", "--arm", "TPE")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "TPE+Hyperband" in result.stderr

@@ -15,7 +15,7 @@ TABLES = {"trials", "front", "before_after", "spending", "layers", "epochs"}
 
 
 def test_layers_and_epochs_are_whole(tmp_path: Path, summary: StudySummary, exhibits: list[Exhibit]) -> None:
-    write_tables(summary, exhibits, tmp_path)
+    write_tables(summary, exhibits, None, tmp_path)
     layers, epochs = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("layers", "epochs"))
     assert len(layers) == len(summary.trials) * len(summary.width_names)
     trial = summary.trials[3]
@@ -28,5 +28,5 @@ def test_layers_and_epochs_are_whole(tmp_path: Path, summary: StudySummary, exhi
 def test_a_study_that_has_just_begun_has_its_tables(
     tmp_path: Path, write_study: Callable[..., optuna.Study], trials: int
 ) -> None:
-    write_tables(summarize(write_study(trials)), [], tmp_path)
+    write_tables(summarize(write_study(trials)), [], None, tmp_path)
     assert {path.stem for path in tmp_path.glob("*.csv")} == TABLES

@@ -1,0 +1,187 @@
+"""Who takes part in the live comparison: each one's sampler and pruner, made anew for every trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from phashopt.bench.arms import Blind, DeadOnly, Shuffled, Unlearning, first_values, under_cap
+from phashopt.bench.placed import Listed, Placed, Values
+from phashopt.networks import ImageShape
+from phashopt.search import PHashPruner, PHashSampler, Verdict
+from phashopt.search.coding import Coding
+from phashopt.search.fit import uniform
+from phashopt.search.space import LENGTH, Axis, Limits, Space
+from phashopt.service.searching import limits
+from phashopt.service.spec import Spec
+
+SHARES = (1 / 30, 1 / 10, 1 / 3, 1.0)  # of the budget, at which searches are compared
+
+
+@dataclass(frozen=True)
+class Ring:
+    """What a contestant is told: the spec with its seed, the images' shape, the budget in full-length trainings."""
+
+    spec: Spec
+    image: ImageShape
+    classes: int
+    budget: float
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What is searched, as Optuna stores it."""
+        return self.spec.space
+
+    @cached_property
+    def limits(self) -> Limits:
+        """The caps."""
+        return limits(self.spec, self.image, self.classes)
+
+    @cached_property
+    def coding(self) -> Coding:
+        """Between true kernel counts and what is stored."""
+        return Coding({name: grid.grid for name, grid in self.spec.grids.items() if grid.grid})
+
+    @cached_property
+    def space(self) -> Space:
+        """Widths and length as axes."""
+        widths = {name: self._axis(name) for name in self.spec.grids}
+        return Space(widths, self._axis(LENGTH), self.limits)
+
+    def ours(self, kind: type[PHashSampler], trials: int, **settings: Any) -> PHashSampler:
+        """As a study of this spec would make it."""
+        return kind(
+            self.spec.study.seed,
+            trials=trials,
+            widths=list(self.spec.grids),
+            limits=self.limits,
+            grid={name: grid.grid for name, grid in self.spec.grids.items() if grid.grid},
+            space=self.distributions,
+            **settings,
+        )
+
+    @cached_property
+    def first(self) -> dict[str, Any]:
+        """The first trial, the same for all, with true kernel counts."""
+        return self.coding.decode(first_values(self.ours(PHashSampler, 1), self.distributions))
+
+    def _axis(self, name: str) -> Axis:
+        axis = self.coding.axis(name, self.distributions[name])
+        assert axis is not None
+        return axis
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """`sampler` of a ring, a trial's number and the trials that are to be expected; `reads` if readings are paid for.
+
+    One that is `separate` trains each network for as long as the budget of one row allows: nothing adds up.
+    """
+
+    sampler: Callable[[Ring, int, int], BaseSampler]
+    pruner: Callable[[Ring], BasePruner] = lambda _: NopPruner()
+    reads: bool = False
+    separate: bool = False
+
+    def distributions(self, ring: Ring) -> dict[str, BaseDistribution]:
+        """The spec's; where trainings are separate they may be longer than any of a search."""
+        if not self.separate:
+            return ring.distributions
+        return {**ring.distributions, LENGTH: IntDistribution(1, max(_lengths(ring)))}
+
+
+class BlindPruner(PHashPruner):
+    """Ours, which cannot know that a training has settled: that takes a reading."""
+
+    def verdict(self, study: Study, trial: FrozenTrial) -> Verdict:
+        """Continue or stop."""
+        verdict = super().verdict(study, trial)
+        return Verdict.CONTINUE if verdict is Verdict.FINISH else verdict
+
+
+class AfterEpoch(BasePruner):
+    """Lets a trial go on after epoch `number` only if none was better there (Egele et al. 2023)."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Asked after every epoch."""
+        if trial.last_step != self._number:
+            return False
+        own = trial.intermediate_values[self._number]
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return any(other.intermediate_values.get(self._number, -1.0) > own for other in finished)
+
+
+def _ours(kind: type[PHashSampler], **settings: Any) -> Callable[[Ring, int, int], BaseSampler]:
+    return lambda ring, _, trials: ring.ours(kind, trials, **settings)
+
+
+def _told(
+    kind: Callable[[int], BaseSampler], change: Callable[[Ring], Mapping[str, Any]] = lambda _: {}
+) -> Callable[[Ring, int, int], BaseSampler]:
+    """Optuna's, told the cap; `change` fixes some of its parameters."""
+
+    def make(ring: Ring, number: int, _: int) -> BaseSampler:
+        seed = int(np.random.SeedSequence([ring.spec.study.seed, number]).generate_state(1)[0])
+        move = under_cap(ring.space, ring.first)
+
+        def place(_: Study, trial: FrozenTrial, values: Values) -> Values:
+            params = move(trial.number, ring.coding.decode(values))
+            return ring.coding.encode({**params, **change(ring)})
+
+        return Placed(kind(seed), ring.distributions, place)
+
+    return make
+
+
+def _uniform(ring: Ring, _number: int, _trials: int) -> BaseSampler:
+    """The uniform net at the cap, trained for all of the compute at once, and for parts of it."""
+    widths = uniform(ring.space)
+    points = [ring.coding.encode({**ring.first, **widths, LENGTH: epochs}) for epochs in _lengths(ring)]
+    return Listed(points, ring.distributions)
+
+
+def _lengths(ring: Ring) -> list[int]:
+    """Epochs that the uniform net can be trained for with each share of the budget."""
+    widths = uniform(ring.space)
+    cost, cap = ring.limits["macs"]
+    share = cost({name: widths[name] for name in ring.space.widths}) / cap
+    longest = ring.space.axes[LENGTH].values[-1]
+    return [max(1, int(part * ring.budget * longest / share)) for part in SHARES]
+
+
+def _hyperband(ring: Ring) -> BasePruner:
+    return HyperbandPruner(min_resource=1, max_resource=ring.space.axes[LENGTH].values[-1])
+
+
+def _after(number: int) -> Contestant:
+    longest = _told(lambda seed: RandomSampler(seed=seed), lambda ring: {LENGTH: ring.space.axes[LENGTH].values[-1]})
+    return Contestant(longest, lambda _: AfterEpoch(number))
+
+
+CONTESTANTS: Mapping[str, Contestant] = {
+    "ours": Contestant(_ours(PHashSampler), lambda _: PHashPruner(), reads=True),
+    "TPE+Hyperband": Contestant(_told(lambda seed: TPESampler(seed=seed, multivariate=True)), _hyperband),
+    "GP+Median": Contestant(_told(lambda seed: GPSampler(seed=seed)), lambda _: MedianPruner()),
+    "random": Contestant(_told(lambda seed: RandomSampler(seed=seed))),
+    "uniform at the cap": Contestant(_uniform, separate=True),
+    "nothing learnt": Contestant(_ours(Unlearning), lambda _: PHashPruner(), reads=True),
+    "readings off": Contestant(_ours(Blind), lambda _: BlindPruner()),
+    "paper": Contestant(_ours(PHashSampler, strategy="paper"), lambda _: PHashPruner(), reads=True),
+    "readings shuffled": Contestant(_ours(Shuffled), lambda _: BlindPruner(), reads=True),
+    "dead share alone": Contestant(_ours(DeadOnly), lambda _: BlindPruner(), reads=True),
+    "after epoch 1": _after(1),
+    "after epoch 2": _after(2),
+    "after epoch 4": _after(4),
+}

@@ -1,0 +1,181 @@
+"""Live comparison: every contestant trains real networks until its compute is used up, each in a study of its own."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from joblib import Parallel, delayed
+from optuna import Study, Trial
+from optuna.trial import FrozenTrial, TrialState
+from pydantic import Field, model_validator
+
+from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
+from phashopt.errors import UserError
+from phashopt.service.objective import Hooks, Objective
+from phashopt.service.ranges import IntRange, middle
+from phashopt.service.spec import Spec, Table
+from phashopt.service.storage import artifact_root, open_storage, study_folder
+from phashopt.service.study import load_data
+from phashopt.training.data import DataSet
+from phashopt.training.loop import Diverged, evaluate
+from phashopt.training.run import Outcome, Run
+
+CHARGED_KEY = "charged"
+TEST_KEY = "test_accuracy"
+TASK_KEY = "task"
+BUDGET_KEY = "budget"
+
+
+class LiveTable(Table):
+    """How long each search goes on, in full-length trainings at the cap, and with which seeds."""
+
+    budget: float = Field(default=40.0, gt=0)
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+
+
+class LiveTask(Spec):
+    """A spec with a cap on MACs and a range of lengths, in which searches compete."""
+
+    live: LiveTable = LiveTable()
+
+    @model_validator(mode="after")
+    def _check(self) -> LiveTask:
+        if self.limits.macs is None or not isinstance(self.training.epochs, IntRange):
+            raise ValueError("a comparison needs limits.macs and a range of training.epochs")
+        return self
+
+
+@dataclass(frozen=True)
+class Match:
+    """One contestant with one seed."""
+
+    arm: str
+    seed: int
+
+
+def study_name(task: LiveTask, match: Match) -> str:
+    """Its study's: a name that may be a folder's."""
+    return f"{task.study.name}-{match.arm.replace(' ', '_').replace('+', '-')}-{match.seed}"
+
+
+def play(task: LiveTask, arms: list[str], url: str, data_dir: Path, processes: int) -> Iterator[Match]:
+    """Play every match to its end, or on from where it was left; yields those that are over.
+
+    Raises `UserError` if the database holds matches of another task.
+    """
+    open_storage(url, create=True)
+    matches = [Match(arm, seed) for seed in task.live.seeds for arm in arms]
+    pool = Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
+    document = task.model_dump_json()
+    yield from pool(delayed(_play)(document, match, url, str(data_dir)) for match in matches)
+
+
+def open_match(task: LiveTask, match: Match, url: str) -> Study:
+    """Its study, made if it is not there."""
+    name = study_name(task, match)
+    study = optuna.create_study(
+        storage=open_storage(url, create=True), study_name=name, direction="maximize", load_if_exists=True
+    )
+    told = task.model_dump_json(exclude={"live": {"seeds"}})
+    if study.user_attrs.setdefault(TASK_KEY, told) != told:
+        raise UserError(f"{name!r} is a match of another task; choose another --storage")
+    study.set_user_attr(TASK_KEY, told)
+    return study
+
+
+def _play(document: str, match: Match, url: str, data_dir: str) -> Match:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    task = LiveTask.model_validate_json(document)
+    Player(task, match, url, _data(document, data_dir)).play()
+    return match
+
+
+@lru_cache(1)
+def _data(document: str, data_dir: str) -> DataSet:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return load_data(LiveTask.model_validate_json(document), Path(data_dir), device)
+
+
+class Player:
+    """Asks, trains and tells until the budget is used up. All seeds see the same images; the test split is scored for
+    the record and shown to nobody.
+    """
+
+    def __init__(self, task: LiveTask, match: Match, url: str, data: DataSet) -> None:
+        self._contestant = CONTESTANTS[match.arm]
+        self._study = open_match(task, match, url)
+        self._data = data
+        self._root = artifact_root(url)
+        self._budget = task.live.budget * unit(task, len(data.train))
+        spec = task.model_copy(update={"study": task.study.model_copy(update={"seed": match.seed})})
+        self._ring = Ring(spec, data.shape, len(data.classes), task.live.budget)
+        self._distributions = self._contestant.distributions(self._ring)
+        hooks = Hooks(interrupted=lambda: False, notify=lambda _: None, ended=self._note)
+        self._objective = Objective(self._study, spec, data, self._root, hooks)
+
+    def play(self) -> None:
+        """To the end; a trial that was cut off is trained again."""
+        self._study.set_user_attr(BUDGET_KEY, self._budget)
+        while not self._is_over(trials := self._study.get_trials(deepcopy=False)):
+            self._prepare(trials)
+            trial = self._unfinished(trials) or self._study.ask(self._distributions)
+            try:
+                result = self._objective(trial)
+            except Diverged:
+                self._study.tell(trial, state=TrialState.FAIL)
+            else:
+                if result.stopped:
+                    self._study.tell(trial, state=TrialState.PRUNED)
+                else:
+                    self._study.tell(trial, result.accuracy)
+        shutil.rmtree(study_folder(self._root, self._study.study_name), ignore_errors=True)
+
+    def _is_over(self, trials: list[FrozenTrial]) -> bool:
+        finished = [trial for trial in trials if trial.state.is_finished()]
+        if self._contestant.separate:
+            return len(finished) == len(SHARES)
+        return sum(map(charged, finished)) >= self._budget
+
+    def _prepare(self, trials: list[FrozenTrial]) -> None:
+        """Samplers are seeded by the trial's number, so that it does not matter when a match was interrupted."""
+        finished = [trial for trial in trials if trial.state.is_finished()]
+        share = sum(map(charged, finished)) / self._budget
+        expected = round(len(finished) / share) if share else round(self._ring.budget)
+        self._study.sampler = self._contestant.sampler(self._ring, len(finished), max(expected, len(finished) + 1))
+        self._study.pruner = self._contestant.pruner(self._ring)
+
+    def _unfinished(self, trials: list[FrozenTrial]) -> Trial | None:
+        for frozen in trials:
+            if not frozen.state.is_finished():
+                trial = Trial(self._study, frozen._trial_id)
+                for name, distribution in self._distributions.items():
+                    trial._suggest(name, distribution)
+                return trial
+        return None
+
+    def _note(self, trial: Trial, run: Run, outcome: Outcome) -> None:
+        unread = 0 if self._contestant.reads else outcome.reading_macs
+        trial.set_user_attr(CHARGED_KEY, outcome.train_macs - unread)
+        trial.set_user_attr(TEST_KEY, evaluate(run.trainer.network, self._data.test).accuracy)
+
+
+def unit(task: LiveTask, images: int) -> float:
+    """MACs of one full-length training at the cap, of whole batches."""
+    assert isinstance(task.training.epochs, IntRange)
+    batch = min(middle(task.training.batch_size), images)
+    return float(3 * (task.limits.macs or 0) * (images // batch * batch) * task.training.epochs.high)
+
+
+def charged(trial: FrozenTrial) -> float:
+    """MACs that count for a trial: of one that diverged, all up to then."""
+    attrs: dict[str, Any] = trial.user_attrs
+    return float(attrs.get(CHARGED_KEY, attrs.get("train_macs", 0)))

@@ -1,0 +1,108 @@
+"""How a live comparison stands: test accuracy of each contestant's choice by compute, and who was sooner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna import Study
+from optuna.trial import TrialState
+
+from phashopt.bench.contestants import CONTESTANTS, SHARES
+from phashopt.bench.live import BUDGET_KEY, TEST_KEY, charged
+from phashopt.bench.replay import Estimate, estimate
+from phashopt.search import NO_PARENT, PARENT_KEY
+
+RIVAL = "TPE+Hyperband"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One match: whenever the choice changed, the share of the budget spent and the choice's two accuracies."""
+
+    arm: str
+    seed: int
+    compute: list[float]
+    validation: list[float]
+    test: list[float]
+    trials: Mapping[str, int]
+    spent: float
+
+    def at(self, share: float) -> float:
+        """Test accuracy of the choice once so much was spent; 0 before there was one."""
+        done = [test for compute, test in zip(self.compute, self.test, strict=True) if compute <= share * (1 + 1e-9)]
+        return done[-1] if done else 0.0
+
+    def first(self, accuracy: float, *, beyond: bool = False) -> float:
+        """The share of the budget at which the choice first had this test accuracy, or more if `beyond`; infinite."""
+        for compute, test in zip(self.compute, self.test, strict=True):
+            if compute <= 1 and (test > accuracy if beyond else test >= accuracy):
+                return compute
+        return math.inf
+
+
+def line(study: Study, arm: str, seed: int) -> Line:
+    """The choice is the complete trial with the highest validation accuracy; what ends beyond the budget is none."""
+    budget = study.user_attrs[BUDGET_KEY]
+    separate = CONTESTANTS[arm].separate
+    trials = study.get_trials(deepcopy=False)
+    compute, validation, test = [], [], []
+    spent, most = 0.0, -math.inf
+    for trial in trials:
+        spent = charged(trial) / budget if separate else spent + charged(trial) / budget
+        if trial.state == TrialState.COMPLETE and trial.value is not None and trial.value > most:
+            most = trial.value
+            compute.append(spent)
+            validation.append(most)
+            test.append(trial.user_attrs[TEST_KEY])
+    states = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
+    extended = sum(trial.system_attrs.get(PARENT_KEY, NO_PARENT) != NO_PARENT for trial in trials)
+    return Line(arm, seed, compute, validation, test, {**states, "extended": extended}, spent)
+
+
+def speed_up(ours: Line, rival: Line) -> float:
+    """Our compute until we exceed what the rival ended with, by the rival's until it first had that."""
+    known = [test for compute, test in zip(rival.compute, rival.test, strict=True) if compute <= 1]
+    if not known:
+        return 0.0
+    return ours.first(known[-1], beyond=True) / rival.first(known[-1])
+
+
+def standings(lines: Sequence[Line]) -> dict[str, dict[str, Estimate]]:
+    """By contestant and share of the budget, mean test accuracy over seeds with its interval."""
+    arms = dict.fromkeys(each.arm for each in lines)
+    return {
+        arm: {shown(share): estimate([each.at(share) for each in lines if each.arm == arm]) for share in SHARES}
+        for arm in arms
+    }
+
+
+def speed_ups(lines: Sequence[Line]) -> dict[str, list[float]]:
+    """By contestant, against the rival of the same seed; infinite where it never got so far."""
+    rivals = {each.seed: each for each in lines if each.arm == RIVAL}
+    found: dict[str, list[float]] = {}
+    for each in lines:
+        if each.seed in rivals and each.arm != RIVAL:
+            found.setdefault(each.arm, []).append(speed_up(each, rivals[each.seed]))
+    return found
+
+
+def shown(share: float) -> str:
+    """B/30, B/10, B/3, B."""
+    return "B" if share == 1 else f"B/{round(1 / share)}"
+
+
+def document(lines: Sequence[Line]) -> dict[str, Any]:
+    """All of it as JSON; what was never reached is null."""
+    return {
+        "standings": {
+            arm: {share: each._asdict() for share, each in row.items()} for arm, row in standings(lines).items()
+        },
+        "speed_ups": {
+            arm: [ratio if math.isfinite(ratio) else None for ratio in ratios]
+            for arm, ratios in speed_ups(lines).items()
+        },
+        "lines": [{**vars(each), "trials": dict(each.trials)} for each in lines],
+    }

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+from optuna import Study
+from optuna.trial import TrialState
+
+from phashopt.bench.contestants import CONTESTANTS, Ring
+from phashopt.bench.live import LiveTask, Match, Player, charged, open_match, play
+from phashopt.bench.standings import line
+from phashopt.errors import UserError
+from phashopt.networks import ImageShape
+from phashopt.search.space import LENGTH
+from phashopt.service.objective import Objective
+from phashopt.service.spec import load_as
+from phashopt.service.study import load_data
+
+LIVE = """
+[live]
+budget = 0.8
+seeds = [4]
+"""
+
+
+@pytest.fixture
+def task_of(tmp_path: Path, tiny_spec: str) -> Callable[..., LiveTask]:
+    file = tmp_path / "live.toml"
+    file.write_text(tiny_spec + LIVE)
+    return lambda *overrides: load_as(LiveTask, file, ("data.limit=120", "data.held_out=0.0", *overrides))
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'live.db'}"
+
+
+def _told(study: Study) -> list[object]:
+    return [(trial.state, trial.params, trial.value, charged(trial)) for trial in study.trials]
+
+
+@pytest.mark.parametrize("arm", ["ours", "random"])
+def test_a_match_spends_its_budget_and_is_over(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path, arm: str
+) -> None:
+    task = task_of()
+    assert list(play(task, [arm], url, tmp_path, 1)) == [Match(arm, 4)]
+    study = open_match(task, Match(arm, 4), url)
+    found = line(study, arm, 4)
+    costs = [charged(trial) for trial in study.trials]
+    assert found.spent >= 1 > found.spent - costs[-1] / (sum(costs) / found.spent)
+    assert found.at(found.spent) == found.test[-1] > 0
+    told = _told(study)
+    list(play(task, [arm], url, tmp_path, 1))
+    assert _told(open_match(task, Match(arm, 4), url)) == told
+
+
+def test_a_match_that_was_cut_off_ends_as_if_it_had_not_been(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, match = task_of(), Match("random", 4)
+    whole = f"sqlite:///{tmp_path / 'whole.db'}"
+    list(play(task, ["random"], whole, tmp_path, 1))
+    data = load_data(task, tmp_path, torch.device("cpu"))
+    player = Player(task, match, url, data)
+    calls = iter([Objective.__call__])
+
+    def dies(objective: Objective, trial: optuna.Trial) -> object:
+        return next(calls)(objective, trial)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Objective, "__call__", dies)
+        with pytest.raises(StopIteration):
+            player.play()
+    assert [trial.state for trial in open_match(task, match, url).trials] == [TrialState.COMPLETE, TrialState.RUNNING]
+    list(play(task, ["random"], url, tmp_path, 1))
+    assert _told(open_match(task, match, url)) == _told(open_match(task, match, whole))
+
+
+def test_the_uniform_net_gets_all_of_the_compute_at_once(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path
+) -> None:
+    task = task_of("live.budget=3.0")
+    list(play(task, ["uniform at the cap"], url, tmp_path, 1))
+    study = open_match(task, Match("uniform at the cap", 4), url)
+    lengths = [trial.params[LENGTH] for trial in study.trials]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] >= 6
+    found = line(study, "uniform at the cap", 4)
+    assert found.spent == pytest.approx(1, abs=0.2)
+
+
+def test_what_does_not_read_does_not_pay_for_it(task_of: Callable[..., LiveTask], url: str, tmp_path: Path) -> None:
+    task = task_of("live.budget=0.5")
+    list(play(task, ["ours", "readings off"], url, tmp_path, 1))
+    reading, blind = (open_match(task, Match(arm, 4), url).trials[0] for arm in ("ours", "readings off"))
+    assert charged(reading) == reading.user_attrs["train_macs"]
+    attrs = blind.user_attrs
+    assert charged(blind) == 3 * attrs["macs"] * attrs["images_seen"] < attrs["train_macs"]
+
+
+@pytest.mark.parametrize("arm", [arm for arm in CONTESTANTS if not CONTESTANTS[arm].separate])
+def test_every_contestant_keeps_the_cap_and_begins_alike(task_of: Callable[..., LiveTask], arm: str) -> None:
+    ring = Ring(task_of(), ImageShape(1, 8, 8), 10, 1.2)
+    study = optuna.create_study(direction="maximize", pruner=CONTESTANTS[arm].pruner(ring))
+    for number in range(3):
+        study.sampler = CONTESTANTS[arm].sampler(ring, number, 10)
+        params = ring.coding.decode(study.ask(ring.distributions).params)
+        cost, cap = ring.limits["macs"]
+        assert cost(params) <= cap
+        if number == 0 and arm != "paper" and not arm.startswith("after"):
+            assert params == ring.first
+
+
+def test_another_task_does_not_go_on_with_a_match(task_of: Callable[..., LiveTask], url: str) -> None:
+    open_match(task_of(), Match("ours", 4), url)
+    with pytest.raises(UserError, match="another task"):
+        open_match(task_of("live.budget=2.0"), Match("ours", 4), url)
+
+
+def test_a_comparison_needs_a_cap(task_of: Callable[..., LiveTask]) -> None:
+    with pytest.raises(UserError, match=r"limits\.macs"):
+        task_of("limits={}")

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from phashopt.bench.recorded import RecordedWorld
+from phashopt.bench.table import key, read_table
+from phashopt.errors import UserError
+from phashopt.search.curve import nats
+from phashopt.search.space import LENGTH
+from phashopt.trace import Epoch
+
+from .conftest import Table
+
+WIDTHS = (2, 4, 8)
+
+
+def foreign(path: Path, **columns: object) -> Path:
+    """A table that somebody else recorded: two layers, two lengths, two seeds, a category, no metadata."""
+    rows = []
+    shapes = [(first, second, length) for first in WIDTHS for second in WIDTHS for length in (2, 4)]
+    for config, (first, second, length) in enumerate(shapes):
+        for seed in (3, 5):
+            for epoch in range(1, length + 1):
+                anneals = epoch > 1 and length == 2
+                accuracy = 0.5 + 0.01 * (first + second) + 0.02 * epoch + 0.1 * anneals + 0.001 * seed
+                cost = 9 * first + 81 * first * second + 7 * second
+                row = {"config": config, "seed": seed, "epoch": epoch, "length": length, "macs": cost, "params": 1}
+                row |= {"width_00": first, "width_01": second, "optimizer": "sgd" if config % 2 else "adamw"}
+                row |= {"learning_rate": 0.001 * (config + 1), "train_loss": 1 - accuracy, "val_accuracy": accuracy}
+                row |= {"train_macs": 3 * cost * 10 * epoch, "redundancy.width_01": 0.1, "rank.width_01": 0.2}
+                rows.append(row | columns)
+    pd.DataFrame(rows).to_parquet(path)
+    return path
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> RecordedWorld:
+    return RecordedWorld(read_table(foreign(tmp_path / "foreign.parquet")), 0.3, 3)
+
+
+def test_parameters_are_what_is_constant_in_a_configuration(tmp_path: Path) -> None:
+    table = read_table(foreign(tmp_path / "foreign.parquet"))
+    assert table.configs[0].keys() == {"width_00", "width_01", "optimizer", "learning_rate", LENGTH}
+    assert (table.seeds, table.held_out) == ([3], 5)
+    assert table.trainings[0, 3].trace.epochs[-1].readings["width_01"].redundancy == pytest.approx(0.1)
+
+
+def test_ours_is_read_with_the_seed_that_its_task_holds_out(table: Table) -> None:
+    read = read_table(table.path)
+    assert (read.seeds, read.held_out) == ([0], 2)
+    assert len(read.configs) == table.frame["config"].nunique()
+
+
+def test_a_shorter_training_shares_its_stable_phase_with_a_longer_one(table: Table) -> None:
+    read = read_table(table.path)
+    short = next(place for place, params in enumerate(read.configs) if params[LENGTH] == 2)
+    longer = read.places[key({**read.configs[short], LENGTH: 3})]
+    assert read.shared_epochs(short, longer, 0) == 1
+
+
+def test_costs_of_the_whole_grid_follow_from_the_recorded_ones(world: RecordedWorld) -> None:
+    cost, cap = world.space.limits["macs"]
+    for first in WIDTHS:
+        for second in WIDTHS:
+            exact = 9 * first + 81 * first * second + 7 * second
+            assert cost({"width_00": first, "width_01": second}) == pytest.approx(exact)
+    assert cap == pytest.approx(0.3 * (9 * 8 + 81 * 64 + 7 * 8))
+
+
+def test_a_proposal_is_trained_where_it_is_recorded_or_next_to_it(world: RecordedWorld) -> None:
+    recorded = world.nearest(
+        {"width_00": 2, "width_01": 8, "optimizer": "sgd", "learning_rate": 0.006, LENGTH: 4}, set()
+    )
+    assert recorded == {"width_00": 2, "width_01": 8, "optimizer": "sgd", "learning_rate": 0.006, LENGTH: 4}
+    near = world.nearest(recorded, {world.key(recorded)})
+    assert near != recorded
+    assert world.space.feasible(near)
+    wide = world.nearest({**recorded, "width_00": 8}, set())
+    assert world.space.feasible(wide)
+
+
+def test_the_judge_is_another_seed(world: RecordedWorld) -> None:
+    params = world.nearest({"width_00": 4, "width_01": 4, "optimizer": "sgd", "learning_rate": 0.01, LENGTH: 4}, set())
+    accuracy = 0.5 + 0.08 + 0.08 + 0.005
+    assert world.worth(params) == pytest.approx(nats(Epoch(0, accuracy=accuracy)), abs=1e-4)
+    assert world.train(params, 0).trace.epochs[-1].accuracy == pytest.approx(accuracy - 0.002)
+
+
+def test_the_best_is_under_the_cap_and_a_target_of_its_own(world: RecordedWorld) -> None:
+    every = [world.nearest({**world.nearest(each, set())}, set()) for each in world.ordered(lambda params: 0.0)]
+    assert world.best >= max(world.worth(params) for params in every)
+    assert world.usual <= world.best
+    assert 1 <= world.targets(1.0) <= world.targets(0.9) <= len(world.feasible)
+
+
+def test_what_needs_no_search_goes_by_its_own_order(world: RecordedWorld) -> None:
+    costs = [world.macs(params) for params in world.ordered(world.macs)]
+    assert costs == sorted(costs, reverse=True)
+    assert len(costs) == len(world.longest)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"), [({"seed": 1}, "one seed"), ({"width_00": 1}, "configurations")], ids=["seed", "cap"]
+)
+def test_a_table_that_proves_nothing_is_a_mistake(tmp_path: Path, columns: dict[str, object], message: str) -> None:
+    path = foreign(tmp_path / "foreign.parquet", **columns)
+    with pytest.raises(UserError, match=message):
+        RecordedWorld(read_table(path), 0.001, 3)
+
+
+def test_what_is_no_table_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no table"):
+        read_table(tmp_path / "absent.parquet")
+    (tmp_path / "text.parquet").write_text("text")
+    with pytest.raises(UserError, match="no Parquet"):
+        read_table(tmp_path / "text.parquet")
+    pd.DataFrame({"config": [1]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(UserError, match="no column"):
+        read_table(tmp_path / "other.parquet")
+
+
+def test_a_run_that_diverged_is_worth_nothing(tmp_path: Path) -> None:
+    table = read_table(foreign(tmp_path / "foreign.parquet", val_accuracy=math.nan))
+    assert RecordedWorld(table, 1.0, 3).best == 0
