@@ -17,10 +17,10 @@ demo: $(READY)  ## create the digits study, let two workers pull its trials, wri
 	@echo "The report is at"
 	@$(BIN)/python -m phashopt report digits --out demo/report --storage $(DEMO_STORAGE)
 
-test: $(READY)  ## the whole suite
+test: $(READY)  ## the whole suite, a process a core
 	@sh scripts/system_packages.sh chromium chromium
 	@sh scripts/system_packages.sh "ls /usr/lib/postgresql/*/bin/postgres" postgresql
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)  ## style, types, layers
 	$(BIN)/ruff check .

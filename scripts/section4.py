@@ -56,6 +56,10 @@ or near-copies of another (S >= {near}, image by image; the shares of near-copie
 judgement, and the width hangs on it: with these readings the layer would have grown to {elsewhere}. The mean
 similarity, the paper's own number, hardly moves along the whole walk and could not have stopped it.
 
+Dead kernels were counted as wasted only after a first walk: near-copies among the living alone never passed a quarter
+(16% at 168 kernels), because kernels that are too many die instead. A reading of 16 kernels is coarse: with the second
+layer growing, the first one's share moves between 20 and 40%, and the walk does not come back to it.
+
 The paper's figures: 9 and 11(a) are the maps of step 0, 10, 12 and 14 the matrices, 13 the maps of the last suitable
 step.
 """

@@ -90,6 +90,7 @@ class SyntheticWorld:
 
     def __init__(self, formula: Formula, seed: int) -> None:
         self.formula = formula
+        self._seed = seed
         rng = np.random.default_rng([seed, formula.layers])
         layers = formula.layers
         self._power = rng.uniform(0.4, 1.0, layers)
@@ -118,7 +119,7 @@ class SyntheticWorld:
 
     def train(self, point: Mapping[str, Any], seed: int) -> Trained:
         """Errors fall with the epochs to what the length allows; noise and failures are the seed's."""
-        rng = np.random.default_rng([seed, *point.values()])
+        rng = np.random.default_rng([self._seed, seed, *point.values()])
         end = self.worth(point) + self.formula.noise * float(rng.standard_normal())
         end -= FAILURE * float(rng.random() < self.formula.failures)
         rows = []

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from phashopt.training.data import Images
 from phashopt.training.precision import autocast
 from phashopt.training.recipe import Recipe
-from phashopt.training.replay import Replay
 from phashopt.training.schedule import Schedule
 
 EVALUATION_BATCH = {"cuda": 10_000, "cpu": 125}  # one batch where the device is fast, else what its caches hold
@@ -50,7 +49,6 @@ class Trainer:
         self.schedule = Schedule.of_length(recipe.epochs)
         self.optimizer = _optimizer(self.network, recipe)
         self.generator = torch.Generator(data.device).manual_seed(seed)
-        self._replay = Replay(self.generator) if data.device.type == "cuda" else None
         self.epoch = 0
         self.images_seen = 0
 
@@ -91,12 +89,7 @@ class Trainer:
             group["lr"] = self.recipe.learning_rate * self.schedule.factor(epoch)
 
     def _step(self, indices: Tensor) -> Tensor:
-        loss = self._backward(indices) if self._replay is None else self._replay.run(self._backward, indices)
-        self.optimizer.step()
-        return loss
-
-    def _backward(self, indices: Tensor) -> Tensor:
-        """The loss of the images numbered, augmented anew; their gradients replace the last ones."""
+        """The loss of the images numbered, augmented anew, before the step."""
         augmentation = self.recipe.augmentation
         pixels = augmentation.move(self._data.pixels[indices], self.generator)
         images = augmentation.cut(self._data.standardise(pixels), self.generator)
@@ -105,6 +98,7 @@ class Trainer:
         loss = F.cross_entropy(outputs.float(), self._data.labels[indices], label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.optimizer.step()
         return loss.detach()
 
 

@@ -53,19 +53,6 @@ def test_a_checkpoint_brings_back_weights_momenta_and_random_state(
     assert torch.equal(*draws)
 
 
-def test_replayed_steps_train_as_eager_ones_do(
-    plan: Blueprint, recipe: Recipe, digits: DataSet, device: torch.device
-) -> None:
-    """On the CPU every step is eager; on CUDA rounding may differ, but not the random numbers nor the data."""
-    short = recipe.model_copy(update={"epochs": 2, "batch_size": 32})
-    replayed, eager = (Trainer(build(plan, 0), short, digits.train.to(device), 0) for _ in range(2))
-    eager._replay = None
-    for _ in range(2):
-        assert replayed.train_epoch() == pytest.approx(eager.train_epoch(), rel=0.02)
-    draws = [torch.rand(3, generator=each.generator, device=device) for each in (replayed, eager)]
-    assert torch.equal(*draws)
-
-
 class _Refusal:
     """Any wait for the GPU is an error while it lasts."""
 
