@@ -104,9 +104,7 @@ def replay(
             what = {"table": str(table), "cap": cap, **(verdict or {})} if table else {"formula": asdict(formula)}
             print_json({**what, **document(courses, arms)})
             return
-        title = (
-            f"{table.name if table else f'{layers} layers'}, cap {cap:.0%}, means over {worlds} searches (90% interval)"
-        )
+        title = f"{table.name if table else f'{layers} layers'}, cap {cap:.0%}, means over {worlds} searches"
         console.print(_table(courses, arms, title))
         if verdict:
             late = ", ".join(f"{name} {share:.0%}" for name, share in verdict["late"].items())
@@ -181,10 +179,13 @@ def _table(courses: Sequence[Course], arms: Sequence[str], title: str) -> Table:
 
     from phashopt.bench.replay import summary
 
-    table = Table("arm", *summary(courses, arms[0]), title=title)
-    for arm in arms:
-        found = summary(courses, arm).values()
-        table.add_row(arm, *(f"{_short(mean)} [{_short(low)}, {_short(high)}]" for mean, low, high in found))
+    table = Table("", "arm", "mean", "90% interval", title=title)
+    summaries = {arm: summary(courses, arm) for arm in arms}
+    for measure in summaries[arms[0]]:
+        for arm in arms:
+            mean, low, high = summaries[arm][measure]
+            shown = measure if arm == arms[0] else ""
+            table.add_row(shown, arm, _short(mean), f"{_short(low)} to {_short(high)}", end_section=arm == arms[-1])
     return table
 
 
