@@ -101,9 +101,8 @@ def _pair(sampler: str, pruner: str, world: World, seed: int, trials: int) -> Se
     """Any sampler of Optuna's with any pruner, each also as `module:Class` or `phash`."""
     longest = world.space.length.values[-1] if world.space.length else 1
     settings = {"min_resource": 1, "max_resource": longest}
-    stops: BasePruner = PHashPruner(
-        without=(Verdict.EXTEND, Verdict.FINISH, Verdict.RESTART)
-    )  # nothing is trained here
+    # what is recorded can be stopped, not changed
+    stops: BasePruner = PHashPruner(without=(Verdict.EXTEND, Verdict.FINISH, Verdict.RESTART))
     if pruner != OURS:
         stops = named(pruner, optuna.pruners, BasePruner, "--arm", **settings)
     if sampler == OURS:
