@@ -18,12 +18,15 @@ from phashopt.networks.sites import Site, sites
 
 BATCH = 64  # images whose patches are held at once
 ROWS = 40  # patches wanted for every number that is fitted
-RIDGE = 1e-3  # of an input's own power
+RIDGE = 1e-2  # of an input's own power
 
 
 @torch.no_grad()
 def refit(parent: Network, child: Network, kept: dict[str, Tensor], images: Tensor) -> None:
-    """Fit all of `child`, in place, on `images` (N, C, H, W); `kept` maps width parameters to the parent's kernels."""
+    """Fit all of `child` in place on `images` (N, C, H, W); it begins with the parent's weights of what it kept.
+
+    `kept` maps width parameters to the parent's kernels.
+    """
     modes = [(network, network.training) for network in (parent, child)]
     for network, _ in modes:
         network.eval()
@@ -46,12 +49,17 @@ class _Regression:
         self._gram = self._gram + rows.T @ rows
         self._moment = self._moment + rows.T @ targets.double()
 
-    def solve(self) -> tuple[Tensor, Tensor]:
-        """Weights (k, d) and intercepts (k,)."""
+    def solve(self, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (k, d) and intercepts (k,); the weights stay near `start`.
+
+        That is the parent's own: shrunk to zero instead, weights of inputs that say the same become large against one
+        another, and training goes astray from there.
+        """
         assert isinstance(self._gram, Tensor)
         penalty = RIDGE * self._gram.diagonal().clamp_min(1e-9 * float(self._gram.diagonal().max()))
         penalty[-1] = 0
-        solution = torch.linalg.solve(self._gram + penalty.diag(), self._moment)
+        pull = penalty[:, None] * F.pad(start.double(), (0, 1)).T
+        solution = torch.linalg.solve(self._gram + penalty.diag(), self._moment + pull)
         return solution[:-1].T.float(), solution[-1].float()
 
 
@@ -66,7 +74,7 @@ def _fit_convolution(parent: Network, child: Network, site: Site, kernels: Tenso
         patches = F.unfold(inputs, site.conv.size, padding=site.conv.size // 2, stride=site.conv.stride)
         taken = torch.rand((patches.shape[0], patches.shape[2]), generator=generator, device=images.device) < share
         regression.add(patches.transpose(1, 2)[taken], outputs[:, kernels].flatten(2).transpose(1, 2)[taken])
-    weights, intercepts = regression.solve()
+    weights, intercepts = regression.solve(conv.weight.flatten(1))
     conv.weight.copy_(weights.view_as(conv.weight))
     if conv.bias is not None:
         conv.bias.copy_(intercepts)
@@ -83,7 +91,7 @@ def _fit_head(parent: Network, child: Network, images: Tensor) -> None:
     regression = _Regression()
     for (features,), logits in _responses(child, linear, parent, parent.get_submodule("head.linear"), images):
         regression.add(features, logits)
-    weights, intercepts = regression.solve()
+    weights, intercepts = regression.solve(linear.weight)
     linear.weight.copy_(weights)
     linear.bias.copy_(intercepts)
 
