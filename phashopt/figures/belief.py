@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from phashopt.figures.view import StudyView
 
 BELIEF = "phashopt-belief"
 SIGNAL = "phashopt-signal-weight"
+TICKS = [0.1, 0.25, 0.5, 0.8, 1, 1.25, 2, 4, 10, 100]
 SHADE = 0.2  # opacity of an interval
 
 
@@ -60,7 +62,9 @@ def worth_curves(view: StudyView, belief: Belief) -> go.Figure:
                 _mark(figure, kernels, expected[kernels], role, **place)
     name_axes(figure, "kernels", "errors", max(max(curve.at) for curve in belief.curves.values()))
     figure.update_xaxes(dtick=None, rangemode="tozero")
-    return figure.update_yaxes(tickformat=".0%", range=_shared_range(belief.curves.values()))
+    return figure.update_yaxes(
+        type="log", tickformat=".0%", tickvals=TICKS, range=_shared_range(belief.curves.values())
+    )
 
 
 def deep_worth(belief: Belief) -> go.Figure:
@@ -94,8 +98,8 @@ def signal_weight(weights: Mapping[int, float]) -> go.Figure:
 
 
 def _shared_range(curves: Iterable[Curve]) -> list[float]:
-    """One scale for all layers, so that they can be compared."""
-    ends = [value for curve in curves for value in (*curve.low, *curve.high)]
+    """One scale for all layers, so that they can be compared; in powers of ten, as the errors of a band span some."""
+    ends = [math.log10(value) for curve in curves for value in (*curve.low, *curve.high)]
     margin = 0.06 * (max(ends) - min(ends)) + 0.002
     return [min(ends) - margin, max(ends) + margin]
 
