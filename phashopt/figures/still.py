@@ -142,6 +142,10 @@ def _scale(axes: Axes, x: Any, y: Any) -> None:
     if x.type == "log":
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(NullFormatter())
+    if y.type == "log":
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_yticks(y.tickvals)
     for axis, plan in ((axes.xaxis, x), (axes.yaxis, y)):
         if plan.tickformat == "d":
             axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -153,7 +157,7 @@ def _scale(axes: Axes, x: Any, y: Any) -> None:
     axes.set_xlabel(x.title.text or "", size=9, color=INK)
     axes.set_ylabel(y.title.text or "", size=9, color=INK)
     if y.range is not None:
-        axes.set_ylim(*y.range)
+        axes.set_ylim(*(10**end if y.type == "log" else end for end in y.range))
     if y.rangemode == "tozero":
         axes.set_ylim(bottom=0)
     if y.autorange == "reversed":
