@@ -175,7 +175,7 @@ class Basis:
                 terms.append(([0.0] * parameter.width, [1 / 4] * parameter.width))
             else:  # the optimum of a learning rate lies inside its range, and moves with width
                 half = 1 / 2 if name == RATE else 1 / 4
-                terms.append(([0.0, half, 0.0], [half, half, half / 2]))
+                terms.append(([0.0, half, 0.0], [half / 2] * 3))
         terms.append(([0.0] * LUCK, [1 / 4] * LUCK))
         mean, deviation = (np.concatenate(part) for part in zip(*terms, strict=True))
         means = np.repeat(mean[None], len(leans), axis=0)
