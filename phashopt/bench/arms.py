@@ -14,13 +14,13 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
-from phashopt.bench.placed import Listed
+from phashopt.bench.placed import Listed, within_caps
 from phashopt.bench.recorded import RecordedWorld
 from phashopt.bench.search import Params, Search, coding
 from phashopt.bench.worlds import World
 from phashopt.errors import UserError
 from phashopt.search import PHashPruner, PHashSampler, Verdict
-from phashopt.search.fit import fit, uniform
+from phashopt.search.fit import uniform
 from phashopt.search.history import Past
 from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
@@ -134,11 +134,7 @@ def under_cap(space: Space, first: Params) -> Callable[[int, Params], Params]:
     """From a trial's number and its proposal to one that keeps the cap and fills it up; to begin with, `first`."""
 
     def move(number: int, params: Params) -> Params:
-        if number == 0:
-            return first
-        point = {name: params[name] for name in space.axes}
-        widest_first = sorted(space.widths, key=lambda name: -params[name])
-        return params | fit(point, space, widest_first, widest_first[::-1])
+        return within_caps(space, params) if number else first
 
     return move
 

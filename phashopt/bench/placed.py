@@ -10,6 +10,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from phashopt.search.fit import fit
+from phashopt.search.space import Space
+
 Values = dict[str, Any]  # as Optuna stores them
 Place = Callable[[Study, FrozenTrial, Values], Values]
 
@@ -52,6 +55,13 @@ class Placed(BaseSampler):
     def reseed_rng(self) -> None:
         """As the base sampler does."""
         self._base.reseed_rng()
+
+
+def within_caps(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
+    """`params`, true values, with the widths moved under the caps, the widest first, and filled up to them."""
+    point = {name: params[name] for name in space.axes}
+    widest_first = sorted(space.widths, key=lambda name: -point[name])
+    return {**params, **fit(point, space, widest_first, widest_first[::-1])}
 
 
 class Listed(BaseSampler):
