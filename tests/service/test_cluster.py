@@ -15,6 +15,8 @@ from phashopt.service.spec import Spec
 from phashopt.service.study import create_study
 from phashopt.service.supervisor import Assignment, Closed
 
+# a pruner of ours would call a training that has settled finished
+ENDLESS = ("study.trials=1", "training.epochs=100000", "search.pruner='NopPruner'")
 SMALL = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
 # a node's death is seen at once, and its workers get as much of the machine as the rest of the suite
 WATCHFUL = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 200, "worker_niceness": 0}
@@ -50,7 +52,7 @@ def test_a_killed_nodes_trial_is_gone_on_with_on_another_and_handed_back_at_the_
 ) -> None:
     monkeypatch.setenv("PHASHOPT_ARTIFACTS", str(tmp_path / "artifacts"))
     url = postgres.new_database()
-    study = create_study(url, spec_of("study.trials=1", "training.epochs=100000"), tmp_path)
+    study = create_study(url, spec_of(*ENDLESS), tmp_path)
     assignment = Assignment(url=url, name="tiny", data_dir=tmp_path, threads=1, grace=2.0)
     supervisor = RaySupervisor(assignment, cluster.address, workers=1, gpus=0.5)
     (node,) = cluster.worker_nodes
