@@ -1,30 +1,28 @@
 """The best network under the caps for each of several believed worlds at once.
 
-SAMPLER.md, section 8. Utility is a sum over layers and neighbouring pairs, cost a quadratic of the widths: for a price
-on cost each layer in turn takes its best width, the price is found by bisection, and what the price leaves over is used
-up by exchanges of one grid step up for one down. Polynomial in layers; the same for chains and shared widths.
+SAMPLER.md, section 8. Utility is a sum over layers and neighbouring pairs, cost a quadratic of the widths: at a price
+on cost every other layer in turn takes its best width, at many prices at once; of what keeps the caps the best is
+taken, and exchanges use up what it leaves over. Polynomial in layers; the same for chains and shared widths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phashopt.search.basis import Array, Basis, Number, bottleneck, bump
+from phashopt.search.basis import Array, Basis, Number
 from phashopt.search.costs import Quadratic
+from phashopt.search.utility import Indices, Utility
 
-PRICES = (1e-3, 1e3)  # nats for the whole of a cap
-BISECTIONS = 10
+PRICES = np.array([0.0, *np.geomspace(1e-3, 1e3, 13)])  # nats for the whole of a cap
+FINER = np.linspace(0, 1, 10)[1:-1]  # between the last price that is too low and the next
+SWEEPS = 3
 ROUNDS = 30
-RISES = (1, 2)  # grid steps at once
-DROPS = (1, 2, 4)  # that they may be paid with
+DROPS = (1, 2, 4)  # grid steps
 TOLERANCE = 1e-9
 FLATTEST = 1e-6  # bend of a parabola below which its optimum is at an end
-
-Indices = NDArray[np.int64]
 
 
 class Optima(NamedTuple):
@@ -35,156 +33,104 @@ class Optima(NamedTuple):
 
 
 class Ascent:
-    """Utilities of all grid widths in each world, from weights (S, d) drawn from a posterior."""
+    """Searches the worlds of `weights` (S, d), drawn from a posterior."""
 
     def __init__(self, basis: Basis, cost: Quadratic, weights: Array) -> None:
         self._basis = basis
         self._cost = cost
         self._weights = weights
-        self._worlds = np.arange(len(weights))
-        layers, kinds = basis.layers, basis.bumps
-        self._values = [np.array(axis.values, dtype=float) for axis in basis.widths.values()]
-        self._places = [np.array([axis.fraction(value) for value in axis.values]) for axis in basis.widths.values()]
-        slopes = weights[:, 1 : 1 + layers]
-        bends = weights[:, 1 + layers : 1 + layers + layers * kinds].reshape(len(weights), layers, kinds)
-        self._tables = [
-            slopes[:, [layer]] * places + bends[:, layer] @ bump(places[:, None], kinds).T
-            for layer, places in enumerate(self._places)
-        ]
-        start = 1 + layers + layers * kinds
-        self._pairs, self._falls = (weights[:, start + at : start + at + layers - 1] for at in (0, layers - 1))
-        self._first_other = start + 2 * (layers - 1) + 3
+        self._utility = Utility.of(basis, weights)
+        self._grid = self._utility.grid
 
     def maximise(self) -> Optima:
         """The best feasible network of each world, with the other parameters at their best."""
-        free = np.zeros(len(self._weights))
-        indices = self._priced(free, self._priced(free, self._largest(), free), free)
-        _, slope = self._others(indices)
-        dear = ~self._feasible(indices)
-        if dear.any():
-            indices = np.where(dear[:, None], self._bisected(slope), indices)
-        _, slope = self._others(indices)
-        indices = self._exchanged(indices, slope)
-        others, _ = self._others(indices)
-        return Optima(indices, np.concatenate([self.coordinates(indices), free[:, None], others], 1))
+        worlds = len(self._weights)
+        _, slopes = self._others(np.full(worlds, 0.5))
+        indices = self._bought(self._utility.steeper(slopes))
+        _, slopes = self._others(self.coordinates(indices).mean(1))
+        indices = self._exchanged(self._utility.steeper(slopes), indices)
+        others, _ = self._others(self.coordinates(indices).mean(1))
+        return Optima(indices, np.concatenate([self.coordinates(indices), np.zeros((worlds, 1)), others], 1))
 
     def neighbours(self, indices: Indices) -> Indices:
-        """(n, L): the networks one exchange away from any of `indices`, and themselves, that keep the caps."""
-        near = np.concatenate([indices[:, None], self._moves(indices, [1])], 1).reshape(-1, indices.shape[1])
+        """(n, L): `indices`, and the networks a step up away from them, perhaps paid with one, that keep the caps."""
+        layers = self._basis.layers
+        one = np.eye(layers, dtype=np.int64)
+        steps = np.concatenate([0 * one[:1], one, (one[:, None] - one)[~np.eye(layers, dtype=np.bool_)]])
+        near = np.clip(indices[:, None] + steps, 0, self._grid.last).reshape(-1, layers)
         return near[self._feasible(near)]
 
     def coordinates(self, indices: Indices) -> Array:
         """(n, L) log-widths."""
-        return np.stack([self._places[layer][column] for layer, column in enumerate(indices.T)], 1)
-
-    def _smallest(self) -> Indices:
-        return np.zeros((len(self._weights), self._basis.layers), dtype=np.int64)
-
-    def _largest(self) -> Indices:
-        return self._smallest() + np.array([len(values) - 1 for values in self._values], dtype=np.int64)
-
-    def _widths(self, indices: Indices) -> Array:
-        return np.stack([self._values[layer][column] for layer, column in enumerate(indices.T)], 1)
+        return self._grid.places_at(indices)
 
     def _feasible(self, indices: Indices) -> NDArray[np.bool_]:
-        return np.asarray((self._cost(self._widths(indices)) <= 1 + TOLERANCE).all(1))
+        return np.asarray((self._cost(self._grid.widths_at(indices)) <= 1 + TOLERANCE).all(-1))
 
-    def _bisected(self, slope: Array) -> Indices:
-        """The best feasible network met on the way to the price at which each world's optimum just keeps the caps."""
-        low, high = (np.full(len(self._weights), np.log(price)) for price in PRICES)
-        best = self._smallest()
-        indices = best
-        most = self._utility(best[:, None], slope)[:, 0]
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            indices = self._priced(np.exp(middle), indices, slope)
-            feasible = self._feasible(indices)
-            low, high = np.where(feasible, low, middle), np.where(feasible, middle, high)
-            utility = self._utility(indices[:, None], slope)[:, 0]
-            better = feasible & (utility > most)
-            best, most = np.where(better[:, None], indices, best), np.where(better, utility, most)
-        return best
+    def _bought(self, utility: Utility) -> Indices:
+        """(S, L) the best feasible network of each world that some price on cost makes its best, else the smallest."""
+        worlds = np.arange(len(self._weights))
+        prices = np.tile(PRICES, (len(worlds), 1))
+        coarse = self._priced(utility, np.full((*prices.shape, self._basis.layers), self._grid.last), prices)
+        dear = ~self._feasible(coarse)
+        last = np.where(dear, np.arange(dear.shape[1]), 0).max(1).clip(max=dear.shape[1] - 2)
+        between = PRICES[last, None] * (1 - FINER) + PRICES[last + 1, None] * FINER
+        fine = self._priced(utility, np.repeat(coarse[worlds, last][:, None], len(FINER), axis=1), between)
+        found = np.concatenate([coarse, fine, np.zeros_like(coarse[:, :1])], 1)
+        return np.asarray(found[worlds, np.where(self._feasible(found), utility(found), -np.inf).argmax(1)])
 
-    def _priced(self, price: Array, indices: Indices, slope: Array) -> Indices:
-        """One sweep in which each layer takes its best width at a price (S,) of cost, the others as they are."""
-        indices = indices.copy()
-        widths = self._widths(indices)
-        for layer, places in enumerate(self._places):
-            gain = self._tables[layer] + (slope + self._pull(indices, layer))[:, None] * places
-            gain = gain - self._bottlenecks(indices, layer)
-            if price.any():
-                gain = gain - price[:, None] * self._cost.along(widths, layer, self._values[layer])
-            indices[:, layer] = gain.argmax(1)
-            widths[:, layer] = self._values[layer][indices[:, layer]]
+    def _priced(self, utility: Utility, indices: Indices, prices: Array) -> Indices:
+        """Sweeps over (S, P, L) in which every other layer takes its best width at the prices (S, P) of cost."""
+        for first in (0, 1) * SWEEPS:
+            worth = utility.along(indices) - prices[..., None, None] * self._cost_changes(indices).sum(0)
+            indices = indices.copy()
+            indices[..., first::2] = worth[..., first::2, :].argmax(-1)
         return indices
 
-    def _pull(self, indices: Indices, layer: int) -> Array:
-        """(S,) what a layer's neighbours add to its slope."""
-        pull = np.zeros(len(indices))
-        for other, pair in ((layer - 1, layer - 1), (layer + 1, layer)):
-            if 0 <= other < self._basis.layers:
-                pull += self._pairs[:, pair] * (self._places[other][indices[:, other]] - 0.5)
-        return pull
-
-    def _bottlenecks(self, indices: Indices, layer: int) -> Array:
-        """(S, G) what each width of a layer loses by being narrower than the one before, or making the next so."""
-        loss = np.zeros((len(indices), len(self._places[layer])))
-        if layer:
-            before = self._places[layer - 1][indices[:, layer - 1]][:, None]
-            loss += self._falls[:, [layer - 1]] * bottleneck(before, self._places[layer])
-        if layer < self._basis.layers - 1:
-            after = self._places[layer + 1][indices[:, layer + 1]][:, None]
-            loss += self._falls[:, [layer]] * bottleneck(self._places[layer], after)
-        return loss
-
-    def _utility(self, indices: Indices, slope: Array) -> Array:
-        """(S, M) from (S, M, L)."""
-        places = np.stack([self._places[layer][indices[..., layer]] for layer in range(self._basis.layers)], -1)
-        total = slope[:, None] * places.sum(-1)
-        for layer, table in enumerate(self._tables):
-            total = total + table[self._worlds[:, None], indices[..., layer]]
-        centred = places - 0.5
-        total = total + np.einsum("sml,sl->sm", centred[..., :-1] * centred[..., 1:], self._pairs)
-        falls = np.einsum("sml,sl->sm", bottleneck(places[..., :-1], places[..., 1:]), self._falls)
-        return np.asarray(total - falls)
-
-    def _exchanged(self, indices: Indices, slope: Array) -> Indices:
-        """Exchanges, and steps up where there is room, until none gains."""
-        current = self._utility(indices[:, None], slope)[:, 0]
+    def _exchanged(self, utility: Utility, indices: Indices) -> Indices:
+        """One layer narrower, or none, for another as much wider as pays most, until no world gains by it."""
+        indices, active = indices.copy(), np.arange(len(indices))
         for _ in range(ROUNDS):
-            moves = self._moves(indices, DROPS)
-            utility = self._utility(moves, slope)
-            feasible = self._feasible(moves.reshape(-1, moves.shape[2])).reshape(utility.shape)
-            utility = np.where(feasible, utility, -np.inf)
-            best = utility.argmax(1)
-            gained = utility[self._worlds, best] > current + TOLERANCE
+            best, gained = self._exchange(utility, indices[active])
             if not gained.any():
                 break
-            indices = np.where(gained[:, None], moves[self._worlds, best], indices)
-            current = np.where(gained, utility[self._worlds, best], current)
+            utility, active = utility.some(gained), active[gained]
+            indices[active] = best[gained]
         return indices
 
-    def _moves(self, indices: Indices, drops: Sequence[int]) -> Indices:
-        """(S, M, L): one layer a grid step or two up, perhaps another some steps down, as far as the grid goes."""
+    def _exchange(self, utility: Utility, indices: Indices) -> tuple[Indices, NDArray[np.bool_]]:
+        """The best single exchange in each world (S, L), and whether (S,) it gains anything."""
         one = np.eye(self._basis.layers, dtype=np.int64)
-        other = ~np.eye(self._basis.layers, dtype=np.bool_)
-        steps = [one, *((rise * one[:, None] - drop * one)[other] for rise in RISES for drop in drops)]
-        last = np.array([len(values) - 1 for values in self._values])
-        return np.clip(indices[:, None] + np.concatenate(steps), 0, last)
+        drops = np.concatenate([0 * one[:1], *(drop * one for drop in DROPS)])
+        lower = np.maximum(indices[:, None] - drops, 0)  # (S, M, L)
+        worth = utility.along(lower)
+        worth += (utility(lower)[..., None] - np.take_along_axis(worth, lower[..., None], -1)[..., 0])[..., None]
+        shares = np.moveaxis(self._cost(self._grid.widths_at(lower)), -1, 0)[..., None, None]
+        worth[(shares + self._cost_changes(lower) > 1 + TOLERANCE).any(0)] = -np.inf
+        worlds = np.arange(len(indices))
+        way, layer, width = np.unravel_index(worth.reshape(len(worlds), -1).argmax(1), worth.shape[1:])
+        best = lower[worlds, way]
+        best[worlds, layer] = width
+        return best, worth[worlds, way, layer, width] > utility(indices[:, None])[:, 0] + TOLERANCE
 
-    def _others(self, indices: Indices) -> tuple[Array, Array]:
-        """Each world's best place (S, K - L - 1) of every other parameter, and what they add to every layer's slope."""
-        worlds = len(self._weights)
-        places, slope, at = [], np.zeros(worlds), self._first_other
-        mean = self.coordinates(indices).mean(1)
-        for parameter in self._basis.others.values():
+    def _cost_changes(self, indices: Indices) -> Array:
+        """(caps, ..., L, G) what each width of each layer changes the shares of the caps by."""
+        widths = self._grid.widths_at(indices)
+        return self._cost.changes(widths, self._grid.widths - widths[..., None])
+
+    def _others(self, means: Array) -> tuple[Array, Array]:
+        """Each world's best place (S, K - L - 1) of every other parameter, and what they add to every layer's slope.
+
+        `means` (S,) is the mean log-width.
+        """
+        places, slopes = [], np.zeros(len(means))
+        for name, parameter in self._basis.others.items():
+            weights = self._weights[:, self._basis.effects[name]]
             if isinstance(parameter, Number):
-                linear, bend, coupling = (self._weights[:, at + term] for term in range(3))
-                best = np.clip((linear + coupling * mean) / np.maximum(2 * bend, FLATTEST), -1, 1)[:, None]
-                slope = slope + coupling * best[:, 0] / self._basis.layers
-                at += 3
+                linear, bend, coupling = weights.T
+                best = np.clip((linear + coupling * means) / np.maximum(2 * bend, FLATTEST), -1, 1)[:, None]
+                slopes = slopes + coupling * best[:, 0] / self._basis.layers
             else:
-                best = np.eye(parameter.width)[self._weights[:, at : at + parameter.width].argmax(1)]
-                at += parameter.width
+                best = np.eye(parameter.width)[weights.argmax(1)]
             places.append(best)
-        return np.concatenate(places, 1) if places else np.zeros((worlds, 0)), slope
+        return np.concatenate(places, 1) if places else np.zeros((len(means), 0)), slopes

@@ -1,8 +1,8 @@
 """The model's features: what of a trial's parameters its error is taken to depend on, and what is believed beforehand.
 
 SAMPLER.md, section 2. Layers add up, each concave in its log-width; neighbours interact, and a layer narrower than the
-one before it may be a bottleneck; longer is better with falling returns; a rate has an optimum that moves with width;
-any other parameter has an optimum or, if a category, an effect.
+one before it may be a bottleneck, much the same one everywhere; longer is better with falling returns; a rate has an
+optimum that moves with width; any other parameter has an optimum or, if a category, an effect.
 """
 
 from __future__ import annotations
@@ -112,11 +112,20 @@ class Basis:
     @cached_property
     def columns(self) -> dict[str, slice]:
         """The coordinates of each parameter; the first L are the widths', the next the length's."""
-        columns, start = {}, self.layers + 1
-        for name, parameter in self.others.items():
-            columns[name] = slice(start, start + parameter.width)
-            start += parameter.width
-        return columns
+        return _slices({name: parameter.width for name, parameter in self.others.items()}, start=self.layers + 1)
+
+    @cached_property
+    def parts(self) -> dict[str, slice]:
+        """The weights of each kind, but for those of other parameters, which are `effects`."""
+        layers = self.layers
+        kinds = {"level": 1, "slopes": layers, "bends": layers * self.bumps, "pairs": layers - 1, "falls": layers - 1}
+        return _slices({**kinds, "fall": 1, "length": 3, "luck": LUCK})
+
+    @cached_property
+    def effects(self) -> dict[str, slice]:
+        """The weights of each other parameter: of a number its slope, its bend, and how its slope moves with width."""
+        sizes = {name: each.width if isinstance(each, Category) else 3 for name, each in self.others.items()}
+        return _slices(sizes, start=self.parts["luck"].stop)
 
     @property
     def coordinate_count(self) -> int:
@@ -142,23 +151,23 @@ class Basis:
     def features(self, coordinates: Array, luck: Array | None = None) -> Array:
         """(n, d) from coordinates (n, K); `luck` (n, 4) is zero for what has not been run."""
         x, t = coordinates[:, : self.layers], coordinates[:, self.layers]
-        mean = x.mean(1)
-        centred = x - 0.5
-        parts = [np.ones((len(x), 1)), x, bump(x, self.bumps), centred[:, :-1] * centred[:, 1:]]
-        parts.append(-bottleneck(x[:, :-1], x[:, 1:]))
-        parts.append(np.stack([t, t * mean, -(t**2)], 1))
+        mean, centred = x.mean(1), x - 0.5
+        falls = -bottleneck(x[:, :-1], x[:, 1:])
+        columns = [np.ones((len(x), 1)), x, bump(x, self.bumps), centred[:, :-1] * centred[:, 1:]]
+        columns += [falls, falls.sum(1, keepdims=True), np.stack([t, t * mean, -(t**2)], 1)]
+        columns.append(np.zeros((len(x), LUCK)) if luck is None else luck)
         for name, parameter in self.others.items():
             places = coordinates[:, self.columns[name]]
-            parts.append(places)
+            columns.append(places)
             if isinstance(parameter, Number):
-                parts += [-(places**2), places * mean[:, None]]
-        parts.append(np.zeros((len(x), LUCK)) if luck is None else luck)
-        return np.concatenate(parts, 1)
+                columns += [-(places**2), places * mean[:, None]]
+        return np.concatenate(columns, 1)
 
-    def prior(self, tau: float, rho: float, leans: Array) -> tuple[Array, Array]:
+    def prior(self, tau: float, sigma: float, rho: float, leans: Array) -> tuple[Array, Array]:
         """Means (K, d) and standard deviations (d,) of the weights, for K assumptions on how layers lean.
 
-        `leans` (K, L) is the share by which each layer is thought to be worth less than it would be.
+        `leans` (K, L) is the share by which each layer is thought to be worth less than it would be. Luck is a part of
+        what else would be noise, `sigma`, and no more.
         """
         slope, count = tau / self.layers, self.layers
         bend = 3 / 8 * slope if self.bumps == 1 else slope
@@ -167,8 +176,10 @@ class Basis:
             ([slope] * count, [SPREAD * slope] * count),
             ([bend] * count * self.bumps, [SPREAD * bend] * count * self.bumps),
             ([0.0] * (count - 1), [rho * slope] * (count - 1)),
-            ([rho * slope / 4] * (count - 1), [rho * slope] * (count - 1)),
+            ([0.0] * (count - 1), [rho * slope / 2] * (count - 1)),
+            ([rho * slope / 4], [1.5 * rho * slope]),
             ([1 / 5, 0.0, 1 / 20], [1 / 5, 1 / 10, 1 / 20]),
+            ([0.0] * LUCK, [sigma / 2] * LUCK),
         ]
         for name, parameter in self.others.items():
             if isinstance(parameter, Category):
@@ -176,21 +187,31 @@ class Basis:
             else:  # the optimum of a learning rate lies inside its range, and moves with width
                 half = 1 / 2 if name == RATE else 1 / 4
                 terms.append(([0.0, half, 0.0], [half / 2] * 3))
-        terms.append(([0.0] * LUCK, [1 / 4] * LUCK))
         mean, deviation = (np.concatenate(part) for part in zip(*terms, strict=True))
         means = np.repeat(mean[None], len(leans), axis=0)
-        means[:, 1 : 1 + count] *= 1 - leans
+        means[:, self.parts["slopes"]] *= 1 - leans
         return means, deviation
 
     @cached_property
     def concave(self) -> NDArray[np.bool_]:
         """(d,): the weights that are at least 0 in any world believed in: bends, falling returns, optima."""
-        first = 1 + self.layers
-        flags = [False] * first + [True] * (self.layers * self.bumps) + [False] * 2 * (self.layers - 1)
-        flags += [False, False, True]
-        for parameter in self.others.values():
-            flags += [False, True, False] if isinstance(parameter, Number) else [False] * parameter.width
-        return np.array(flags + [False] * LUCK)
+        ends = [self.parts["luck"].stop, *(part.stop for part in self.effects.values())]
+        flags = np.zeros(ends[-1], dtype=np.bool_)
+        flags[self.parts["bends"]] = True
+        flags[self.parts["length"].stop - 1] = True
+        for name, parameter in self.others.items():
+            if isinstance(parameter, Number):
+                flags[self.effects[name].start + 1] = True
+        return flags
+
+
+def _slices(sizes: Mapping[str, int], start: int = 0) -> dict[str, slice]:
+    """One after the other."""
+    slices = {}
+    for name, size in sizes.items():
+        slices[name] = slice(start, start + size)
+        start += size
+    return slices
 
 
 def bottleneck(before: Array, after: Array) -> Array:

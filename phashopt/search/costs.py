@@ -36,18 +36,19 @@ class Quadratic:
             self._products[:, second, first] += weight / 2
 
     def __call__(self, widths: Array) -> Array:
-        """(n, caps)."""
+        """(..., caps) from (..., L)."""
         scaled = widths / self._scale
-        shares: Array = self._constant + ((scaled @ self._products + self._linear[:, None]) * scaled).sum(2).T
-        return shares
+        linear, products = self._linear.T, self._products.transpose(1, 0, 2)  # (L, caps), (L, caps, L)
+        slopes = np.tensordot(scaled, products, 1)  # (..., caps, L)
+        return np.asarray(self._constant + scaled @ linear + (slopes * scaled[..., None, :]).sum(-1))
 
-    def along(self, widths: Array, layer: int, values: Array) -> Array:
-        """(n, G) what all shares together change by if one layer of each network takes each of `values` (G,)."""
-        scaled, steps = widths / self._scale, values / self._scale[layer]
-        products = self._products.sum(0)[layer]
-        slope = self._linear[:, layer].sum() + 2 * (scaled @ products - scaled[:, layer] * products[layer])
-        change: Array = slope[:, None] * steps + products[layer] * steps**2
-        return change
+    def changes(self, widths: Array, steps: Array) -> Array:
+        """(caps, ..., L, G) what the shares change by if one of `widths` (..., L) grows by `steps` (..., L, G)."""
+        scaled = widths / self._scale
+        by = steps / self._scale[:, None]
+        slopes = self._linear + 2 * np.tensordot(scaled, self._products.transpose(1, 0, 2), 1)  # (..., caps, L)
+        bends = np.diagonal(self._products, axis1=1, axis2=2)  # (caps, L)
+        return np.stack([(slopes[..., cap, :, None] + bend[:, None] * by) * by for cap, bend in enumerate(bends)])
 
     def _terms(self, widths: Array) -> Array:
         scaled = widths / self._scale

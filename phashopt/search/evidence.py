@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtrs  # scipy's own names take longer to check their input than to compute
 
 from phashopt.search.basis import Array, Basis
 
@@ -103,7 +103,7 @@ class Posterior:
         """(n,) expected squared distances of all responses from the likeliest belief's prediction."""
         likeliest = int(self.probabilities.argmax())
         scaled = (seen.features * self.deviations[likeliest]).T
-        spread = solve_triangular(self.factors[likeliest], scaled, lower=True, check_finite=False)
+        spread = solve(self.factors[likeliest], scaled)
         return np.asarray((seen.responses - seen.features @ self.means[likeliest]) ** 2 + (spread**2).sum(0))
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
@@ -113,7 +113,7 @@ class Posterior:
         draws = np.empty_like(noise)
         for belief in np.unique(chosen):
             rows = chosen == belief
-            spread = solve_triangular(self.factors[belief], noise[rows].T, lower=True, trans="T", check_finite=False)
+            spread = solve(self.factors[belief], noise[rows].T, transposed=True)
             draws[rows] = self.means[belief] + self.deviations[belief] * spread.T
         return np.where(self.basis.concave, np.maximum(draws, 0), draws)[rng.permutation(count)]
 
@@ -151,6 +151,11 @@ def tangents(distances: Array) -> tuple[Array, Array]:
     return pulls, (pulls * distances - (FREEDOM + 1) * np.log1p(distances / FREEDOM)) / 2
 
 
+def solve(factor: Array, right: Array, *, transposed: bool = False) -> Array:
+    """X with factor @ X = right, or factor.T @ X = right, for a lower triangular `factor` (d, d)."""
+    return np.asarray(dtrtrs(factor, right, lower=1, trans=int(transposed))[0])
+
+
 class Regression:
     """The sums over all trials that every belief's posterior is made of; `bonus` is added to its log evidence."""
 
@@ -164,13 +169,10 @@ class Regression:
 
     def posterior(self, grid: Sequence[Belief], trust: Mapping[float, float], leans: Array) -> Posterior:
         """Over the beliefs in `grid`, whose kappa is left open."""
-        priors = {
-            (tau, rho): self._basis.prior(tau, rho, leans) for tau, rho in {(each.tau, each.rho) for each in grid}
-        }
         beliefs: list[Belief] = []
         logs, means, deviations, factors = [], [], [], []
         for belief in grid:
-            centres, deviation = priors[belief.tau, belief.rho]
+            centres, deviation = self._basis.prior(belief.tau, belief.sigma, belief.rho, leans)
             factor, steps, fits = self._solve(centres, deviation, belief.sigma)
             logs.append(fits + np.log(list(trust.values())))
             means.append(centres + deviation * steps)
@@ -183,10 +185,10 @@ class Regression:
     def _solve(self, centres: Array, deviation: Array, sigma: float) -> tuple[Array, Array, Array]:
         """Factor of A (d, d), posterior means of u (K, d), log evidences (K,), for K prior means (K, d)."""
         precision = np.eye(len(deviation)) + deviation[:, None] * self._gram * deviation / sigma**2
-        factor = np.asarray(cholesky(precision, lower=True, check_finite=False))
+        factor = np.asarray(dpotrf(precision.T, lower=1)[0])
         pulls = deviation * (self._moment - centres @ self._gram) / sigma**2
-        half = solve_triangular(factor, pulls.T, lower=True, check_finite=False)
-        steps = solve_triangular(factor, half, lower=True, trans="T", check_finite=False).T
+        half = solve(factor, pulls.T)
+        steps = solve(factor, half, transposed=True).T
         misfits = self._power - 2 * centres @ self._moment + ((centres @ self._gram) * centres).sum(1)
         volume = 2 * float(np.log(np.diag(factor)).sum()) + self._count * math.log(sigma**2)
         return factor, steps, -0.5 * (volume + misfits / sigma**2 - (half**2).sum(0))

@@ -44,6 +44,15 @@ class Action:
     spread: float
 
 
+@dataclass(frozen=True)
+class _Option:
+    """A training that may be bought; `epochs` is the share of the longest length that is still to be paid."""
+
+    params: Mapping[str, Any]
+    epochs: float
+    extends: Record | None
+
+
 class Improvement:
     """One round of the search: worlds drawn, their best networks found and weighed against what there is.
 
@@ -72,7 +81,7 @@ class Improvement:
         pool = self._pool()
         gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
         finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
-        actions = [*self._trainings(finalists), *self._extensions()]
+        actions = self._weighed([*self._trainings(finalists), *self._extensions()])
         return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
     def _pool(self) -> Array:
@@ -99,13 +108,13 @@ class Improvement:
         best: Array = self._worth(model.basis.coordinates(params)).max(0)
         return best
 
-    def _trainings(self, finalists: Sequence[Array]) -> Iterator[Action]:
+    def _trainings(self, finalists: Sequence[Array]) -> Iterator[_Option]:
         """From the first epoch, at each length worth a thought."""
         for row in finalists:
             for params in self._at_each_length(row):
-                yield self._action(params, row, self._epochs(params), None)
+                yield _Option(params, self._epochs(params), None)
 
-    def _extensions(self) -> Iterator[Action]:
+    def _extensions(self) -> Iterator[_Option]:
         """The best finished trainings gone on with, as far as their stable phase was kept."""
         length = self._model.space.length
         if length is None:
@@ -114,25 +123,31 @@ class Improvement:
         for record in sorted(able, key=lambda record: -record.score)[:FINALISTS]:
             for epochs in self._lengths():
                 if epochs > record.params[LENGTH]:
-                    params = {**record.params, LENGTH: epochs}
                     paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
-                    yield self._action(params, self._at_full_length(params), paid, record)
+                    yield _Option({**record.params, LENGTH: epochs}, paid, record)
 
-    def _action(self, params: Mapping[str, Any], target: Array, epochs: float, extends: Record | None) -> Action:
-        """`target` (K,) is the network as it would be shipped, `epochs` the share of the longest training to pay."""
-        coordinates = self._model.basis.coordinates([params])
-        shown, shipped = self._worth(coordinates)[0], self._worth(target[None])[0]
-        delivered, promised = (float(np.maximum(each - self._incumbent, 0).mean()) for each in (shown, shipped))
-        gain = (1 - self._left) * delivered + self._left * promised * self._told(shown, shipped)
-        widths = np.array([[params[name] for name in self._model.space.widths]], dtype=float)
-        price = SLOT + (1 - SLOT) * max(float(self._cost(widths)[0, 0]) * epochs, 1e-6)
-        score = gain * float(self._model.survival(coordinates)[0]) / price**self._left
-        return Action(params, extends, score, float(shown.mean()), float(np.hypot(shown.std(), self._noise**0.5)))
+    def _weighed(self, options: Sequence[_Option]) -> Iterator[Action]:
+        """What each brings by itself and by what it tells of its network at full length, per price."""
+        basis = self._model.basis
+        coordinates = basis.coordinates([option.params for option in options])
+        shipped = coordinates.copy()
+        shipped[:, basis.layers] = 0.0  # the longest
+        worth, promise = self._worth(coordinates), self._worth(shipped)
+        delivered, promised = (np.maximum(each - self._incumbent, 0).mean(1) for each in (worth, promise))
+        gains = (1 - self._left) * delivered + self._left * promised * self._told(worth, promise)
+        widths = np.array([[option.params[name] for name in self._model.space.widths] for option in options], float)
+        compute = self._cost(widths)[:, 0] * [option.epochs for option in options]
+        prices = SLOT + (1 - SLOT) * np.maximum(compute, 1e-6)
+        scores = gains * self._model.survival(coordinates) / prices**self._left
+        spreads = np.hypot(worth.std(1), self._noise**0.5)
+        for option, score, nats, spread in zip(options, scores, worth.mean(1), spreads, strict=True):
+            yield Action(option.params, option.extends, float(score), float(nats), float(spread))
 
-    def _told(self, shown: Array, shipped: Array) -> float:
-        """How much of what is unknown of the shipped network a training shows: a correlation in [0, 1]."""
-        spread = float(np.sqrt(shipped.var() * (shown.var() + self._noise)))
-        return abs(float(np.mean((shown - shown.mean()) * (shipped - shipped.mean())))) / spread if spread else 1.0
+    def _told(self, shown: Array, shipped: Array) -> Array:
+        """(n,) how much of what is unknown of the shipped networks trainings show: correlations in [0, 1]."""
+        shared = ((shown - shown.mean(1, keepdims=True)) * (shipped - shipped.mean(1, keepdims=True))).mean(1)
+        spread = np.sqrt(shipped.var(1) * (shown.var(1) + self._noise))
+        return np.divide(np.abs(shared), spread, out=np.ones_like(spread), where=spread > 0)
 
     def _at_each_length(self, row: Array) -> Iterator[dict[str, Any]]:
         params = self._model.basis.params(row)
@@ -148,11 +163,6 @@ class Improvement:
     def _epochs(self, params: Mapping[str, Any]) -> float:
         length = self._model.space.length
         return params[LENGTH] / length.values[-1] if length else 1.0
-
-    def _at_full_length(self, params: Mapping[str, Any]) -> Array:
-        row: Array = self._model.basis.coordinates([params])[0]
-        row[self._model.basis.layers] = 0.0
-        return row
 
     def _worth(self, coordinates: Array) -> Array:
         """(n, S) nats in each draw."""

@@ -23,7 +23,7 @@ from phashopt.search.response import Response
 from phashopt.search.space import RATE, Space
 from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
 
-RECALL = 1000  # trainings learnt from: more teach little and cost time
+RECALL = 300  # trainings learnt from: more teach little and cost time
 KEPT = 100  # older ones that stay, the best, since they are what has to be beaten
 READ_LAYERS = 2  # the last ones, whose dead maps and copies tell a lucky run
 

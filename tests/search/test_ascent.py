@@ -18,7 +18,7 @@ RATE = {"learning_rate": other(FloatDistribution(1e-3, 0.1, log=True))}
 
 def _worlds(basis: Basis, count: int) -> Array:
     rng = np.random.default_rng(5)
-    means, deviations = basis.prior(1.0, 0.3, np.zeros((1, basis.layers)))
+    means, deviations = basis.prior(1.0, 0.1, 0.3, np.zeros((1, basis.layers)))
     weights = means[0] + deviations * rng.standard_normal((count, len(deviations)))
     return np.where(basis.concave, np.maximum(weights, 0), weights)
 
@@ -56,8 +56,7 @@ def test_a_rate_is_put_at_its_parabolas_top(make_space: MakeSpace) -> None:
     space = make_space()
     basis = Basis(space.widths, None, RATE)
     weights = _worlds(basis, 1)
-    linear = len(weights[0]) - 3 - 4
-    weights[0, linear : linear + 3] = (0.3, 0.5, 0.0)
+    weights[0, basis.effects["learning_rate"]] = (0.3, 0.5, 0.0)
     place = Ascent(basis, Quadratic(space), weights).maximise().coordinates[0, basis.columns["learning_rate"]]
     assert place == pytest.approx([0.3])
 
@@ -66,6 +65,6 @@ def test_a_rate_without_an_optimum_goes_to_an_end(make_space: MakeSpace) -> None
     space = make_space()
     basis = Basis(space.widths, None, RATE)
     weights = _worlds(basis, 1)
-    weights[0, -7:-4] = (-0.3, 0.0, 0.0)
+    weights[0, basis.effects["learning_rate"]] = (-0.3, 0.0, 0.0)
     place = Ascent(basis, Quadratic(space), weights).maximise().coordinates[0, basis.columns["learning_rate"]]
     assert place == pytest.approx([-1.0])

@@ -35,7 +35,7 @@ def test_parameters_survive_their_coordinates(layers: int) -> None:
 def test_every_feature_has_a_prior(layers: int) -> None:
     basis = _basis(layers)
     features = basis.features(basis.coordinates([_params(basis)]))
-    means, deviations = basis.prior(1.0, 0.3, np.zeros((2, layers)))
+    means, deviations = basis.prior(1.0, 0.1, 0.3, np.zeros((2, layers)))
     assert features.shape[1] == means.shape[1] == len(deviations) == len(basis.concave)
 
 
@@ -43,7 +43,7 @@ def test_every_feature_has_a_prior(layers: int) -> None:
 @pytest.mark.parametrize("tau", [0.25, 2.0])
 def test_tau_is_what_the_widest_network_gains_over_the_narrowest(layers: int, tau: float) -> None:
     basis = _basis(layers)
-    mean, _ = basis.prior(tau, 0.3, np.zeros((1, layers)))
+    mean, _ = basis.prior(tau, 0.1, 0.3, np.zeros((1, layers)))
     ends = np.zeros((2, basis.coordinate_count))
     ends[1, :layers] = 1.0
     low, high = basis.features(ends) @ mean[0]
@@ -52,7 +52,7 @@ def test_tau_is_what_the_widest_network_gains_over_the_narrowest(layers: int, ta
 
 def test_a_lean_takes_its_share_of_one_layers_slope_and_of_nothing_else() -> None:
     basis = _basis(3)
-    means, _ = basis.prior(1.0, 0.0, np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
+    means, _ = basis.prior(1.0, 0.1, 0.0, np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
     assert np.flatnonzero(means[0] != means[1]).tolist() == [2]
     assert means[1, 2] == pytest.approx(means[0, 2] / 2)
 
@@ -62,7 +62,8 @@ def test_a_bottleneck_is_a_layer_narrower_than_the_one_before(before: float, aft
     basis = Basis({name: Axis((1, 2, 4, 8, 16)) for name in ("width_00", "width_01")}, None, {})
     row = basis.features(np.array([[before, after, 0.0]]))[0]
     assert bottleneck(np.array([before]), np.array([after])) == pytest.approx([narrower])
-    assert row[1 + 2 + 2 + 1] == pytest.approx(-narrower)
+    assert row[basis.parts["falls"]] == pytest.approx([-narrower])
+    assert row[basis.parts["fall"]] == pytest.approx([-narrower])
 
 
 @pytest.mark.parametrize("kinds", [1, 3])

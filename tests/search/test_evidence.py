@@ -31,13 +31,13 @@ def _seen(basis: Basis, count: int, seed: int = 0, noise: float = 0.05) -> Obser
     rng = np.random.default_rng(seed)
     coordinates = np.concatenate([rng.uniform(size=(count, LAYERS)), np.zeros((count, 1))], 1)
     features = basis.features(coordinates)
-    means, deviations = basis.prior(1.0, 0.0, np.zeros((1, LAYERS)))
+    means, deviations = basis.prior(1.0, 0.1, 0.0, np.zeros((1, LAYERS)))
     weights = means[0] + deviations * rng.standard_normal(len(deviations))
     return Observations(features, features @ weights + noise * rng.standard_normal(count), np.zeros(count))
 
 
 def _log_evidence(basis: Basis, seen: Observations, belief: Belief, excess: Array) -> float:
-    means, deviations = basis.prior(belief.tau, belief.rho, belief.kappa * excess[None])
+    means, deviations = basis.prior(belief.tau, belief.sigma, belief.rho, belief.kappa * excess[None])
     scaled = seen.features * deviations
     covariance = scaled @ scaled.T + belief.sigma**2 * np.eye(len(seen.responses))
     return float(multivariate_normal.logpdf(seen.responses, seen.features @ means[0], covariance))
@@ -55,7 +55,7 @@ def test_beliefs_are_weighed_by_their_exact_evidence(basis: Basis) -> None:
 def test_the_posterior_mean_is_that_of_conditioning_a_gaussian(basis: Basis) -> None:
     seen = _seen(basis, 9)
     found = Regression(basis, seen, np.ones(9)).posterior([Belief(1.0, 0.1, 0.3, 0.0)], NO_TRUST, LEVEL)
-    means, deviations = basis.prior(1.0, 0.3, np.zeros((1, LAYERS)))
+    means, deviations = basis.prior(1.0, 0.1, 0.3, np.zeros((1, LAYERS)))
     covariance = np.diag(deviations**2)
     gain = covariance @ seen.features.T @ np.linalg.inv(seen.features @ covariance @ seen.features.T + 0.01 * np.eye(9))
     assert found.mean == pytest.approx(means[0] + gain @ (seen.responses - seen.features @ means[0]))
@@ -82,7 +82,7 @@ def test_before_the_first_trial_the_posterior_is_the_prior(basis: Basis) -> None
     empty = Observations(np.zeros((0, basis.features(np.zeros((1, 4))).shape[1])), np.zeros(0), np.zeros(0))
     found = learn(basis, empty, np.zeros(LAYERS))
     assert found.signal_weight == pytest.approx(0.5)
-    assert found.means[0] == pytest.approx(basis.prior(found.beliefs[0].tau, 0.0, np.zeros((1, LAYERS)))[0][0])
+    assert found.means[0] == pytest.approx(basis.prior(found.beliefs[0].tau, 0.1, 0.0, np.zeros((1, LAYERS)))[0][0])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -99,7 +99,7 @@ def test_a_lying_signal_costs_at_most_log_two_nats_of_prediction(basis: Basis, s
 
 def test_a_true_signal_gains_weight_and_a_false_one_loses_it(basis: Basis) -> None:
     excess = np.array([3.0, -3.0, 0.0])
-    means, _ = basis.prior(2.0, 0.0, 0.5 * excess[None])
+    means, _ = basis.prior(2.0, 0.1, 0.0, 0.5 * excess[None])
     seen = _seen(basis, 40)
     told = Observations(seen.features, seen.features @ means[0], seen.variances)
     assert learn(basis, told, excess).signal_weight > 0.9
