@@ -7,7 +7,7 @@ one that goes on from a finished one, may tell as much for less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -58,15 +58,12 @@ class Improvement:
 
     `left` in [0, 1] is the share of the budget that is left. The less it is, the less compute counts, and the more what
     a training delivers itself rather than what it tells of longer ones. A network that has been trained at the longest
-    length (its key is in `seen`) has no more to show, unless nothing else is left.
+    length, with much the same other parameters, has no more to show, unless nothing else is left.
     """
 
-    def __init__(
-        self, model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
-    ) -> None:
+    def __init__(self, model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> None:
         self._model = model
         self._cost = cost
-        self._seen = seen
         self._left = left
         self._draws = model.posterior.draw(DRAWS, rng)
         self._noise = model.posterior.likeliest.sigma**2
@@ -94,8 +91,8 @@ class Improvement:
 
     def _finalists(self, ranked: Array) -> list[Array]:
         """The first of `ranked` (n, K) that were not trained at the longest length; if all were, the first."""
-        space, basis = self._model.space, self._model.basis
-        fresh = (row for row in ranked if space.key(basis.params(row)) not in self._seen)
+        model = self._model
+        fresh = (row for row in ranked if model.cells([model.basis.params(row)])[0] not in model.tried)
         return list(islice(fresh, FINALISTS)) or list(ranked[:FINALISTS])
 
     def _best_so_far(self) -> Array:

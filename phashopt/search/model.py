@@ -7,8 +7,9 @@ nothing tell only where trainings diverge.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
 KEPT = 100  # older ones that stay, the best, since they are what has to be beaten
+FINE = 5  # parts of half a parameter's range within which two values count as the same
 READ_LAYERS = 2  # the last ones, whose dead maps and copies tell a lucky run
 
 
@@ -47,12 +49,24 @@ class Model:
         stopped = [record for record in past.stopped if record.params.keys() >= set(known)][-RECALL:]
         self._partial = [record for record in stopped if self._has_end(record)]
         self.pending = [params for params in past.pending if params.keys() >= set(known)]
+        self._points = [params for params in past.points if params.keys() >= set(known)]
 
     @cached_property
     def posterior(self) -> Posterior:
         """What is known of the weights."""
         seen = self._observations()
         return learn(self.basis, seen, self.excess, TRUST if self._read else NO_TRUST)
+
+    @cached_property
+    def tried(self) -> Set[tuple[int, ...]]:
+        """The cells of everything that is finished or under way."""
+        return set(self.cells(self._points))
+
+    def cells(self, params: Sequence[Mapping[str, Any]]) -> list[tuple[int, ...]]:
+        """What makes two points the same: widths and length, and all else to a tenth of its range."""
+        places = [each.encode([point[name] for point in params]) for name, each in self.basis.others.items()]
+        rest = np.round(FINE * np.concatenate([np.zeros((len(params), 0)), *places], 1)).astype(int).tolist()
+        return [(*self.space.key(point), *row) for point, row in zip(params, rest, strict=True)]
 
     @cached_property
     def excess(self) -> Array:

@@ -50,11 +50,12 @@ class PHashSampler(BaseSampler):
 
     All that is read of a trial is its value, its parameters, its constraints and its readings: the `trace` that
     `phashopt.Probe` writes, else user attributes `redundancy.<width>`, `duplicates.<width>`, `dead.<width>`. A proposal
-    keeps every cap, lies on the grid, and repeats no finished, running or enqueued point (widths and epochs) while
-    another feasible one is left. It depends on the seed, the trial's number and the trials in the storage, on nothing
-    else; what an enqueued trial fixes is kept, and the rest fitted to it. Each trial carries the system attributes
-    `decision` (in words), `parent` (the trial whose weights it goes on from, -1 for none), `proposal` and
-    `proposal_without_reading` (the same strategy and random numbers, had no layer been read).
+    keeps every cap, lies on the grid, and repeats no finished, running or enqueued point while another feasible one is
+    left: under `paper` no widths and epochs, under `model` none with much the same other parameters. It depends on the
+    seed, the trial's number and the trials in the storage, on nothing else; what an enqueued trial fixes is kept, and
+    the rest fitted to it. Each trial carries the system attributes `decision` (in words), `parent` (the trial whose
+    weights it goes on from, -1 for none), `proposal` and `proposal_without_reading` (the same strategy and random
+    numbers, had no layer been read).
 
     Args:
         seed: of everything random; drawn once if None.

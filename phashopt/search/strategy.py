@@ -23,14 +23,18 @@ NOTABLE = 0.5  # standard deviations of unexplained redundancy worth a word
 def propose_by_model(
     model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
 ) -> Proposal:
-    """The next training: never a point in `seen` while another feasible one is left; `left` as in `Improvement`."""
+    """The next training: never one that was tried while another feasible one is left; `left` as in `Improvement`.
+
+    `seen` are the keys of the points (widths and length) that any trial has had.
+    """
     space = model.space
     if not space.feasible(space.at(0.0)):
         return Proposal(space.at(0.0), "The widths that were given exceed a cap; the others stay smallest.")
     best = None
-    for candidate in _candidates(model, cost, seen, rng, left):
+    for candidate in _candidates(model, cost, rng, left):
         best = best or candidate
-        if space.feasible(candidate.point) and space.key(candidate.point) not in seen:
+        tried = model.cells([{**candidate.point, **candidate.others}])[0] in model.tried
+        if space.feasible(candidate.point) and not tried:
             return candidate
     best = best or Proposal(space.at(0.0), "")
     point = nearest_unseen(best.point, space, seen, rng)
@@ -39,9 +43,7 @@ def propose_by_model(
     return Proposal(point, "All that promises a gain has been tried: the nearest point that has not.", best.others)
 
 
-def _candidates(
-    model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
-) -> Iterator[Proposal]:
+def _candidates(model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> Iterator[Proposal]:
     """All layers alike, then what is best by what is believed of any network, then by what was learnt of these."""
     if not model.finished:
         optimum = Ascent(model.basis, cost, model.posterior.mean[None]).maximise().coordinates[0]
@@ -51,7 +53,7 @@ def _candidates(
         yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
         point = {name: params[name] for name in model.space.axes}
         yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
-    for action in Improvement(model, cost, seen, rng, left).actions():
+    for action in Improvement(model, cost, rng, left).actions():
         yield _proposal(model, action)
 
 

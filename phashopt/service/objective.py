@@ -102,6 +102,7 @@ class Objective:
             outcome = run.train()
         except Diverged:
             trial.set_user_attr("train_macs", run.train_macs)
+            write_trace(trial, run.trace)
             raise
         self._leave_weights(run, widths)
         for key, value in self._attributes(trial, run, outcome).items():

@@ -18,7 +18,7 @@ from phashopt.trace import Epoch, Reading, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet
 from phashopt.training.film import Camera
-from phashopt.training.loop import Diverged, Trainer, evaluate
+from phashopt.training.loop import Diverged, Score, Trainer, evaluate
 from phashopt.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -134,12 +134,17 @@ class Run:
         self._film()
         save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
 
+    @property
+    def trace(self) -> Trace:
+        """All epochs so far; the one that diverged is the last and has no numbers."""
+        return self._trace
+
     def _epoch(self) -> Report | None:
-        with self._clock_train():
-            loss = self.trainer.train_epoch(self._interrupted)
-            score = evaluate(self.trainer.network, self._data.validation)
-        if not math.isfinite(score.loss):
-            raise Diverged(self.trainer.epoch, self.trainer.recipe.learning_rate)
+        try:
+            loss, score = self._train_epoch()
+        except Diverged:
+            self._trace.add(Epoch(self.trainer.epoch, learning_rate=self.trainer.learning_rate))
+            raise
         report = None
         readings: dict[str, Reading] = {}
         if self._reading_is_due():
@@ -147,6 +152,15 @@ class Run:
             readings = report.readings(self.blueprint.readouts)
         self._trace.add(Epoch(self.trainer.epoch, loss, score.accuracy, self.trainer.learning_rate, readings))
         return report
+
+    def _train_epoch(self) -> tuple[float, Score]:
+        """Loss on the way and score at its end."""
+        with self._clock_train():
+            loss = self.trainer.train_epoch(self._interrupted)
+            score = evaluate(self.trainer.network, self._data.validation)
+        if not math.isfinite(score.loss):
+            raise Diverged(self.trainer.epoch, self.trainer.recipe.learning_rate)
+        return loss, score
 
     def _reading_is_due(self) -> bool:
         epoch = self.trainer.epoch

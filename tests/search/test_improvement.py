@@ -34,7 +34,7 @@ def _actions(
     space: Space, records: list[Record], left: float, pending: list[dict[str, int]] | None = None
 ) -> list[Action]:
     model = Model(space, Past(records, [], pending or [], {}))
-    return Improvement(model, Quadratic(space), set(), np.random.default_rng(0), left).actions()
+    return Improvement(model, Quadratic(space), np.random.default_rng(0), left).actions()
 
 
 def test_kernels_go_where_they_were_worth_most(make_space: MakeSpace, records: list[Record]) -> None:

@@ -182,6 +182,7 @@ def test_a_loss_that_is_no_number_fails_the_trial_with_its_epoch(url: str, spec_
     (trial,) = summary_of(url).trials
     assert (trial.state, trial.attrs["error.type"]) == ("FAIL", "Diverged")
     assert "NaN or infinite in epoch 1" in trial.attrs["error.message"]
+    assert [(row.number, math.isnan(row.loss)) for row in trial.trace.epochs] == [(1, True)]  # the search must know
     assert isinstance(heard[-1], Ended)
 
 
