@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phashopt.figures.palette import FAINT_INK, INK, PAPER
 
-WIDTH = 7.6  # inches, as all below
+WIDTH = 5.6  # inches, as all below: two stand side by side on the page
 LARGEST_CELL = 1.5
 LABEL = 1.05
 MARGIN, GAP = 0.12, 0.07

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from phashopt.figures.palette import FAINT_INK, INK, NO_DATA, PAPER
 
-SCALE = Normalize(0.0, 1.0)
+SCALE = Normalize(0.5, 1.0)  # below one half, maps share fewer bits than coins thrown would
 COLOURS = colormaps["viridis"]
 COLUMNS = 4
 SIDE = 3.7  # inches, as the margins and gaps below
@@ -25,7 +25,7 @@ TOP, PITCH, BOTTOM = 0.72, 0.9, 0.52
 
 
 def similarity_matrices(panels: Mapping[str, NDArray[np.floating]], title: str) -> Figure:
-    """Upper triangles under their names, four to a row, on one colour scale from 0 to 1.
+    """Upper triangles under their names, four to a row, on one colour scale from 0.5 to 1.
 
     Each value is (K, K), NaN (drawn grey) where a kernel is dead, or where too few images show two of them. The
     diagonal is left out: a map equals itself.
@@ -42,7 +42,7 @@ def similarity_matrices(panels: Mapping[str, NDArray[np.floating]], title: str) 
         _triangle(axes, similarity, name)
     low = (height - TOP - SIDE) / height
     bar = figure.add_axes(((width - BAR + 0.2) / width, low, 0.16 / width, SIDE / height))
-    scale = figure.colorbar(ScalarMappable(SCALE, COLOURS), cax=bar)
+    scale = figure.colorbar(ScalarMappable(SCALE, COLOURS), cax=bar, extend="min")
     scale.set_label("similarity S", color=INK, size=9)
     scale.outline.set_visible(False)
     bar.tick_params(labelsize=8, color=FAINT_INK, labelcolor=INK)
