@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 
 from phashopt.figures import mean_similarity, similarity_matrices
@@ -76,3 +77,14 @@ def test_panels_share_one_size_and_do_not_overlap(panels: int) -> None:
     assert len(boxes) == panels
     assert {(round(box.width, 3), round(box.height, 3)) for box in boxes} == {(round(boxes[0].width, 3),) * 2}
     assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+
+
+def test_words_stand_below_the_panels_and_on_the_paper() -> None:
+    figure = similarity_matrices({"layer": matrix(4)}, "Layer 1", "Why these widths were tried. " * 12)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    words, panel = figure.texts[1].get_window_extent(renderer), figure.axes[0].get_tightbbox(renderer)
+    assert panel is not None
+    assert words.y1 <= panel.y0
+    assert 0 <= words.x0 <= words.x1 <= figure.bbox.width
+    assert words.y0 >= 0
