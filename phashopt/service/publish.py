@@ -39,7 +39,7 @@ Trial 0 is the baseline ({baseline} kernels); the network chosen may have {caps}
 | `macs`, `params` | multiply-accumulates of one image; trainable parameters |
 | `train_macs`, `images_seen`, `epochs_used` | what the training took, readings included |
 | `train_seconds`, `signal_seconds` | time of training; time of readings |
-| `decision`, `parent` | why these numbers were tried; the trial whose kernels were inherited, or -1 |
+| `parent` | the trial whose kernels were inherited, or -1 |
 | `worker`, `device`, `attempt` | who ran it, on what, and for the how-many-eth time |
 
 Each trial's files: similarity matrices over the decision in words, reconstructions with boxes around look-alikes, and
