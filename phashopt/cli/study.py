@@ -180,6 +180,7 @@ def gc(
     storage: Storage = None,
     best: Annotated[int, typer.Option(min=1, help="How many of the best trials keep their weights.")] = 10,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
+    json: Json = False,
 ) -> None:
     """Remove what nothing needs any more: checkpoints of finished trials, weights of all but the best and parents."""
     with plain_errors():
@@ -189,13 +190,15 @@ def gc(
 
         url = storage or default_storage()
         study = open_plain(open_storage(url), name)
-        files = garbage(study, read_artifact_root(study, url), best=best)
-        if dry_run:
+        files = list(garbage(study, read_artifact_root(study, url), best=best))
+        removed, size = (0, 0) if dry_run else collect(iter(files))
+        if json:
+            print_json({"files": [str(path) for path in files], "removed": removed, "bytes": size})
+        elif dry_run:
             for path in files:
                 console.print(str(path), soft_wrap=True, markup=False)
         else:
-            count, size = collect(files)
-            messages.print(f"{count} files removed, {size / 1e6:.1f} MB.")
+            messages.print(f"{removed} files removed, {size / 1e6:.1f} MB.")
 
 
 @app.command()
@@ -234,14 +237,18 @@ def export(
     out: Annotated[Path, typer.Option(help="The folder to write to.", show_default=False)],
     trial: Annotated[int | None, typer.Option(min=0, help="Another trial than the best.", show_default=False)] = None,
     storage: Storage = None,
+    json: Json = False,
 ) -> None:
     """Write the study as JSON and CSV, and the best trial's network with a script that loads it without phashopt."""
     with plain_errors():
         from phashopt.service.export import export_study
         from phashopt.service.storage import default_storage
 
-        for path in export_study(storage or default_storage(), name, out, trial):
-            console.print(str(path), soft_wrap=True, markup=False)
+        files = [str(path) for path in export_study(storage or default_storage(), name, out, trial)]
+        if json:
+            print_json({"files": files})
+        else:
+            console.print("\n".join(files), soft_wrap=True, markup=False)
 
 
 def _pairs(option: str, entries: list[str] | None) -> dict[str, str]:

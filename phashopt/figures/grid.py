@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from phashopt.figures.palette import FAINT_INK, INK, PAPER
 
-WIDTH = 7.6  # inches, as all below
+WIDTH = 5.6  # inches, as all below: two stand side by side on the page
 LARGEST_CELL = 1.5
 LABEL = 1.05
 MARGIN, GAP = 0.12, 0.07
-TITLE, HEADS, LINE = 0.38, 0.26, 0.16
+TITLE, HEADS, LINE = 0.2, 0.26, 0.16  # TITLE is one line of it
 BAR = 0.62
 CHARACTERS = 15.5  # of a caption, to an inch
+TITLE_CHARACTERS = 10.5
 LABEL_CHARACTERS = 17
 
 
@@ -43,21 +44,23 @@ def picture_grid(
     lines = textwrap.wrap(caption, int((WIDTH - 2 * MARGIN) * CHARACTERS))
     pitch = GAP + max(cell * aspect, *(LINE * len(_wrapped(row.label)) for row in rows))
     body = len(rows) * pitch
-    height = TITLE + HEADS + body + MARGIN + len(lines) * LINE + MARGIN
+    titles = textwrap.wrap(title, int((WIDTH - 2 * MARGIN) * TITLE_CHARACTERS))
+    top = MARGIN + len(titles) * TITLE + HEADS
+    height = top + body + MARGIN + len(lines) * LINE + MARGIN
     figure = Figure(figsize=(WIDTH, height), facecolor=PAPER)
-    figure.text(MARGIN / WIDTH, 1 - TITLE / 2 / height, title, va="center", size=11, weight="bold", color=INK)
+    figure.text(MARGIN / WIDTH, 1 - MARGIN / height, "\n".join(titles), va="top", size=11, weight="bold", color=INK)
     figure.text(MARGIN / WIDTH, MARGIN / height, "\n".join(lines), va="bottom", size=7.5, color=INK, linespacing=1.35)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(height, 0))
     axes.set_axis_off()
     for column, head in enumerate(heads):
         left = MARGIN + LABEL + column * (cell + GAP)
-        axes.text(left + cell / 2, TITLE + HEADS / 2, head, ha="center", va="center", size=8, color=INK)
+        axes.text(left + cell / 2, top - HEADS / 2, head, ha="center", va="center", size=8, color=INK)
     for index, row in enumerate(rows):
-        _draw(axes, row, TITLE + HEADS + index * pitch, cell, aspect)
+        _draw(axes, row, top + index * pitch, cell, aspect)
     if colours is not None:
         left = MARGIN + LABEL + len(heads) * (cell + GAP) + 0.1
-        _draw_bar(figure, colours, left, TITLE + HEADS, min(body - GAP, 2 * LARGEST_CELL))
+        _draw_bar(figure, colours, left, top, min(body - GAP, 2 * LARGEST_CELL))
     return figure
 
 

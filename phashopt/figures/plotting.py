@@ -108,4 +108,4 @@ def _dress(figure: go.Figure, title: str, height: int) -> go.Figure:
     )
     lines = {"gridcolor": NEUTRAL_RULE, "linecolor": NEUTRAL_RULE, "zeroline": False, "ticks": "", "automargin": True}
     lines |= {"title_font_size": 12, "tickfont_size": 12}
-    return figure.update_xaxes(**lines).update_yaxes(**lines)
+    return figure.update_xaxes(**lines).update_yaxes(**lines, title_standoff=12)

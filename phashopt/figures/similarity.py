@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,33 +17,38 @@ from numpy.typing import NDArray
 
 from phashopt.figures.palette import FAINT_INK, INK, NO_DATA, PAPER
 
-SCALE = Normalize(0.0, 1.0)
+SCALE = Normalize(0.5, 1.0)  # below one half, maps share fewer bits than coins thrown would
 COLOURS = colormaps["viridis"]
 COLUMNS = 4
 SIDE = 3.7  # inches, as the margins and gaps below
 LEFT, GAP, BAR = 0.62, 0.62, 0.95
 TOP, PITCH, BOTTOM = 0.72, 0.9, 0.52
+LINE = 0.18  # of the words below
+CHARACTERS = 13.5  # of them, to an inch
 
 
-def similarity_matrices(panels: Mapping[str, NDArray[np.floating]], title: str) -> Figure:
-    """Upper triangles under their names, four to a row, on one colour scale from 0 to 1.
+def similarity_matrices(panels: Mapping[str, NDArray[np.floating]], title: str, words: str = "") -> Figure:
+    """Upper triangles under their names, four to a row, on one colour scale from 0.5 to 1; below them `words`.
 
     Each value is (K, K), NaN (drawn grey) where a kernel is dead, or where too few images show two of them. The
     diagonal is left out: a map equals itself.
     """
     columns, rows = min(len(panels), COLUMNS), math.ceil(len(panels) / COLUMNS)
     width = LEFT + columns * (SIDE + GAP) - GAP + BAR
-    height = TOP + rows * (SIDE + PITCH) - PITCH + BOTTOM
+    lines = textwrap.wrap(words, int((width - LEFT) * CHARACTERS))
+    bottom = BOTTOM + LINE * len(lines)
+    height = TOP + rows * (SIDE + PITCH) - PITCH + bottom
     figure = Figure(figsize=(width, height), facecolor=PAPER)
     figure.text(LEFT / width, 1 - 0.12 / height, title, va="top", size=11.5, weight="bold", color=INK)
+    figure.text(LEFT / width, 0.1 / height, "\n".join(lines), va="bottom", size=8.5, color=INK, linespacing=1.3)
     for index, (name, similarity) in enumerate(panels.items()):
         row, column = divmod(index, COLUMNS)
-        left, low = LEFT + column * (SIDE + GAP), BOTTOM + (rows - 1 - row) * (SIDE + PITCH)
+        left, low = LEFT + column * (SIDE + GAP), bottom + (rows - 1 - row) * (SIDE + PITCH)
         axes = figure.add_axes((left / width, low / height, SIDE / width, SIDE / height))
         _triangle(axes, similarity, name)
     low = (height - TOP - SIDE) / height
     bar = figure.add_axes(((width - BAR + 0.2) / width, low, 0.16 / width, SIDE / height))
-    scale = figure.colorbar(ScalarMappable(SCALE, COLOURS), cax=bar)
+    scale = figure.colorbar(ScalarMappable(SCALE, COLOURS), cax=bar, extend="min")
     scale.set_label("similarity S", color=INK, size=9)
     scale.outline.set_visible(False)
     bar.tick_params(labelsize=8, color=FAINT_INK, labelcolor=INK)

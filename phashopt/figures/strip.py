@@ -13,8 +13,9 @@ from phashopt.figures.maps import image_pixels, map_pixels
 
 CAPTION = (
     "The same kernels on the same training image (top left) after ever more training; epoch 0 is the random draw. "
-    "Every picture is scaled by its own largest value, grey is zero: compare shapes along a row, not strengths. Even "
-    "random kernels redraw the image, so look for what changes, and for when it stops changing."
+    "Every picture is scaled by its own largest value, grey is zero: compare shapes along a row, not strengths; one "
+    "all grey lets nothing of this image through. Even random kernels redraw the image, so look for what changes, and "
+    "for when it stops changing."
 )
 
 

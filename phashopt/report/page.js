@@ -97,10 +97,17 @@ function unfold() {
 }
 window.addEventListener("hashchange", unfold);
 
-// Paper shows what the screen folds away.
+// Paper shows what the screen folds away, and is narrower: a plot keeps the width that it was drawn with.
+const PAPER = 640; // pixels, within the margins of A4 and of US letter
 const folded = [...document.querySelectorAll("details:not([open])")];
 window.addEventListener("beforeprint", () => {
   folded.forEach((details) => (details.open = true));
-  plots.forEach(draw);
+  plots.forEach((plot) => {
+    draw(plot);
+    Plotly.relayout(plot, { width: PAPER });
+  });
 });
-window.addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));
+window.addEventListener("afterprint", () => {
+  folded.forEach((details) => (details.open = false));
+  plots.forEach((plot) => Plotly.relayout(plot, { width: null, autosize: true }));
+});

@@ -169,6 +169,8 @@ def _choice(summary: StudySummary, number: int) -> dict[str, Any]:
     words = (
         f"trial {number}: {percent(trial.value)} with {amount(trial.attrs['macs'])} MACs, {network(trial)}{settings}"
     )
+    if trial.epochs_used != trial.params.get("epochs", trial.epochs_used):  # cut short, or extended
+        words += f", {trial.epochs_used} epochs in the end"
     return {"trial": number, "macs": trial.attrs["macs"], "accuracy": trial.value, "words": words}
 
 

@@ -49,18 +49,16 @@ class LayerView:
 
     @property
     def words(self) -> str:
-        """Living kernels, distinct maps, redundancy (SIGNAL.md, section 5) and mean similarity in one sentence."""
+        """Living kernels, distinct maps, redundancy (SIGNAL.md, section 5) and similarities in one sentence."""
         groups, kernels = self.layer.groups, count(self.layer)
         alive = int(np.sum(groups >= 0))
         if not alive:
             return f"{self.role.capitalize()}: all {kernels} are dead."
         distinct = len(np.unique(groups[groups >= 0]))
         dead = f", {len(groups) - alive} dead" if alive < len(groups) else ""
-        mean = mean_similarity(self.layer.similarity)
-        likeness = f", mean similarity {mean:.2f}" if np.isfinite(mean) else ""
         return (
             f"{self.role.capitalize()}: {kernels}{dead}, {distinct} distinct, "
-            f"redundancy {1 - distinct / alive:.2f}{likeness}."
+            f"redundancy {1 - distinct / alive:.2f}{_likeness(self.layer.similarity)}."
         )
 
     def sheets(self, image: int = 0) -> Iterator[Figure]:
@@ -124,6 +122,16 @@ def followed(groups: NDArray[np.integer]) -> list[int]:
     first = int(alive[np.argmin(np.abs(alive - SEVENTH))])
     others = [int(alive[place]) for place in np.linspace(0, len(alive) - 1, FOLLOWED).round().astype(int)]
     return list(dict.fromkeys([first, *others]))[:FOLLOWED]
+
+
+def _likeness(similarity: NDArray[np.floating]) -> str:
+    """The mean over pairs of living kernels, and the pair most alike; nothing without a pair."""
+    mean = mean_similarity(similarity)
+    if not np.isfinite(mean):
+        return ""
+    pairs = np.where(np.triu(np.ones_like(similarity), k=1), np.nan_to_num(similarity), -1.0)
+    one, other = np.unravel_index(pairs.argmax(), pairs.shape)
+    return f", mean similarity {mean:.2f}, at most {pairs[one, other]:.2f} (kernels {one} and {other})"
 
 
 def count(layer: LayerSnapshot) -> str:

@@ -39,11 +39,13 @@ Trial 0 is the baseline ({baseline} kernels); the network chosen may have {caps}
 | `macs`, `params` | multiply-accumulates of one image; trainable parameters |
 | `train_macs`, `images_seen`, `epochs_used` | what the training took, readings included |
 | `train_seconds`, `signal_seconds` | time of training; time of readings |
-| `decision`, `parent` | why these numbers were tried; the trial whose kernels were inherited, or -1 |
+| `parent` | the trial whose kernels were inherited, or -1 |
 | `worker`, `device`, `attempt` | who ran it, on what, and for the how-many-eth time |
 
-Each trial's files: similarity matrices, reconstructions with boxes around look-alikes, and the table of its layers.
-The plots of the study are redrawn while workers run. `python -m phashopt report {name}` writes the whole story.
+Each trial's files: similarity matrices over the decision in words, reconstructions with boxes around look-alikes, and
+the table of its layers. The table of all trials, which sorts by any of these columns, is on the page *Smart Selection*,
+below the plots there. The plots of the study are redrawn while workers run. `python -m phashopt report {name}` writes
+the whole story.
 """
 
 
@@ -67,7 +69,8 @@ def artifact_store(root: Path) -> FileSystemArtifactStore:
 
 def upload_pictures(trial: Trial, trained: Trained, root: Path) -> None:
     """Attach similarity matrices, reconstruction sheets and the per-layer table; a finished trial takes no more."""
-    attach(trial.storage, trial._trial_id, _files(trial.number, trained), root)
+    decision = trial.storage.get_trial_system_attrs(trial._trial_id).get("decision", "")
+    attach(trial.storage, trial._trial_id, _files(trial.number, trained, decision), root)
 
 
 def attach(storage: BaseStorage, trial_id: int, files: Iterable[tuple[str, bytes]], root: Path) -> None:
@@ -129,11 +132,11 @@ def study_note(study: Study) -> str:
     )
 
 
-def _files(number: int, trained: Trained) -> Iterator[tuple[str, bytes]]:
+def _files(number: int, trained: Trained, decision: str) -> Iterator[tuple[str, bytes]]:
     snapshot = trained.snapshot
     title = f"Trial {number}: similarity of the kernels' reconstructions"
     panels = {layer_label(name): layer.similarity for name, layer in snapshot.layers.items()}
-    yield "similarity.png", png_bytes(similarity_matrices(panels, title))
+    yield "similarity.png", png_bytes(similarity_matrices(panels, title, decision))
     for name, layer in snapshot.layers.items():
         sheets = map_sheets(layer.maps, layer.groups, f"Trial {number}, {layer_label(name)}", snapshot.image)
         yield f"maps.{name}.png", png_bytes(next(iter(sheets)))

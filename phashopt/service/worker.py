@@ -179,7 +179,7 @@ class Worker:
 
     def _tell(self, trial: Trial, result: Result, lease: Lease) -> Ended:
         """Finish the trial, if it is still ours: after that it takes nothing more."""
-        self._mirror_decision(trial)
+        self._note_decision(trial)
         if not lease.held():
             raise Interrupted
         if result.stopped:
@@ -192,7 +192,7 @@ class Worker:
         """End the trial with its reason and its log; what nobody foresaw is shown here too."""
         if not isinstance(error, Diverged | DataError) and not is_out_of_memory(error):
             print(without_password("".join(traceback.format_exception(error)), self._url), file=sys.stderr)
-        self._mirror_decision(trial)
+        self._note_decision(trial)
         facts = {"study": self._study.study_name, "trial": trial.number, "worker": self._label, "params": trial.params}
         failure = failure_of(error, facts, self._url)
         fail(self._study._storage, trial._trial_id, failure, self._root)
@@ -203,11 +203,17 @@ class Worker:
         with suppress(StorageInternalError):
             self._queue.hand_back(claim)
 
-    def _mirror_decision(self, trial: Trial) -> None:
-        """Copy what the sampler wrote where the dashboard shows it; the baseline was nobody's decision."""
-        noted = self._study._storage.get_trial_system_attrs(trial._trial_id)
-        baseline = trial.user_attrs.get(ROLE_KEY) == BASELINE_ROLE
-        trial.set_user_attr("decision", BASELINE_DECISION if baseline else noted.get("decision", self._undecided()))
+    def _note_decision(self, trial: Trial) -> None:
+        """Say why beside the sampler's reasons, where there is none yet; the baseline was nobody's decision.
+
+        It is no user attribute: the dashboard makes a column of each, and a sentence in one stretches its rows over the
+        whole screen.
+        """
+        storage, is_baseline = self._study._storage, trial.user_attrs.get(ROLE_KEY) == BASELINE_ROLE
+        noted = storage.get_trial_system_attrs(trial._trial_id)
+        if is_baseline or "decision" not in noted:
+            words = BASELINE_DECISION if is_baseline else self._undecided()
+            storage.set_trial_system_attr(trial._trial_id, "decision", words)
         trial.set_user_attr("parent", noted.get("parent", -1))
 
     def _undecided(self) -> str:

@@ -164,6 +164,15 @@ def test_gc_lists_first_and_removes_then(run: Run, finished: str, tmp_path: Path
     assert run("study", "check", finished).exit_code == 0
 
 
+def test_gc_and_export_say_as_json_what_they_did(run: Run, finished: str) -> None:
+    removed = json.loads(run("study", "gc", finished, "--best", "1", "--json").stdout)
+    assert removed["removed"] == len(removed["files"]) > 0
+    assert removed["bytes"] > 0
+    written = json.loads(run("study", "export", finished, "--out", "out", "--json").stdout)["files"]
+    assert written
+    assert all(Path(path).exists() for path in written)
+
+
 def test_help_lists_every_command(run: Run) -> None:
     shown = run("--help").stdout
     assert all(word in shown for word in ("study", "worker", "report", "confirm", "dashboard", "server"))

@@ -14,7 +14,8 @@ def grid(
 ) -> Figure:
     picture = np.full((*shape, 3), 0.5)
     heads = [f"head {column}" for column in range(columns)]
-    return picture_grid("Title", heads, [Row(label, [picture] * columns)] * rows, caption, colormaps["viridis"])
+    title = "Layer 12 (width_11), baseline: the same kernels through many images"
+    return picture_grid(title, heads, [Row(label, [picture] * columns)] * rows, caption, colormaps["viridis"])
 
 
 def boxes(figure: Figure) -> list[np.ndarray]:

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 
 from phashopt.figures import mean_similarity, similarity_matrices
@@ -26,10 +27,10 @@ def test_only_pairs_above_the_diagonal_are_visible() -> None:
 
 def test_equal_similarities_have_equal_colours_whatever_else_is_in_the_matrix() -> None:
     low, high = matrix(5), matrix(5, seed=1)
-    low[0, 1] = high[0, 1] = 0.3
-    low[2, 3], high[2, 3] = 0.31, 0.99
+    low[0, 1] = high[0, 1] = 0.6
+    low[2, 3], high[2, 3] = 0.61, 0.99
     np.testing.assert_array_equal(triangle_colours(low)[0, 1], triangle_colours(high)[0, 1])
-    np.testing.assert_allclose(triangle_colours(low)[0, 1], COLOURS(0.3), atol=0.01)
+    np.testing.assert_allclose(triangle_colours(low)[0, 1], COLOURS(0.2), atol=0.01)
 
 
 def test_a_dead_kernel_is_grey_in_row_and_column() -> None:
@@ -64,9 +65,9 @@ def test_labels_stay_readable_at_any_width(kernels: int) -> None:
         assert all(tick == round(tick) for tick in ticks)
 
 
-def test_the_colour_bar_runs_from_zero_to_one() -> None:
+def test_the_colour_bar_runs_from_chance_to_one() -> None:
     bar = similarity_matrices({"only": matrix(4) * 0.1}, "Layer 1").axes[-1]
-    assert bar.get_ylim() == (0.0, 1.0)
+    assert bar.get_ylim() == (0.5, 1.0)
 
 
 @pytest.mark.parametrize("panels", [1, 2, 4, 5, 13])
@@ -76,3 +77,14 @@ def test_panels_share_one_size_and_do_not_overlap(panels: int) -> None:
     assert len(boxes) == panels
     assert {(round(box.width, 3), round(box.height, 3)) for box in boxes} == {(round(boxes[0].width, 3),) * 2}
     assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+
+
+def test_words_stand_below_the_panels_and_on_the_paper() -> None:
+    figure = similarity_matrices({"layer": matrix(4)}, "Layer 1", "Why these widths were tried. " * 12)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    words, panel = figure.texts[1].get_window_extent(renderer), figure.axes[0].get_tightbbox(renderer)
+    assert panel is not None
+    assert words.y1 <= panel.y0
+    assert 0 <= words.x0 <= words.x1 <= figure.bbox.width
+    assert words.y0 >= 0

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from phashopt.report import Scene, write_report
 from phashopt.service.summary import StudySummary
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
+NARROW: ViewportSize = {"width": 420, "height": 900}
 PATIENCE = 300_000.0  # milliseconds that no test waits on an idle machine
 
 
@@ -34,7 +35,7 @@ class Visit:
     def __init__(self, browser: Browser, path: Path) -> None:
         self.messages: list[str] = []
         self.requests: list[str] = []
-        self.page: Page = browser.new_page(viewport={"width": 420, "height": 900}, color_scheme="dark")
+        self.page: Page = browser.new_page(viewport=NARROW, color_scheme="dark")
         self.page.set_default_timeout(PATIENCE)
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
@@ -104,15 +105,20 @@ def test_big_layers_are_leafed_through(visit: Visit) -> None:
 
 def test_paper_shows_what_the_screen_folds_away(visit: Visit) -> None:
     page = visit.page
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
     assert page.locator(".sheets").nth(1).locator("figure:visible").count() == 3
+    widths = page.evaluate("[...document.querySelectorAll('.plot .main-svg')].map(plot => plot.clientWidth)")
     assert page.locator(".plot:not(:has(.main-svg))").count() == 0
+    assert max(widths) <= 680  # A4 within margins of 15 mm
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     page.emulate_media(media="screen")
     assert page.locator("details:not([open])").count() > 0
+    assert page.locator(".plot .main-svg").first.evaluate("plot => plot.clientWidth") > 1000
+    page.set_viewport_size(NARROW)
 
 
 def test_axe_finds_nothing_to_mend_in_dark_nor_in_light(visit: Visit) -> None:

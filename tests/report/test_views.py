@@ -8,6 +8,8 @@ from phashopt.report.views import SEVENTH, LayerView, followed
 from phashopt.service.summary import StudySummary
 from phashopt.training.snapshot import LayerSnapshot, Snapshot
 
+LIKE = "mean similarity 0.50, at most 0.50 (kernels 0 and 1)."
+
 
 def layer(groups: list[int]) -> LayerSnapshot:
     kernels = len(groups)
@@ -18,8 +20,8 @@ def layer(groups: list[int]) -> LayerSnapshot:
 @pytest.mark.parametrize(
     ("groups", "sentence"),
     [
-        ([0, 0, 1, 2], "Best: 4 kernels, 3 distinct, redundancy 0.25, mean similarity 0.50."),
-        ([0, -1, 0], "Best: 3 kernels, 1 dead, 1 distinct, redundancy 0.50, mean similarity 0.50."),
+        ([0, 0, 1, 2], f"Best: 4 kernels, 3 distinct, redundancy 0.25, {LIKE}"),
+        ([0, -1, 0], f"Best: 3 kernels, 1 dead, 1 distinct, redundancy 0.50, {LIKE}"),
         ([7], "Best: 1 kernel, 1 distinct, redundancy 0.00."),
         ([-1, -1], "Best: all 2 kernels are dead."),
     ],
@@ -28,6 +30,13 @@ def test_a_reading_in_words(groups: list[int], sentence: str, summary: StudySumm
     snapshot = Snapshot(np.zeros((1, 2, 2), dtype=np.uint8), {"width_00": layer(groups)})
     view = LayerView("width_00", Exhibit("best", summary.trials[0], snapshot=snapshot), snapshot, None)
     assert view.words == sentence
+
+
+def test_the_pair_most_alike_is_named(summary: StudySummary) -> None:
+    snapshot = Snapshot(np.zeros((1, 2, 2), dtype=np.uint8), {"width_00": layer([0, 1, 2, 3])})
+    snapshot.layers["width_00"].similarity[1, 3] = 0.75
+    view = LayerView("width_00", Exhibit("best", summary.trials[0], snapshot=snapshot), snapshot, None)
+    assert "at most 0.75 (kernels 1 and 3)" in view.words
 
 
 @pytest.mark.parametrize(
