@@ -12,6 +12,7 @@ from scipy import stats
 
 from phashopt.errors import UserError
 from phashopt.networks import build
+from phashopt.search import ADOPTED_KEY
 from phashopt.service.objective import trial_seed
 from phashopt.service.spec import Spec
 from phashopt.service.summary import StudySummary, TrialSummary
@@ -104,11 +105,12 @@ class Race:
 def candidates(summary: StudySummary, top: int, order: Sequence[int] | None = None) -> list[TrialSummary]:
     """The baseline, then the `top` feasible trials by `order` (their numbers), by accuracy without one.
 
-    Raises `UserError` if the study has neither yet.
+    Adopted trials are another study's to confirm. Raises `UserError` if the study has neither yet.
     """
     if summary.baseline is None or summary.baseline.value is None or summary.best is None:
         raise UserError(f"study {summary.name!r} has no finished baseline and feasible trial yet; let workers finish")
-    finished = [trial for trial in summary.trials if trial.feasible and trial.state == "COMPLETE"]
+    own = [trial for trial in summary.trials if ADOPTED_KEY not in trial.attrs]
+    finished = [trial for trial in own if trial.feasible and trial.state == "COMPLETE"]
     best = sorted(finished, key=lambda trial: (-(trial.value or 0.0), trial.number))
     if order is not None:
         best = sorted(finished, key=lambda trial: order.index(trial.number) if trial.number in order else len(order))

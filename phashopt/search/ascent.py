@@ -58,7 +58,7 @@ class Ascent:
         one = np.eye(layers, dtype=np.int64)
         steps = np.concatenate([0 * one[:1], one, (one[:, None] - one)[~np.eye(layers, dtype=np.bool_)]])
         near = np.clip(indices[:, None] + steps, 0, self._grid.last).reshape(-1, layers)
-        return near[self._feasible(near)]
+        return np.asarray(near[self._feasible(near)])
 
     def coordinates(self, indices: Indices) -> Array:
         """(n, L) log-widths."""

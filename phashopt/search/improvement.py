@@ -144,7 +144,7 @@ class Improvement:
         """(n,) how much of what is unknown of the shipped networks trainings show: correlations in [0, 1]."""
         shared = ((shown - shown.mean(1, keepdims=True)) * (shipped - shipped.mean(1, keepdims=True))).mean(1)
         spread = np.sqrt(shipped.var(1) * (shown.var(1) + self._noise))
-        return np.divide(np.abs(shared), spread, out=np.ones_like(spread), where=spread > 0)
+        return np.asarray(np.divide(np.abs(shared), spread, out=np.ones_like(spread), where=spread > 0))
 
     def _at_each_length(self, row: Array) -> Iterator[dict[str, Any]]:
         params = self._model.basis.params(row)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from phashopt.bench.confirm import FAIR, Entrant, Race, welch_interval
+from phashopt.bench.confirm import FAIR, Entrant, Race, candidates, welch_interval
 from phashopt.service.spec import parse_spec
 from phashopt.service.study import load_data
-from phashopt.service.summary import TrialSummary
+from phashopt.service.summary import StudySummary, TrialSummary
 from phashopt.trace import Trace
 
 samples = st.lists(st.integers(0, 1000).map(lambda number: number / 1000), min_size=2, max_size=8)
@@ -61,6 +62,13 @@ def test_nobody_leaves_before_it_had_its_seeds(seeds: int, beaten: bool) -> None
     scores = [0.1, 0.11, 0.12, 0.13]
     weak = Entrant(_trial(1, {}), scores[:seeds])
     assert weak.beaten_by(Entrant(_trial(2, {}), [score + 0.5 for score in scores[:seeds]])) is beaten
+
+
+def test_trials_of_another_study_are_not_confirmed() -> None:
+    trials = [replace(_trial(number, {}), value=0.5 + number / 10) for number in range(3)]
+    trials[2] = replace(trials[2], attrs={"adopted": "elsewhere"})
+    summary = StudySummary("s", {}, trials[1], trials[0], [], trials)
+    assert [trial.number for trial in candidates(summary, 3)] == [0, 1]
 
 
 def _trial(number: int, params: dict[str, float]) -> TrialSummary:

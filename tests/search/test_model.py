@@ -104,3 +104,15 @@ def test_an_exploded_training_is_feared_at_its_rate(
 def test_a_trial_that_lacks_a_parameter_is_left_out(make_space: MakeSpace, finished: list[Record]) -> None:
     odd = replace(finished[0], params={"width_00": 8})
     assert len(Model(make_space(), _past([*finished, odd])).finished) == len(finished)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [({}, True), ({"learning_rate": 0.0101}, True), ({"learning_rate": 0.05}, False), ({"epochs": 5}, False)],
+)
+def test_a_point_is_another_with_another_rate_or_length(
+    make_space: MakeSpace, finished: list[Record], change: dict[str, float], same: bool
+) -> None:
+    point = {**finished[0].params, "epochs": 6, "learning_rate": 0.01}
+    model = Model(make_space(), Past([replace(finished[0], params=point)], [], [], {}))
+    assert (model.cells([{**point, **change}])[0] in model.tried) is same
