@@ -73,7 +73,7 @@ def write_a_trial(trial: Trial) -> None:
 
 def ours(url: str, trials: int) -> Clock:
     study, spec = open_study(url, NAME)
-    queue, clock = Queue(study, spec, url), Clock()
+    queue, clock = Queue(study, spec, url, "bench"), Clock()
     for _ in range(trials):
         with clock.time("claim"):
             claim = queue.claim()
@@ -215,7 +215,7 @@ def claims(urls: dict[str, str], workers: int, trials: int) -> list[Row]:
 
 def _claim(url: str, trials: int, start: Barrier) -> None:
     study, spec = open_study(url, NAME)
-    queue = Queue(study, spec, url)
+    queue = Queue(study, spec, url, "bench")
     start.wait()
     for _ in range(trials):
         queue.claim()
