@@ -111,6 +111,14 @@ class Worker:
         `TooManyFailuresError` after as many failures in a row as the spec allows, `StorageAwayError` if the database
         stays away.
         """
+        try:
+            return self._work(limit)
+        except Exception as error:
+            if stuck := blocked(error, self._root):  # met at a claim, or when the plots were drawn
+                raise stuck from error
+            raise
+
+    def _work(self, limit: int | None) -> Counter[str]:
         ends: Counter[str] = Counter()
         failures = 0
         self._queue.check_host()
