@@ -2,9 +2,11 @@
 
     python scripts/bench_service.py
 
-A trial here is what a worker makes of it: claimed under the lock, proposed, leased, constrained, eight epochs traced
-and reported, its numbers and its decision written, told. Plain Optuna makes the same writes with a random sampler and
-neither lock nor lease.
+A trial here is what a worker makes of it: claimed under the lock, proposed, leased, signed, constrained, eight epochs
+traced and reported, its numbers and its decision written, told. Plain Optuna writes the same trial, parameter by
+parameter, with a random sampler and neither lock, lease, signature nor decision. "sampler ms" is what the proposal
+computes, part of the claim; "database of plain" compares all the rest. A worker's first trial is apart: whoever opens a
+study, plain Optuna too, first reads its finished trials. The two take turns, and medians are shown.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import TypeVar
 
 import optuna
 from optuna import Study, Trial
@@ -41,6 +45,7 @@ EPOCHS = 8
 NAME = "bench"
 KINDS = ("sqlite", "journal", "postgresql", "grpc")
 UNLIMITED = 10**6
+T = TypeVar("T")
 ATTRIBUTES = {f"number.{index:02d}": 0.5 for index in range(20)}  # as many as a trial of two layers leaves
 
 
@@ -49,14 +54,26 @@ class Clock:
     """Seconds spent in each part of a trial."""
 
     claim: float = 0.0
+    sampler: float = 0.0  # part of the claim
     writes: float = 0.0
     tell: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.claim + self.writes + self.tell
 
     @contextmanager
     def time(self, part: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
         setattr(self, part, getattr(self, part) + time.perf_counter() - start)
+
+    def timed(self, part: str, call: Callable[..., T]) -> Callable[..., T]:
+        def run(*args: object) -> T:
+            with self.time(part):
+                return call(*args)
+
+        return run
 
 
 def write_a_trial(trial: Trial) -> None:
@@ -71,10 +88,12 @@ def write_a_trial(trial: Trial) -> None:
         trial.set_user_attr(key, value)
 
 
-def ours(url: str, trials: int) -> Clock:
+def ours(url: str) -> Iterator[Clock]:
     study, spec = open_study(url, NAME)
-    queue, clock = Queue(study, spec, url), Clock()
-    for _ in range(trials):
+    queue, propose = Queue(study, spec, url, "bench"), study.sampler.sample_relative
+    while True:
+        clock = Clock()
+        study.sampler.sample_relative = clock.timed("sampler", propose)  # type: ignore[method-assign]
         with clock.time("claim"):
             claim = queue.claim()
         assert claim is not None
@@ -84,20 +103,21 @@ def ours(url: str, trials: int) -> Clock:
             with clock.time("tell"):
                 assert lease.held()
                 study.tell(claim.trial, 0.5)
-    return clock
+        yield clock
 
 
-def plain_optuna(url: str, trials: int) -> Clock:
+def plain_optuna(url: str) -> Iterator[Clock]:
     study, spec = open_study(url, NAME)
-    study.sampler, clock = optuna.samplers.RandomSampler(seed=0), Clock()
-    for _ in range(trials):
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    while True:
+        clock = Clock()
         with clock.time("claim"):
             trial = study.ask(spec.space)
         with clock.time("writes"):
             write_a_trial(trial)
         with clock.time("tell"):
             study.tell(trial, 0.5)
-    return clock
+        yield clock
 
 
 def by_finished_trials(urls: dict[str, str], counts: list[int], trials: int) -> list[Row]:
@@ -105,24 +125,26 @@ def by_finished_trials(urls: dict[str, str], counts: list[int], trials: int) -> 
     for storage, url in urls.items():
         for count in counts:
             fill(url, count)
-            clocks = {"phashopt": ours(url, trials), "plain Optuna": plain_optuna(url, trials)}
-            for maker, clock in clocks.items():
-                parts = {part: 1000 * seconds / trials for part, seconds in vars(clock).items()}
-                total = sum(parts.values())
-                plain = sum(vars(clocks["plain Optuna"]).values()) * 1000 / trials
+            turns = islice(zip(ours(url), plain_optuna(url), strict=True), 1 + trials)  # the same load for both
+            made = dict(zip(("phashopt", "plain Optuna"), zip(*turns, strict=True), strict=True))
+            usual = {maker: _median(later) for maker, (_, *later) in made.items()}
+            plain = usual["plain Optuna"].total
+            for maker, clock in usual.items():
+                parts = {f"{part} ms": round(1000 * seconds, 1) for part, seconds in vars(clock).items()}
                 rows.append(
-                    {
-                        "storage": storage,
-                        "finished": count,
-                        "by": maker,
-                        "claim ms": round(parts["claim"], 1),
-                        "writes ms": round(parts["writes"], 1),
-                        "tell ms": round(parts["tell"], 1),
-                        "total ms": round(total, 1),
-                        "of plain": round(total / plain, 2),
+                    {"storage": storage, "finished": count, "by": maker, "first ms": round(1000 * made[maker][0].total)}
+                    | parts
+                    | {
+                        "total ms": round(1000 * clock.total, 1),
+                        "of plain": round(clock.total / plain, 2),
+                        "database of plain": round((clock.total - clock.sampler) / plain, 2),
                     }
                 )
     return rows
+
+
+def _median(clocks: list[Clock]) -> Clock:
+    return Clock(**{part: statistics.median(getattr(clock, part) for clock in clocks) for part in vars(Clock())})
 
 
 def fill(url: str, count: int) -> None:
@@ -215,7 +237,7 @@ def claims(urls: dict[str, str], workers: int, trials: int) -> list[Row]:
 
 def _claim(url: str, trials: int, start: Barrier) -> None:
     study, spec = open_study(url, NAME)
-    queue = Queue(study, spec, url)
+    queue = Queue(study, spec, url, "bench")
     start.wait()
     for _ in range(trials):
         queue.claim()

@@ -25,7 +25,7 @@ import torch
 MINUTES = 8.5
 LINES = 12  # of a failed check's output
 NEEDED = (
-    "captum", "filelock", "hypothesis", "jinja2", "joblib", "matplotlib", "numpy", "optuna", "optuna_dashboard",
+    "captum", "hypothesis", "jinja2", "joblib", "matplotlib", "numpy", "optuna", "optuna_dashboard",
     "pandas", "plotly", "pydantic", "pytest", "rich", "safetensors", "scipy", "sklearn", "torchvision", "typer",
 )  # fmt: skip
 TESTS = ("tests/training/test_devices.py", "tests/signal/test_devices.py")

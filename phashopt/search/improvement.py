@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -91,9 +90,9 @@ class Improvement:
 
     def _finalists(self, ranked: Array) -> list[Array]:
         """The first of `ranked` (n, K) that were not trained at the longest length; if all were, the first."""
-        model = self._model
-        fresh = (row for row in ranked if model.cells([model.basis.params(row)])[0] not in model.tried)
-        return list(islice(fresh, FINALISTS)) or list(ranked[:FINALISTS])
+        tried = self._model.tried
+        fresh = [row for row, cell in zip(ranked, self._model.cells(ranked), strict=True) if cell not in tried]
+        return (fresh or list(ranked))[:FINALISTS]
 
     def _best_so_far(self) -> Array:
         """(S,) the nats of the best feasible network that is finished or under way, in each draw."""

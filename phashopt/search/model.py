@@ -7,9 +7,8 @@ nothing tell only where trainings diverge.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,8 @@ from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
 KEPT = 100  # older ones that stay, the best, since they are what has to be beaten
-FINE = 5  # parts of half a parameter's range within which two values count as the same
+FINE = 5  # parts of half a parameter's range within which two values count as the same one
+EXACT = 10**6  # the same for places of widths and lengths, which lie on a grid
 READ_LAYERS = 2  # the last ones, whose dead maps and copies tell a lucky run
 
 
@@ -60,13 +60,13 @@ class Model:
     @cached_property
     def tried(self) -> Set[tuple[int, ...]]:
         """The cells of everything that is finished or under way."""
-        return set(self.cells(self._points))
+        return set(self.cells(self.basis.coordinates(self._points)))
 
-    def cells(self, params: Sequence[Mapping[str, Any]]) -> list[tuple[int, ...]]:
-        """What makes two points the same: widths and length, and all else to a tenth of its range."""
-        places = [each.encode([point[name] for point in params]) for name, each in self.basis.others.items()]
-        rest = np.round(FINE * np.concatenate([np.zeros((len(params), 0)), *places], 1)).astype(int).tolist()
-        return [(*self.space.key(point), *row) for point, row in zip(params, rest, strict=True)]
+    def cells(self, coordinates: Array) -> list[tuple[int, ...]]:
+        """What makes points (n, K) the same: widths and length, and all else to a tenth of its range."""
+        fineness = np.full(self.basis.coordinate_count, FINE)
+        fineness[: self.basis.layers + 1] = EXACT
+        return [tuple(row) for row in np.round(fineness * coordinates).astype(int).tolist()]
 
     @cached_property
     def excess(self) -> Array:

@@ -33,8 +33,8 @@ def propose_by_model(
     best = None
     for candidate in _candidates(model, cost, rng, left):
         best = best or candidate
-        tried = model.cells([{**candidate.point, **candidate.others}])[0] in model.tried
-        if space.feasible(candidate.point) and not tried:
+        (cell,) = model.cells(model.basis.coordinates([{**candidate.point, **candidate.others}]))
+        if space.feasible(candidate.point) and cell not in model.tried:
             return candidate
     best = best or Proposal(space.at(0.0), "")
     point = nearest_unseen(best.point, space, seen, rng)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from phashopt.errors import UserError
 from phashopt.service.storage import file_path, from_any_folder
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 LISTEN_SECONDS = 1.0  # a slot with nothing to say answers so late
+REACH_SECONDS = 5.0  # a head that is there takes a connection at once
 UNHEARD_SECONDS = 10.0  # one that has not answered for so long has no node, or a dead one
 
 
@@ -135,6 +137,7 @@ def _connect(address: str, url: str) -> Any:
         import ray
     except ImportError as error:
         raise UserError("--ray needs Ray; pip install 'phashopt[ray]'") from error
+    _reach(address)
     try:
         ray.init(address, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
@@ -148,3 +151,13 @@ def _connect(address: str, url: str) -> Any:
             "hosts; use PostgreSQL, or 'phashopt server' and --storage grpc://HOST:PORT"
         )
     return ray
+
+
+def _reach(address: str) -> None:
+    """Try the port that an address names, if it names one: Ray would ask for five minutes whether anybody is there."""
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        if parts.hostname and parts.port:
+            socket.create_connection((parts.hostname, parts.port), timeout=REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise UserError(f"no Ray cluster answers at {address!r} ({error}); start one with 'ray start'") from error

@@ -54,7 +54,8 @@ def empty_device() -> None:
 def blocked(error: BaseException, root: Path) -> UserError | None:
     """The one line for a machine on which no trial could end well; None if the error is the trial's own."""
     if isinstance(error, OSError) and error.errno in CANNOT_WRITE | NO_FOLDER:
-        return UserError(f"cannot write to {root}: {error.strerror}; mend that, then start the worker again")
+        where = error.filename or root
+        return UserError(f"cannot write to {where}: {error.strerror}; mend that, then start the worker again")
     if isinstance(error, StorageInternalError) and isinstance(error.__cause__, OperationalError):
         cause = error.__cause__.orig
         return UserError(f"cannot write to the study database: {cause}; mend that, then start the worker again")

@@ -18,6 +18,8 @@ from uuid import uuid4
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from phashopt.service.draft import Draft
+
 LEASE_KEY = "lease"
 GRACE_SECONDS = 60.0
 BEATS = 12  # in a grace period: so often its holder bumps a lease
@@ -33,7 +35,7 @@ class Lease:
     """
 
     def __init__(
-        self, storage: BaseStorage, trial_id: int, *, host: str | None = None, beat: float = BEAT_SECONDS
+        self, storage: BaseStorage | Draft, trial_id: int, *, host: str | None = None, beat: float = BEAT_SECONDS
     ) -> None:
         self._host = host
         self._storage = storage
@@ -42,11 +44,16 @@ class Lease:
         self._token = uuid4().hex
         self._count = 0
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep_up, name=f"lease-{trial_id}", daemon=True)
+        self._thread = threading.Thread(target=self._keep_up, name="lease", daemon=True)
 
     def take(self) -> Lease:
         """Write the first token: from now on whoever held the trial before has lost it."""
         self._write()
+        return self
+
+    def follow(self, storage: BaseStorage, trial_id: int) -> Lease:
+        """From the draft that it was taken on to the trial that the draft has become."""
+        self._storage, self._trial_id = storage, trial_id
         return self
 
     def __enter__(self) -> Lease:

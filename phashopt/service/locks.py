@@ -6,14 +6,15 @@ there is one; each is released when its holder dies.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
 from optuna.storages import BaseStorage
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -28,7 +29,6 @@ SERVICE, METHOD = "phashopt.ClaimLock", "Hold"
 HELD, BUSY = b"held", b"busy"
 # A holder whose host lost power is given up after half a minute (seconds, seconds, times); a slow one is not.
 KEEP_ALIVE = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
-POLL_SECONDS = 0.005
 TURN_SECONDS = 5.0  # how long the proxy lets a client stand in line before it is to ask again
 
 
@@ -36,8 +36,16 @@ def claim_lock(storage: BaseStorage, url: str, study: str) -> AbstractContextMan
     """Hold the one right to claim trials of `study`; blocks until it is free."""
     path = file_path(url)
     if path is not None:
-        return FileLock(f"{path}.claim", poll_interval=POLL_SECONDS)
+        return _held_by_kernel(path.with_name(f"{path.name}.claim"))
     return _held_by_proxy(storage, study) if kind(url) == "grpc" else _held_by_server(storage, study)
+
+
+@contextmanager
+def _held_by_kernel(path: Path) -> Iterator[None]:
+    """The file's lock, which the kernel gives to those in line without their asking again: polls cost a core."""
+    with path.open("ab") as file:  # closing it lets go
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

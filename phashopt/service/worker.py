@@ -34,13 +34,11 @@ from phashopt.service.study import (
     request_stop,
     stop_requests,
 )
-from phashopt.service.summary import BASELINE_ROLE, FINISHED, ROLE_KEY
+from phashopt.service.summary import FINISHED
 from phashopt.training.loop import Diverged, Interrupted
 
 MakeObjective = Callable[[Study, Spec, Path, Hooks], Callable[[Trial], Result]]
 
-ATTEMPT_KEY = "attempt"
-BASELINE_DECISION = "The network before adjustment, as the spec gives it: full length, the middle of every range."
 POLL_SECONDS = 1.0  # between looks at the database for a stop
 PLOT_SECONDS = 10.0  # between redrawings of the study's plots
 PLOT_GROWTH = 0.1  # and only when so many more trials are there to be seen
@@ -98,7 +96,7 @@ class Worker:
         self._notify = notify
         self._study, self._spec = open_study(url, name, give_up=stopping)
         self._root = read_artifact_root(self._study, url)
-        self._queue = Queue(self._study, self._spec, url, grace=grace, give_up=stopping)
+        self._queue = Queue(self._study, self._spec, url, label, grace=grace, give_up=stopping)
         self._stops = stop_requests(self._study)
         self._polled_at = 0.0
         self._plotted_at = 0.0
@@ -113,6 +111,14 @@ class Worker:
         `TooManyFailuresError` after as many failures in a row as the spec allows, `StorageAwayError` if the database
         stays away.
         """
+        try:
+            return self._work(limit)
+        except Exception as error:
+            if stuck := blocked(error, self._root):  # met at a claim, or when the plots were drawn
+                raise stuck from error
+            raise
+
+    def _work(self, limit: int | None) -> Counter[str]:
         ends: Counter[str] = Counter()
         failures = 0
         self._queue.check_host()
@@ -140,7 +146,6 @@ class Worker:
         with claim.lease as lease:
             self._lease = lease
             try:
-                attempt = self._sign(trial)
                 return self._tell(trial, self._train(trial), lease)
             except StorageAwayError:
                 raise
@@ -152,7 +157,7 @@ class Worker:
                     return Ended(trial.number, self._state(trial).name, None, "no longer this worker's", ours=False)
                 if isinstance(error, Interrupted):
                     self._queue.hand_back(claim)
-                    return Ended(trial.number, TrialState.WAITING.name, None, f"handed back in attempt {attempt}")
+                    return Ended(trial.number, TrialState.WAITING.name, None, f"handed back in attempt {claim.attempt}")
                 if isinstance(error, DataError):
                     request_stop(self._study)
                     self._fail(trial, error)
@@ -170,16 +175,8 @@ class Worker:
         empty_device()
         return self._objective(trial)
 
-    def _sign(self, trial: Trial) -> int:
-        """Write who runs the trial, and for the how-many-eth time."""
-        attempt = int(trial.user_attrs.get(ATTEMPT_KEY, 0)) + 1
-        trial.set_user_attr(ATTEMPT_KEY, attempt)
-        trial.set_user_attr("worker", self._label)
-        return attempt
-
     def _tell(self, trial: Trial, result: Result, lease: Lease) -> Ended:
         """Finish the trial, if it is still ours: after that it takes nothing more."""
-        self._note_decision(trial)
         if not lease.held():
             raise Interrupted
         if result.stopped:
@@ -192,7 +189,6 @@ class Worker:
         """End the trial with its reason and its log; what nobody foresaw is shown here too."""
         if not isinstance(error, Diverged | DataError) and not is_out_of_memory(error):
             print(without_password("".join(traceback.format_exception(error)), self._url), file=sys.stderr)
-        self._note_decision(trial)
         facts = {"study": self._study.study_name, "trial": trial.number, "worker": self._label, "params": trial.params}
         failure = failure_of(error, facts, self._url)
         fail(self._study._storage, trial._trial_id, failure, self._root)
@@ -202,22 +198,6 @@ class Worker:
         """On a full disk the database may take nothing either: then the lease ends by itself."""
         with suppress(StorageInternalError):
             self._queue.hand_back(claim)
-
-    def _note_decision(self, trial: Trial) -> None:
-        """Say why beside the sampler's reasons, where there is none yet; the baseline was nobody's decision.
-
-        It is no user attribute: the dashboard makes a column of each, and a sentence in one stretches its rows over the
-        whole screen.
-        """
-        storage, is_baseline = self._study._storage, trial.user_attrs.get(ROLE_KEY) == BASELINE_ROLE
-        noted = storage.get_trial_system_attrs(trial._trial_id)
-        if is_baseline or "decision" not in noted:
-            words = BASELINE_DECISION if is_baseline else self._undecided()
-            storage.set_trial_system_attr(trial._trial_id, "decision", words)
-        trial.set_user_attr("parent", noted.get("parent", -1))
-
-    def _undecided(self) -> str:
-        return f"Proposed by {type(self._study.sampler).__name__}, which gives no reason."
 
     def _state(self, trial: Trial) -> TrialState:
         return self._study._storage.get_trial(trial._trial_id).state

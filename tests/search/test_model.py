@@ -115,4 +115,5 @@ def test_a_point_is_another_with_another_rate_or_length(
 ) -> None:
     point = {**finished[0].params, "epochs": 6, "learning_rate": 0.01}
     model = Model(make_space(), Past([replace(finished[0], params=point)], [], [], {}))
-    assert (model.cells([{**point, **change}])[0] in model.tried) is same
+    (cell,) = model.cells(model.basis.coordinates([{**point, **change}]))
+    assert (cell in model.tried) is same

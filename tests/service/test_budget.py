@@ -55,7 +55,7 @@ def test_the_hours_begin_with_the_study_whenever_its_trials_are_gone_on_with(
 ) -> None:
     spec = spec_of("study.max_hours=2")
     study = create_study(url, spec, tmp_path)
-    queue = Queue(study, spec, url)
+    queue = Queue(study, spec, url, "test")
     baseline = queue.claim()
     assert baseline is not None
     study.set_user_attr(CREATED_KEY, (datetime.now(UTC) - timedelta(hours=2)).isoformat())

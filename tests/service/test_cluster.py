@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def cluster() -> Iterator[Cluster]:
 def disconnected() -> Iterator[None]:
     yield
     ray.shutdown()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "127.0.0.1:99999"])
+def test_an_address_where_nobody_answers_is_one_line(address: str, tmp_path: Path) -> None:
+    with socket.socket() as silent:  # bound, but it takes no connection
+        silent.bind(("127.0.0.1", 0))
+        place = address.format(port=silent.getsockname()[1])
+        assignment = Assignment(url="postgresql://host/database", name="tiny", data_dir=tmp_path, threads=1)
+        with pytest.raises(UserError, match=f"no Ray cluster answers at '{place}'"):
+            RaySupervisor(assignment, place, workers=1, gpus=0)
 
 
 @pytest.mark.parametrize("url", ["sqlite:///studies.db", "journal:///studies.log"])

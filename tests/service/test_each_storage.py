@@ -46,7 +46,7 @@ def sleeper(url: str, folder: Path, label: str = "test", grace: float = 60.0) ->
 
 def claim_until_empty(url: str, start: Barrier, claimed: Any) -> None:
     study, spec = open_study(url, "tiny")
-    queue = Queue(study, spec, url, grace=PATIENT)
+    queue = Queue(study, spec, url, "test", grace=PATIENT)
     start.wait()
     numbers = []
     while (claim := queue.claim()) is not None:

@@ -31,7 +31,7 @@ def away(server: Postgres) -> Iterator[None]:
 
 def test_a_claim_waits_for_a_server_that_is_away(any_url: str, any_study: str, postgres: Postgres) -> None:
     study, spec = open_study(any_url, any_study)
-    queue = Queue(study, spec, any_url)
+    queue = Queue(study, spec, any_url, "test")
     with away(postgres):
         claim = queue.claim()
     assert claim is not None
@@ -52,6 +52,6 @@ def test_numbers_written_meanwhile_arrive(any_url: str, any_study: str, postgres
 
 def test_nobody_waits_who_is_to_leave(any_url: str, any_study: str, postgres: Postgres) -> None:
     study, spec = open_study(any_url, any_study, give_up=lambda: True)
-    queue = Queue(study, spec, any_url, give_up=lambda: True)
+    queue = Queue(study, spec, any_url, "test", give_up=lambda: True)
     with away(postgres), pytest.raises(StorageAwayError):
         queue.claim()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from optuna import Trial
 from optuna.trial import TrialState
+from sqlalchemy import event
 
 from phashopt.errors import DataError, UserError
 from phashopt.service import reaper
@@ -295,6 +296,28 @@ def test_a_disk_that_takes_nothing_stops_the_worker_and_fails_no_trial(
         raising(url, tmp_path, OSError(number, os.strerror(number))).work()
     assert [trial.state for trial in summary_of(url).trials] == ["WAITING"]
     assert raising(url, tmp_path).work() == {"COMPLETE": 3}
+
+
+def test_a_database_that_is_full_is_one_line_and_fails_no_trial(url: str, study: str, tmp_path: Path) -> None:
+    worker = raising(url, tmp_path)
+    engine = worker._study._storage._backend.engine  # type: ignore[attr-defined]
+    engine.dispose()
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
+    with pytest.raises(UserError, match=r"cannot write to the study database: database or disk is full"):
+        worker.work()
+    assert "FAIL" not in [trial.state for trial in summary_of(url).trials]
+
+
+def test_a_lock_that_cannot_be_taken_is_named(
+    url: str, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(path: Path, mode: str) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    worker = raising(url, tmp_path)
+    monkeypatch.setattr(Path, "open", read_only)
+    with pytest.raises(UserError, match=r"cannot write to .*studies\.db\.claim: Read-only"):
+        worker.work()
 
 
 def test_an_artifact_root_that_cannot_be_written_is_named(url: str, study: str, tmp_path: Path) -> None:
