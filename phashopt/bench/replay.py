@@ -72,7 +72,7 @@ def _course(make: Callable[[int], World], arm: str, number: int, trials: int) ->
     """The choice is the feasible network with the highest accuracy seen; it is judged by what it is really worth."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    world = make(number)
+    world = _world(make, number)
     search = make_arm(arm, world, number, trials)
     most, worth, spent = -math.inf, 0.0, 0.0
     paid: set[Hashable] = set()
@@ -87,6 +87,12 @@ def _course(make: Callable[[int], World], arm: str, number: int, trials: int) ->
         reached.append((worth - world.usual) / (world.best - world.usual))
         compute.append(spent)
     return Course(arm, number, reached, compute)
+
+
+@lru_cache(2)
+def _world(make: Callable[[int], World], number: int) -> World:
+    """Kept, since what is usual and best in a deep one takes longer to find than a search takes."""
+    return make(number)
 
 
 @lru_cache(1)
