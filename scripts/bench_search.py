@@ -35,10 +35,8 @@ ARMS = (*OURS, *RIVALS, "random")
 WORLDS: dict[str, Formula] = {
     **{f"{layers} layers": Formula(layers) for layers in (3, 5, 8, 13)},
     "5 layers, half of them with their optimum inside": Formula(5, interior=0.5),
-    "5 layers, no bottlenecks": Formula(5, interaction=0.0),
-    "5 layers, readings that know half": Formula(5, knowledge=0.5),
 }
-CAPS = (0.1, 0.25, 0.5)
+CAPS = (0.5,)
 COLUMNS = ("regret at 10", "regret at 20", "regret at 40", "trials to 80%", "trials to 90%", "compute to 90%")
 LAYERS = (5, 13)
 FINISHED = (100, 1_000, 10_000)
@@ -94,7 +92,7 @@ def parsed() -> argparse.Namespace:
 
 
 def recorded(folder: Path) -> Iterator[tuple[str, Replayed]]:
-    """Every table under every cap."""
+    """Every table, under a cap that leaves enough of it to search in."""
     for path, cap in product(sorted(folder.glob("*.parquet")), CAPS):
         yield f"{path.stem}, recorded, cap {cap:.0%}", Replayed(path, cap)
 
