@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from phashopt.service.draft import Draft
 
 LEASE_KEY = "lease"
+BEAT_KEY = "beat"  # apart from the token, or a beat begun before the trial was taken away would bring it back
 GRACE_SECONDS = 60.0
 BEATS = 12  # in a grace period: so often its holder bumps a lease
 BEAT_SECONDS = GRACE_SECONDS / BEATS
@@ -48,7 +49,8 @@ class Lease:
 
     def take(self) -> Lease:
         """Write the first token: from now on whoever held the trial before has lost it."""
-        self._write()
+        lease = {"token": self._token, "host": self._host}
+        self._storage.set_trial_system_attr(self._trial_id, LEASE_KEY, lease)
         return self
 
     def follow(self, storage: BaseStorage, trial_id: int) -> Lease:
@@ -78,13 +80,10 @@ class Lease:
                 if not self.held():
                     return
                 self._count += 1
-                self._write()
+                beat = {"token": self._token, "count": self._count}
+                self._storage.set_trial_system_attr(self._trial_id, BEAT_KEY, beat)
             except Exception:  # whatever the absence of a database server looks like
                 continue
-
-    def _write(self) -> None:
-        lease: dict[str, str | int | None] = {"token": self._token, "count": self._count, "host": self._host}
-        self._storage.set_trial_system_attr(self._trial_id, LEASE_KEY, lease)
 
 
 class Watch:
@@ -115,8 +114,9 @@ class Watch:
 
 
 def read_lease(trial: FrozenTrial) -> Any:
-    """The trial's lease as it was last written: `token`, `count`, `host`; None if nobody ever took it."""
-    return trial.system_attrs.get(LEASE_KEY)
+    """The trial's lease: `token`, `host` and, once its holder has bumped it, `count`; None if nobody ever took it."""
+    lease, beat = trial.system_attrs.get(LEASE_KEY), trial.system_attrs.get(BEAT_KEY)
+    return {**lease, "count": beat["count"]} if lease and beat and beat["token"] == lease["token"] else lease
 
 
 def this_host() -> str:

@@ -7,7 +7,7 @@ import pytest
 from optuna import Study
 from optuna.trial import TrialState
 
-from phashopt.service.lease import BEAT_SECONDS, LEASE_KEY, Lease, Watch
+from phashopt.service.lease import BEAT_SECONDS, Lease, Watch, read_lease
 from phashopt.service.storage import open_storage
 
 
@@ -25,13 +25,13 @@ def lease(study: Study, beat: float = BEAT_SECONDS) -> Lease:
 
 
 def lease_of(study: Study) -> dict[str, object]:
-    found: dict[str, object] = study.trials[0].system_attrs[LEASE_KEY]
+    found: dict[str, object] = read_lease(study.trials[0])
     return found
 
 
 def wait_for(study: Study, count: int) -> None:
     deadline = time.monotonic() + 30
-    while lease_of(study)["count"] != count and time.monotonic() < deadline:
+    while lease_of(study).get("count") != count and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
