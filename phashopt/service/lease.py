@@ -80,7 +80,7 @@ class Lease:
                 if not self.held():
                     return
                 self._count += 1
-                beat = {"token": self._token, "count": self._count}
+                beat: dict[str, str | int] = {"token": self._token, "count": self._count}
                 self._storage.set_trial_system_attr(self._trial_id, BEAT_KEY, beat)
             except Exception:  # whatever the absence of a database server looks like
                 continue
