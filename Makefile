@@ -6,8 +6,8 @@ DATA ?= $(or $(PHASHOPT_DATA),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phashopt/da
 DATA_SOURCE ?= ../shared/data
 DEMO_STORAGE := sqlite:///demo/phashopt.db
 
-.PHONY: demo test lint format data bench-signal bench-training bench-inherit bench-pruner bench-search bench-service section4 table1 \
-	gpu-check chaos clean
+.PHONY: demo test lint format data bench-signal bench-training bench-inherit bench-pruner bench-search bench-service \
+	section4 table1 gpu-check chaos clean
 
 demo: $(READY)  ## create the digits study, let two workers pull its trials, write the report
 	rm -rf demo && mkdir demo

@@ -51,6 +51,7 @@ HOW_TO_READ = """
   large as the cap allows, judged without noise, in a recorded table by the seed held out. The choice is the trial with
   the highest accuracy seen. A target that was not reached counts twice the search. Means over {worlds} searches, 90%
   bootstrap intervals in brackets; compute in longest trainings at the cap.
+- The seconds above are those of the last sitting: searches that were over before it were not run again.
 - Optuna's samplers know the cap: their proposals are moved under it and filled up to it. Their first trial is ours.
 - In the synthetic worlds (error a sum of powers of the widths, a penalty where a layer is narrower than the one before;
   cap 25% of the widest network, 2 to 16 epochs, noise 0.035 nats, 3% silent failures) the readings know nothing unless
