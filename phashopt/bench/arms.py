@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import nan
 from typing import Any
@@ -36,35 +36,35 @@ Make = Callable[[World, int, int], Search]
 class Unlearning(PHashSampler):
     """Believes what is believed of any network, whatever came of its trials."""
 
-    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
-        blank = replace(past, records=[], stopped=[], pending=past.points)
-        return super()._decide(space, blank, seen, number, read=read)
+    def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
+        return super()._decide(space, replace(past, records=[], stopped=[], pending=past.points), number)
 
 
 class Blind(PHashSampler):
     """Looks at no reading."""
 
-    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
-        return super()._decide(space, past, seen, number, read=False)
+    def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
+        records, stopped = ([record.unread for record in part] for part in (past.records, past.stopped))
+        return super()._decide(space, replace(past, records=records, stopped=stopped), number)
 
 
 class Shuffled(PHashSampler):
     """Each layer's reading is that of a random training whose layer was as wide."""
 
-    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+    def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
         records = shuffled(past.records, list(space.widths), self._rng(number, SHUFFLES))
-        return super()._decide(space, replace(past, records=records), seen, number, read=read)
+        return super()._decide(space, replace(past, records=records), number)
 
 
 class DeadOnly(PHashSampler):
     """Of all readings it is shown the dead share alone."""
 
-    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
+    def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
         records = [
             replace(record, readings={name: Reading(nan, nan, each.dead) for name, each in record.readings.items()})
             for record in past.records
         ]
-        return super()._decide(space, replace(past, records=records), seen, number, read=read)
+        return super()._decide(space, replace(past, records=records), number)
 
 
 def shuffled(records: Sequence[Record], widths: Sequence[str], rng: np.random.Generator) -> list[Record]:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from phashopt.search.basis import Array, Basis, Number
 from phashopt.search.costs import Quadratic
-from phashopt.search.utility import Indices, Utility
+from phashopt.search.utility import ALL, Indices, Utility
 
 PRICES = np.array([0.0, *np.geomspace(1e-3, 1e3, 13)])  # nats for the whole of a cap
 FINER = np.linspace(0, 1, 10)[1:-1]  # between the last price that is too low and the next
-SWEEPS = 3
+SWEEPS = 2
 ROUNDS = 30
-DROPS = (1, 2, 4)  # grid steps
+DROPS = (2, 4)  # grid steps that a layer gives up where giving up one gains nothing
 TOLERANCE = 1e-9
 FLATTEST = 1e-6  # bend of a parabola below which its optimum is at an end
 
@@ -82,26 +82,31 @@ class Ascent:
     def _priced(self, utility: Utility, indices: Indices, prices: Array) -> Indices:
         """Sweeps over (S, P, L) in which every other layer takes its best width at the prices (S, P) of cost."""
         for first in (0, 1) * SWEEPS:
-            worth = utility.along(indices) - prices[..., None, None] * self._cost_changes(indices).sum(0)
+            layers = slice(first, None, 2)
+            changes = self._cost_changes(indices, layers).sum(0)
+            worth = utility.along(indices, layers) - prices[..., None, None] * changes
             indices = indices.copy()
-            indices[..., first::2] = worth[..., first::2, :].argmax(-1)
+            indices[..., layers] = worth.argmax(-1)
         return indices
 
     def _exchanged(self, utility: Utility, indices: Indices) -> Indices:
-        """One layer narrower, or none, for another as much wider as pays most, until no world gains by it."""
-        indices, active = indices.copy(), np.arange(len(indices))
-        for _ in range(ROUNDS):
-            best, gained = self._exchange(utility, indices[active])
-            if not gained.any():
-                break
-            utility, active = utility.some(gained), active[gained]
-            indices[active] = best[gained]
+        """One layer narrower, or none, for another as much wider as pays most, until no world gains by it.
+
+        By one step while that gains, since most worlds need no more.
+        """
+        indices, one = indices.copy(), np.eye(self._basis.layers, dtype=np.int64)
+        for drops in (np.concatenate([0 * one[:1], one]), np.concatenate([drop * one for drop in DROPS])):
+            active, left = np.arange(len(indices)), utility
+            for _ in range(ROUNDS):
+                best, gained = self._exchange(left, indices[active], drops)
+                if not gained.any():
+                    break
+                active, left = active[gained], left.some(gained)
+                indices[active] = best[gained]
         return indices
 
-    def _exchange(self, utility: Utility, indices: Indices) -> tuple[Indices, NDArray[np.bool_]]:
-        """The best single exchange in each world (S, L), and whether (S,) it gains anything."""
-        one = np.eye(self._basis.layers, dtype=np.int64)
-        drops = np.concatenate([0 * one[:1], *(drop * one for drop in DROPS)])
+    def _exchange(self, utility: Utility, indices: Indices, drops: Indices) -> tuple[Indices, NDArray[np.bool_]]:
+        """The best single exchange in each world (S, L), and whether (S,) it gains anything; `drops` are (M, L)."""
         lower = np.maximum(indices[:, None] - drops, 0)  # (S, M, L)
         worth = utility.along(lower)
         worth += (utility(lower)[..., None] - np.take_along_axis(worth, lower[..., None], -1)[..., 0])[..., None]
@@ -113,10 +118,10 @@ class Ascent:
         best[worlds, layer] = width
         return best, worth[worlds, way, layer, width] > utility(indices[:, None])[:, 0] + TOLERANCE
 
-    def _cost_changes(self, indices: Indices) -> Array:
-        """(caps, ..., L, G) what each width of each layer changes the shares of the caps by."""
+    def _cost_changes(self, indices: Indices, layers: slice = ALL) -> Array:
+        """(caps, ..., L, G) what each width of each of `layers` changes the shares of the caps by."""
         widths = self._grid.widths_at(indices)
-        return self._cost.changes(widths, self._grid.widths - widths[..., None])
+        return self._cost.changes(widths, self._grid.widths[layers] - widths[..., layers, None], layers)
 
     def _others(self, means: Array) -> tuple[Array, Array]:
         """Each world's best place (S, K - L - 1) of every other parameter, and what they add to every layer's slope.

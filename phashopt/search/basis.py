@@ -163,33 +163,37 @@ class Basis:
                 columns += [-(places**2), places * mean[:, None]]
         return np.concatenate(columns, 1)
 
-    def prior(self, tau: float, sigma: float, rho: float, leans: Array) -> tuple[Array, Array]:
-        """Means (K, d) and standard deviations (d,) of the weights, for K assumptions on how layers lean.
+    def prior(self, tau: Array, rho: Array, luck: Array, leans: Array) -> tuple[Array, Array]:
+        """Means (B, K, d) and standard deviations (B, d) of the weights, for B beliefs and K ways in which layers lean.
 
-        `leans` (K, L) is the share by which each layer is thought to be worth less than it would be. Luck is a part of
-        what else would be noise, `sigma`, and no more.
+        `tau` and `rho` (B,) as in `evidence.Belief`; `luck` (B,) the nats that each reading of a run's luck is thought
+        to move; `leans` (K, L) the share by which each layer is thought to be worth less than it would be.
         """
         slope, count = tau / self.layers, self.layers
         bend = 3 / 8 * slope if self.bumps == 1 else slope
+        one, none = np.ones_like(tau), np.zeros_like(tau)
         terms = [
-            ([1.0], [2.0]),
-            ([slope] * count, [SPREAD * slope] * count),
-            ([bend] * count * self.bumps, [SPREAD * bend] * count * self.bumps),
-            ([0.0] * (count - 1), [rho * slope] * (count - 1)),
-            ([0.0] * (count - 1), [rho * slope / 2] * (count - 1)),
-            ([rho * slope / 4], [1.5 * rho * slope]),
-            ([1 / 5, 0.0, 1 / 20], [1 / 5, 1 / 10, 1 / 20]),
-            ([0.0] * LUCK, [sigma / 2] * LUCK),
+            (one, 2 * one, 1),
+            (slope, SPREAD * slope, count),
+            (bend, SPREAD * bend, count * self.bumps),
+            (none, rho * slope, count - 1),
+            (none, rho * slope / 2, count - 1),
+            (rho * slope / 4, 1.5 * rho * slope, 1),
+            (one / 5, one / 5, 1),
+            (none, one / 10, 1),
+            (one / 20, one / 20, 1),
+            (none, luck, LUCK),
         ]
         for name, parameter in self.others.items():
             if isinstance(parameter, Category):
-                terms.append(([0.0] * parameter.width, [1 / 4] * parameter.width))
+                terms.append((none, one / 4, parameter.width))
             else:  # the optimum of a learning rate lies inside its range, and moves with width
-                half = 1 / 2 if name == RATE else 1 / 4
-                terms.append(([0.0, half, 0.0], [half / 2] * 3))
-        mean, deviation = (np.concatenate(part) for part in zip(*terms, strict=True))
-        means = np.repeat(mean[None], len(leans), axis=0)
-        means[:, self.parts["slopes"]] *= 1 - leans
+                half = one / 2 if name == RATE else one / 4
+                terms += [(none, half / 2, 1), (half, half / 2, 1), (none, half / 2, 1)]
+        sizes = [size for *_, size in terms]
+        mean, deviation = (np.repeat(np.stack(part, 1), sizes, axis=1) for part in list(zip(*terms, strict=True))[:2])
+        means = np.repeat(mean[:, None], len(leans), axis=1)
+        means[..., self.parts["slopes"]] *= 1 - leans
         return means, deviation
 
     @cached_property

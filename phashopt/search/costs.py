@@ -42,12 +42,15 @@ class Quadratic:
         slopes = np.tensordot(scaled, products, 1)  # (..., caps, L)
         return np.asarray(self._constant + scaled @ linear + (slopes * scaled[..., None, :]).sum(-1))
 
-    def changes(self, widths: Array, steps: Array) -> Array:
-        """(caps, ..., L, G) what the shares change by if one of `widths` (..., L) grows by `steps` (..., L, G)."""
-        scaled = widths / self._scale
-        by = steps / self._scale[:, None]
-        slopes = self._linear + 2 * np.tensordot(scaled, self._products.transpose(1, 0, 2), 1)  # (..., caps, L)
-        bends = np.diagonal(self._products, axis1=1, axis2=2)  # (caps, L)
+    def changes(self, widths: Array, steps: Array, layers: slice = slice(None)) -> Array:
+        """(caps, ..., L, G) what the shares change by if one of `widths` (..., all) grows by `steps` (..., L, G).
+
+        The L are `layers`.
+        """
+        by = steps / self._scale[layers, None]
+        products = self._products.transpose(1, 0, 2)[..., layers]
+        slopes = self._linear[:, layers] + 2 * np.tensordot(widths / self._scale, products, 1)  # (..., caps, L)
+        bends = np.diagonal(self._products, axis1=1, axis2=2)[:, layers]  # (caps, L)
         return np.stack([(slopes[..., cap, :, None] + bend[:, None] * by) * by for cap, bend in enumerate(bends)])
 
     def _terms(self, widths: Array) -> Array:

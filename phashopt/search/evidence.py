@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dtrtrs  # scipy's own names take longer to check their input than to compute
+from scipy.linalg.lapack import dtrtrs  # scipy's own name takes longer to check its input than to compute
 
 from phashopt.search.basis import Array, Basis
 
@@ -27,7 +27,7 @@ TRUST: Mapping[float, float] = {
     0.5: 0.125,
     1.0: 0.125,
 }  # kappa -> prior probability
-NO_TRUST: Mapping[float, float] = {0.0: 1.0}
+LUCKS: Mapping[float, float] = {0.0: 0.5, 0.5: 0.5}  # share of sigma that a reading of luck moves -> prior probability
 FREEDOM = 4  # of the t distribution of the noise: a run that failed in silence is no proof against its network
 
 
@@ -36,13 +36,20 @@ class Belief:
     """One set of the numbers behind the prior; the model averages over a grid of them.
 
     `tau` is the total log-error between narrowest and widest network, `sigma` the noise of a trial, `rho` the strength
-    of interactions, `kappa` how much a layer's redundancy beyond what its width explains lowers its slope.
+    of interactions, `luck` the share of `sigma` that readings of a run's luck move, `kappa` how much a layer's
+    redundancy beyond what its width explains lowers its slope.
     """
 
     tau: float
     sigma: float
     rho: float
+    luck: float
     kappa: float
+
+    @property
+    def silent(self) -> bool:
+        """Whether no reading says anything."""
+        return self.kappa == 0 and self.luck == 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,13 @@ class Posterior:
         shares = np.exp(self.logs - self.logs.max())
         return np.asarray(shares / shares.sum())
 
+    @cached_property
+    def silent(self) -> Posterior:
+        """What would be believed had no layer been read."""
+        kept = [place for place, belief in enumerate(self.beliefs) if belief.silent]
+        beliefs, factors = [self.beliefs[place] for place in kept], [self.factors[place] for place in kept]
+        return Posterior(self.basis, beliefs, self.logs[kept], self.means[kept], self.deviations[kept], factors)
+
     @property
     def mean(self) -> Array:
         """(d,)."""
@@ -101,7 +115,7 @@ class Posterior:
 
     def squares(self, seen: Observations) -> Array:
         """(n,) expected squared distances of all responses from the likeliest belief's prediction."""
-        likeliest = int(self.probabilities.argmax())
+        likeliest = int(self.logs.argmax())
         scaled = (seen.features * self.deviations[likeliest]).T
         spread = solve(self.factors[likeliest], scaled)
         return np.asarray((seen.responses - seen.features @ self.means[likeliest]) ** 2 + (spread**2).sum(0))
@@ -118,19 +132,21 @@ class Posterior:
         return np.where(self.basis.concave, np.maximum(draws, 0), draws)[rng.permutation(count)]
 
 
-def learn(basis: Basis, seen: Observations, excess: Array, trust: Mapping[float, float] = TRUST) -> Posterior:
-    """The posterior of all beliefs; `excess` (L,) is each layer's unexplained redundancy, `trust` the prior of kappa.
+def learn(basis: Basis, seen: Observations, excess: Array) -> Posterior:
+    """The posterior of all beliefs; `excess` (L,) is each layer's unexplained redundancy.
 
     The noise is Student's t. Under each of its scales, the largest first, outliers are weighed down anew: under one for
-    all, a run that failed passes for noise, and noise taken for so large hides the failure.
+    all, a run that failed passes for noise, and noise taken for so large hides the failure. Which runs are outliers no
+    reading decides, so that beliefs in which readings say nothing are the same whether there are any or not.
     """
-    leans = np.outer(list(trust), excess)
+    read = bool(seen.features[:, basis.parts["luck"]].any())
+    lucks = LUCKS if read else {0.0: 1.0}
     parts: list[Posterior] = []
     squares = np.zeros(len(seen.responses))
     for sigma in sorted(SIGMAS, reverse=True):
-        grid = [Belief(tau, sigma, rho, 0.0) for tau, rho in product(TAUS, RHOS)]
-        parts.append(_regression(basis, seen, sigma, squares).posterior(grid, trust, leans))
-        squares = parts[-1].squares(seen)
+        grid = {Belief(tau, sigma, rho, luck, 0.0): lucks[luck] for tau, rho, luck in product(TAUS, RHOS, lucks)}
+        parts.append(_regression(basis, seen, sigma, squares).posterior(grid, excess))
+        squares = parts[-1].silent.squares(seen)
     return Posterior.mixed(parts)
 
 
@@ -167,28 +183,40 @@ class Regression:
         self._gram, self._moment = weighted @ seen.features, weighted @ seen.responses
         self._power = float(weights @ seen.responses**2)
 
-    def posterior(self, grid: Sequence[Belief], trust: Mapping[float, float], leans: Array) -> Posterior:
-        """Over the beliefs in `grid`, whose kappa is left open."""
-        beliefs: list[Belief] = []
-        logs, means, deviations, factors = [], [], [], []
-        for belief in grid:
-            centres, deviation = self._basis.prior(belief.tau, belief.sigma, belief.rho, leans)
-            factor, steps, fits = self._solve(centres, deviation, belief.sigma)
-            logs.append(fits + np.log(list(trust.values())))
-            means.append(centres + deviation * steps)
-            beliefs += [replace(belief, kappa=kappa) for kappa in trust]
-            deviations += [deviation] * len(trust)
-            factors += [factor] * len(trust)
-        evidence = np.concatenate(logs) + self._bonus
-        return Posterior(self._basis, beliefs, evidence, np.concatenate(means), np.stack(deviations), factors)
+    def posterior(self, grid: Mapping[Belief, float], excess: Array) -> Posterior:
+        """Over the B beliefs in `grid`, all of one sigma, with their prior probabilities.
 
-    def _solve(self, centres: Array, deviation: Array, sigma: float) -> tuple[Array, Array, Array]:
-        """Factor of A (d, d), posterior means of u (K, d), log evidences (K,), for K prior means (K, d)."""
-        precision = np.eye(len(deviation)) + deviation[:, None] * self._gram * deviation / sigma**2
-        factor = np.asarray(dpotrf(precision.T, lower=1)[0])
-        pulls = deviation * (self._moment - centres @ self._gram) / sigma**2
-        half = solve(factor, pulls.T)
-        steps = solve(factor, half, transposed=True).T
-        misfits = self._power - 2 * centres @ self._moment + ((centres @ self._gram) * centres).sum(1)
-        volume = 2 * float(np.log(np.diag(factor)).sum()) + self._count * math.log(sigma**2)
-        return factor, steps, -0.5 * (volume + misfits / sigma**2 - (half**2).sum(0))
+        Each stands for all K of `TRUST` in place of its kappa.
+        """
+        (sigma,) = {belief.sigma for belief in grid}
+        tau, rho, luck = np.array([(belief.tau, belief.rho, belief.luck * sigma) for belief in grid]).T
+        centres, deviations = self._basis.prior(tau, rho, luck, np.outer(list(TRUST), excess))  # (B, K, d), (B, d)
+        factors, steps, fits = self._solve(centres, deviations, sigma)
+        means = centres + deviations[:, None] * steps
+        odds = np.add.outer(np.log(list(grid.values())), np.log(list(TRUST.values())))
+        return Posterior(
+            self._basis,
+            _with_kappas(tuple(grid)),
+            (fits + odds).ravel() + self._bonus,
+            means.reshape(-1, means.shape[-1]),
+            np.repeat(deviations, len(TRUST), axis=0),
+            [factor for factor in factors for _ in TRUST],
+        )
+
+    def _solve(self, centres: Array, deviations: Array, sigma: float) -> tuple[Array, Array, Array]:
+        """Factors of A (B, d, d), posterior means of u (B, K, d), log evidences (B, K)."""
+        scaled = deviations / sigma
+        precisions = self._gram * scaled[:, :, None] * scaled[:, None] + np.eye(deviations.shape[1])
+        shown = centres @ self._gram
+        pulls = deviations[:, None] * (self._moment - shown) / sigma**2
+        factors = np.linalg.cholesky(precisions)
+        steps = np.linalg.solve(precisions, pulls.swapaxes(1, 2)).swapaxes(1, 2)
+        misfits = self._power - 2 * centres @ self._moment + (shown * centres).sum(-1)
+        volumes = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(-1) + self._count * math.log(sigma**2)
+        fits = -0.5 * (volumes[:, None] + misfits / sigma**2 - (pulls * steps).sum(-1))
+        return np.asarray(factors), np.asarray(steps), np.asarray(fits)
+
+
+@lru_cache
+def _with_kappas(beliefs: tuple[Belief, ...]) -> list[Belief]:
+    return [replace(belief, kappa=kappa) for belief in beliefs for kappa in TRUST]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,8 @@ class Past:
 
 @dataclass(frozen=True)
 class _Entry:
+    trial: FrozenTrial
+    number: int
     params: Mapping[str, Any]
     record: Record | None  # None until it is finished
     distributions: _Distributions | None  # shared among equal ones; None where they may be incomplete
@@ -65,30 +67,41 @@ class History:
         self._coding = coding
         self._finished: dict[tuple[int, Any], _Entry] = {}
         self._distributions: list[_Distributions] = []
+        self._last: list[_Entry | None] = []
 
     def read(self, study: Study, number: int) -> Past:
         """Everything but trial `number`, in the order of the numbers.
 
         Goes through the storage, since under `HyperbandPruner` the study shows a sampler one bracket only.
         """
-        everything = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        trials = [trial for trial in everything if trial.number != number]
-        entries = [self._entry(trial, study.direction) for trial in trials]
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        entries = [entry for entry in self._decoded(trials, study.direction) if entry.number != number]
         complete = {id(entry.distributions): entry.distributions for entry in entries if entry.distributions}
         return Past(
             records=[entry.record for entry in entries if entry.record and entry.record.complete],
             stopped=[entry.record for entry in entries if entry.record and not entry.record.complete],
             pending=[entry.params for entry in entries if entry.record is None],
-            distributions=_common(complete.values()) if complete else _most(trials),
+            distributions=_common(complete.values()) if complete else _most([entry.trial for entry in entries]),
         )
+
+    def _decoded(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[_Entry]:
+        """Storages hand out the same finished trials, mostly at the same places: these are not even looked at."""
+        last = [*self._last, *[None] * len(trials)]
+        entries = [
+            entry if entry and entry.trial is trial else self._entry(trial, direction)
+            for trial, entry in zip(trials, last, strict=False)
+        ]
+        self._last = [entry if entry.record else None for entry in entries]
+        return entries
 
     def _entry(self, trial: FrozenTrial, direction: StudyDirection) -> _Entry:
         if not trial.state.is_finished():
-            return _Entry(_planned_params(trial, self._coding), None, None)
+            return _Entry(trial, trial.number, _planned_params(trial, self._coding), None, None)
         key = (trial._trial_id, trial.datetime_complete)
         if key not in self._finished:
             params = self._coding.decode(trial.params)
-            self._finished[key] = _Entry(params, _record(trial, params, direction), self._shared(trial))
+            record = _record(trial, params, direction)
+            self._finished[key] = _Entry(trial, trial.number, params, record, self._shared(trial))
         return self._finished[key]
 
     def _shared(self, trial: FrozenTrial) -> _Distributions | None:

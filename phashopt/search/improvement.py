@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,11 @@ import numpy as np
 from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
+from phashopt.search.evidence import Posterior
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
+from phashopt.search.tried import Tried
 
 DRAWS = 128
 WORLDS = 12
@@ -53,20 +56,30 @@ class _Option:
 
 
 class Improvement:
-    """One round of the search: worlds drawn, their best networks found and weighed against what there is.
+    """One round of the search: worlds drawn from `posterior`, their best networks found and weighed.
 
     `left` in [0, 1] is the share of the budget that is left. The less it is, the less compute counts, and the more what
     a training delivers itself rather than what it tells of longer ones. A network that has been trained at the longest
     length, with much the same other parameters, has no more to show, unless nothing else is left.
     """
 
-    def __init__(self, model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> None:
+    def __init__(
+        self,
+        model: Model,
+        posterior: Posterior,
+        cost: Quadratic,
+        tried: Tried,
+        rng: np.random.Generator,
+        *,
+        left: float,
+    ) -> None:
         self._model = model
         self._cost = cost
+        self._tried = tried
         self._left = left
-        self._draws = model.posterior.draw(DRAWS, rng)
-        self._noise = model.posterior.likeliest.sigma**2
-        self._ascent = Ascent(model.basis, cost, np.concatenate([model.posterior.mean[None], self._draws[:WORLDS]]))
+        self._draws = posterior.draw(DRAWS, rng)
+        self._noise = posterior.likeliest.sigma**2
+        self._ascent = Ascent(model.basis, cost, np.concatenate([posterior.mean[None], self._draws[:WORLDS]]))
         self._incumbent = self._best_so_far()
 
     def actions(self) -> list[Action]:
@@ -88,26 +101,24 @@ class Improvement:
         rest = np.repeat(optima.coordinates[:1, layers:], len(near), axis=0)
         return np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
 
-    def _finalists(self, ranked: Array) -> list[Array]:
+    def _finalists(self, ranked: Array) -> list[dict[str, Any]]:
         """The first of `ranked` (n, K) that were not trained at the longest length; if all were, the first."""
-        tried = self._model.tried
-        fresh = [row for row, cell in zip(ranked, self._model.cells(ranked), strict=True) if cell not in tried]
-        return (fresh or list(ranked))[:FINALISTS]
+        networks = map(self._model.basis.params, {row.tobytes(): row for row in ranked}.values())
+        fresh = islice((params for params in networks if params not in self._tried), FINALISTS)
+        return list(fresh) or [self._model.basis.params(row) for row in ranked[:FINALISTS]]
 
     def _best_so_far(self) -> Array:
         """(S,) the nats of the best feasible network that is finished or under way, in each draw."""
         model = self._model
-        params = [record.params for record in model.finished if record.feasible]
-        params += [each for each in model.pending if model.space.feasible(each)]
-        if not params:
-            return np.zeros(len(self._draws))
-        best: Array = self._worth(model.basis.coordinates(params)).max(0)
-        return best
+        done = model.places[[record.feasible for record in model.finished]]
+        pending = model.basis.coordinates([each for each in model.pending if model.space.feasible(each)])
+        known = np.concatenate([done, pending])
+        return np.asarray(self._worth(known).max(0)) if len(known) else np.zeros(len(self._draws))
 
-    def _trainings(self, finalists: Sequence[Array]) -> Iterator[_Option]:
+    def _trainings(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[_Option]:
         """From the first epoch, at each length worth a thought."""
-        for row in finalists:
-            for params in self._at_each_length(row):
+        for network in finalists:
+            for params in self._at_each_length(network):
                 yield _Option(params, self._epochs(params), None)
 
     def _extensions(self) -> Iterator[_Option]:
@@ -145,8 +156,7 @@ class Improvement:
         spread = np.sqrt(shipped.var(1) * (shown.var(1) + self._noise))
         return np.asarray(np.divide(np.abs(shared), spread, out=np.ones_like(spread), where=spread > 0))
 
-    def _at_each_length(self, row: Array) -> Iterator[dict[str, Any]]:
-        params = self._model.basis.params(row)
+    def _at_each_length(self, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if self._model.space.length is None:
             yield params
         for epochs in self._lengths():

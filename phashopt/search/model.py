@@ -7,14 +7,15 @@ nothing tell only where trainings diverge.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 
 from phashopt.search.basis import Array, Basis, Number, other
 from phashopt.search.divergence import divergence_features, divergence_weights, survival
-from phashopt.search.evidence import NO_TRUST, TRUST, Observations, Posterior, learn
+from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
 from phashopt.search.history import Past
 from phashopt.search.prefix import expected_end
@@ -25,20 +26,17 @@ from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
 KEPT = 100  # older ones that stay, the best, since they are what has to be beaten
-FINE = 5  # parts of half a parameter's range within which two values count as the same one
-EXACT = 10**6  # the same for places of widths and lengths, which lie on a grid
 READ_LAYERS = 2  # the last ones, whose dead maps and copies tell a lucky run
 
 
 class Model:
-    """Learns from `past` in `space`; `read=False` makes it blind to every reading."""
+    """Learns from `past` in `space`."""
 
-    def __init__(self, space: Space, past: Past, *, read: bool = True) -> None:
+    def __init__(self, space: Space, past: Past) -> None:
         self.space = space
         self.basis = Basis(space.widths, space.length, {name: other(each) for name, each in space.others.items()})
-        self._read = read
-        known = [*space.axes, *space.others]
-        finished = _recalled([record for record in past.records if record.params.keys() >= set(known)])
+        known = {*space.axes, *space.others}
+        finished = _recalled([record for record in past.records if record.params.keys() >= known])
         self.response = Response([record.score for record in finished])
         nats = self.response.all_nats([record.score for record in finished])
         hopeless = nats < _nothing(nats)
@@ -46,38 +44,28 @@ class Model:
         self._nats = nats[~hopeless]
         self._lost = [record for record, lost in zip(finished, hopeless, strict=True) if lost]
         self._ends: dict[int, tuple[float, float]] = {}
-        stopped = [record for record in past.stopped if record.params.keys() >= set(known)][-RECALL:]
+        stopped = [record for record in past.stopped if record.params.keys() >= known][-RECALL:]
         self._partial = [record for record in stopped if self._has_end(record)]
-        self.pending = [params for params in past.pending if params.keys() >= set(known)]
-        self._points = [params for params in past.points if params.keys() >= set(known)]
+        self.pending = [params for params in past.pending if params.keys() >= known]
 
     @cached_property
     def posterior(self) -> Posterior:
         """What is known of the weights."""
-        seen = self._observations()
-        return learn(self.basis, seen, self.excess, TRUST if self._read else NO_TRUST)
-
-    @cached_property
-    def tried(self) -> Set[tuple[int, ...]]:
-        """The cells of everything that is finished or under way."""
-        return set(self.cells(self.basis.coordinates(self._points)))
-
-    def cells(self, coordinates: Array) -> list[tuple[int, ...]]:
-        """What makes points (n, K) the same: widths and length, and all else to a tenth of its range."""
-        fineness = np.full(self.basis.coordinate_count, FINE)
-        fineness[: self.basis.layers + 1] = EXACT
-        return [tuple(row) for row in np.round(fineness * coordinates).astype(int).tolist()]
+        return learn(self.basis, self._observations(), self.excess)
 
     @cached_property
     def excess(self) -> Array:
         """(L,) redundancy beyond what width and training explain, in standard deviations."""
-        if not self._read:
-            return np.zeros(self.basis.layers)
         names = list(self.space.widths)
         covariates = np.array(
             [[record.covariates.get(name, math.nan) for name in names] for record in self.finished]
         ).reshape(len(self.finished), len(names))
-        return layer_excess(covariates, self.basis.coordinates([record.params for record in self.finished]))
+        return layer_excess(covariates, self.places)
+
+    @cached_property
+    def places(self) -> Array:
+        """(n, K) coordinates of the finished trainings."""
+        return self._places(self.finished)
 
     def survival(self, coordinates: Array) -> Array:
         """(n,) the probability that a training comes to an end."""
@@ -95,7 +83,7 @@ class Model:
 
     def _observations(self) -> Observations:
         records = [*self.finished, *self._partial]
-        coordinates = self.basis.coordinates([record.params for record in records])
+        coordinates = np.concatenate([self.places, self._places(self._partial)])
         ends = np.array([self._ends[record.number] for record in self._partial]).reshape(-1, 2)
         return Observations(
             self.basis.features(coordinates, self._luck(records, coordinates)),
@@ -104,16 +92,19 @@ class Model:
         )
 
     def _luck(self, records: Sequence[Record], coordinates: Array) -> Array | None:
-        if not self._read or not records:
+        if not records:
             return None
         rows = [_last_readings(record, list(self.space.widths)[-READ_LAYERS:]) for record in records]
         return luck(np.array(rows), coordinates)
 
     @cached_property
     def _divergence(self) -> Array:
-        params = [record.params for record in (*self.finished, *self._partial, *self._lost)]
-        lost = np.arange(len(params)) >= len(params) - len(self._lost)
-        return divergence_weights(self._divergence_features(self.basis.coordinates(params)), lost.astype(float))
+        coordinates = np.concatenate([self.places, self._places([*self._partial, *self._lost])])
+        lost = np.arange(len(coordinates)) >= len(coordinates) - len(self._lost)
+        return divergence_weights(self._divergence_features(coordinates), lost.astype(float))
+
+    def _places(self, records: Sequence[Record]) -> Array:
+        return self.basis.coordinates([record.params for record in records])
 
     def _divergence_features(self, coordinates: Array) -> Array:
         rate = self.basis.columns[RATE] if isinstance(self.basis.others.get(RATE), Number) else None
@@ -122,8 +113,8 @@ class Model:
 
 def _recalled(records: list[Record]) -> list[Record]:
     """The latest, and of the older ones the best."""
-    older = sorted(records[:-RECALL], key=lambda record: -record.score)[:KEPT]
-    return [*sorted(older, key=lambda record: record.number), *records[-RECALL:]]
+    older = sorted(records[:-RECALL], key=attrgetter("score"), reverse=True)[:KEPT]
+    return [*sorted(older, key=attrgetter("number")), *records[-RECALL:]]
 
 
 def _nothing(nats: Array) -> float:

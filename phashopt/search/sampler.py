@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
@@ -20,6 +20,7 @@ from phashopt.search.proposal import Proposal
 from phashopt.search.rule import propose
 from phashopt.search.space import LENGTH, RATE, Axis, Limits, Space, remembered
 from phashopt.search.strategy import propose_by_model, shown
+from phashopt.search.tried import Tried
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -97,6 +98,7 @@ class PHashSampler(BaseSampler):
         self._coding = Coding(grid or {})
         self._history = History(self._coding)
         self._costs: dict[tuple[tuple[str, Axis], ...], Quadratic] = {}
+        self._seen: dict[tuple[tuple[str, ...], tuple[tuple[str, BaseDistribution], ...]], Tried] = {}
         if self._limits and not self._widths:
             raise UserError("limits need the widths they are a cost of: PHashSampler(widths=[...], limits=...)")
 
@@ -167,10 +169,7 @@ class PHashSampler(BaseSampler):
         others = {name: each for name, each in space.others.items() if name not in fixed}
         space = replace(space.given(given), others=others)
 
-        seen = {space.key(point) for point in past.points if point.keys() >= space.axes.keys()}
-        proposal = self._decide(space, past, seen, trial.number, read=True)
-        read = any(record.readings for record in (*past.records, *past.stopped))
-        blank = self._decide(space, past, seen, trial.number, read=False) if read else proposal
+        proposal, blank = self._decide(space, past, trial.number)
         same = (proposal.point, proposal.others) == (blank.point, blank.others)
         unread = {**blank.point, **{name: shown(value) for name, value in blank.others.items()}}
         without = "the same" if same else ", ".join(f"{name} {value}" for name, value in unread.items())
@@ -183,13 +182,33 @@ class PHashSampler(BaseSampler):
         _store(study, trial, notes)
         return {**self._coding.encode(proposal.point), **proposal.others}
 
-    def _decide(self, space: Space, past: Past, seen: Set[tuple[int, ...]], number: int, *, read: bool) -> Proposal:
-        rng = self._rng(number)
-        if self._strategy == "model" and space.limits:
-            model = Model(space, past, read=read)
-            return propose_by_model(model, self._cost(space), seen, rng, self._share_left(past))
+    def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
+        """What to try next, and what it would be had no layer been read: the same if none was."""
+        by_model = self._strategy == "model" and bool(space.limits)
+        decide = self._by_model(space, past, number) if by_model else self._by_rule(space, past, number)
+        read = any(record.readings for record in (*past.records, *past.stopped))
+        blank = decide(False)
+        return decide(True) if read else blank, blank
+
+    def _by_model(self, space: Space, past: Past, number: int) -> Callable[[bool], Proposal]:
+        """The decision as a function of whether readings count."""
+        model, tried, left = Model(space, past), self._tried(space).update(past), self._share_left(past)
+
+        def decide(read: bool) -> Proposal:
+            posterior = model.posterior if read else model.posterior.silent
+            return propose_by_model(model, posterior, self._cost(space), tried, self._rng(number), left=left)
+
+        return decide
+
+    def _by_rule(self, space: Space, past: Past, number: int) -> Callable[[bool], Proposal]:
+        """The same."""
         records = [record for record in past.records if record.params.keys() >= space.axes.keys()]
-        return propose(space, records if read else [record.unread for record in records], seen, rng)
+        seen = self._tried(replace(space, others={})).update(past).keys
+
+        def decide(read: bool) -> Proposal:
+            return propose(space, records if read else [record.unread for record in records], seen, self._rng(number))
+
+        return decide
 
     def _cost(self, space: Space) -> Quadratic:
         """Found once for each set of axes."""
@@ -197,6 +216,13 @@ class PHashSampler(BaseSampler):
         if key not in self._costs:
             self._costs[key] = Quadratic(space)
         return self._costs[key]
+
+    def _tried(self, space: Space) -> Tried:
+        """Kept for each set of parameters."""
+        key = (tuple(space.axes), tuple(space.others.items()))
+        if key not in self._seen:
+            self._seen[key] = Tried(space)
+        return self._seen[key]
 
     def _share_left(self, past: Past) -> float:
         """Of the budget in trials."""

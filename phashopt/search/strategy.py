@@ -3,57 +3,57 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 
 import numpy as np
 
 from phashopt.search.ascent import Ascent
 from phashopt.search.costs import Quadratic
+from phashopt.search.evidence import Posterior
 from phashopt.search.fit import nearest_unseen, uniform
 from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
+from phashopt.search.tried import Tried
 
 WEIGHT = "weight of the signal"
 NOTABLE = 0.5  # standard deviations of unexplained redundancy worth a word
 
 
 def propose_by_model(
-    model: Model, cost: Quadratic, seen: Set[tuple[int, ...]], rng: np.random.Generator, left: float
+    model: Model, posterior: Posterior, cost: Quadratic, tried: Tried, rng: np.random.Generator, *, left: float
 ) -> Proposal:
-    """The next training: never one that was tried while another feasible one is left; `left` as in `Improvement`.
-
-    `seen` are the keys of the points (widths and length) that any trial has had.
-    """
+    """The next training: never one that was tried while another feasible one is left; arguments as `Improvement`'s."""
     space = model.space
     if not space.feasible(space.at(0.0)):
         return Proposal(space.at(0.0), "The widths that were given exceed a cap; the others stay smallest.")
     best = None
-    for candidate in _candidates(model, cost, rng, left):
+    for candidate in _candidates(model, posterior, cost, tried, rng, left=left):
         best = best or candidate
-        (cell,) = model.cells(model.basis.coordinates([{**candidate.point, **candidate.others}]))
-        if space.feasible(candidate.point) and cell not in model.tried:
+        if space.feasible(candidate.point) and {**candidate.point, **candidate.others} not in tried:
             return candidate
     best = best or Proposal(space.at(0.0), "")
-    point = nearest_unseen(best.point, space, seen, rng)
+    point = nearest_unseen(best.point, space, tried.keys, rng)
     if point is None:
         return Proposal(best.point, "Every feasible point has been tried: one is repeated.", best.others)
     return Proposal(point, "All that promises a gain has been tried: the nearest point that has not.", best.others)
 
 
-def _candidates(model: Model, cost: Quadratic, rng: np.random.Generator, left: float) -> Iterator[Proposal]:
+def _candidates(
+    model: Model, posterior: Posterior, cost: Quadratic, tried: Tried, rng: np.random.Generator, *, left: float
+) -> Iterator[Proposal]:
     """All layers alike, then what is best by what is believed of any network, then by what was learnt of these."""
     if not model.finished:
-        optimum = Ascent(model.basis, cost, model.posterior.mean[None]).maximise().coordinates[0]
+        optimum = Ascent(model.basis, cost, posterior.mean[None]).maximise().coordinates[0]
         params = model.basis.params(optimum)
         others = {name: params[name] for name in model.space.others}
         alike = uniform(model.space) | {name: params[name] for name in model.space.axes if name == LENGTH}
         yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
         point = {name: params[name] for name in model.space.axes}
         yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
-    for action in Improvement(model, cost, rng, left).actions():
+    for action in Improvement(model, posterior, cost, tried, rng, left=left).actions():
         yield _proposal(model, action)
 
 

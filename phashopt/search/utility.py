@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from phashopt.search.basis import Array, Basis, bottleneck, bump
 
 Indices = NDArray[np.int64]
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Utility:
 
     grid: Grid
     layers: Array  # (S, L, G); minus infinity beyond a layer's axis
-    pairs: Array  # (S, L - 1)
-    falls: Array  # (S, L - 1)
+    pairs: Array  # (S, L + 1), of each layer with the one before it: 0 at both ends
+    falls: Array  # (S, L + 1)
 
     @classmethod
     def of(cls, basis: Basis, weights: Array) -> Utility:
@@ -61,7 +62,8 @@ class Utility:
         bent = bumps @ bends.reshape(-1, basis.layers, basis.bumps, 1)
         layers = slopes[..., None] * grid.places + bent[..., 0]
         layers[:, np.arange(layers.shape[2]) > grid.last[:, None]] = -np.inf
-        return cls(grid, layers, pairs, falls + fall)
+        ends = [(0, 0), (1, 1)]
+        return cls(grid, layers, np.pad(pairs, ends), np.pad(falls + fall, ends))
 
     def steeper(self, slopes: Array) -> Utility:
         """Every place of every layer worth `slopes` (S,) more."""
@@ -76,17 +78,20 @@ class Utility:
         places = self.grid.places_at(indices)
         worlds, layers = np.arange(len(indices))[:, None, None], np.arange(indices.shape[2])
         before, after = places[..., :-1], places[..., 1:]
-        joint = (before - 0.5) * (after - 0.5) * self.pairs[:, None] - bottleneck(before, after) * self.falls[:, None]
+        pairs, falls = self.pairs[:, None, 1:-1], self.falls[:, None, 1:-1]
+        joint = (before - 0.5) * (after - 0.5) * pairs - bottleneck(before, after) * falls
         return np.asarray(self.layers[worlds, layers, indices].sum(-1) + joint.sum(-1))
 
-    def along(self, indices: Indices) -> Array:
-        """(S, M, L, G) what each width of each layer is worth, up to a constant, if the others are `indices`."""
-        places, all_places = self.grid.places_at(indices), self.grid.places
-        pull = np.zeros_like(places)
-        pull[..., 1:] = self.pairs[:, None] * (places[..., :-1] - 0.5)
-        pull[..., :-1] += self.pairs[:, None] * (places[..., 1:] - 0.5)
-        worth = self.layers[:, None] + pull[..., None] * all_places
-        falls = self.falls[:, None, :, None]
-        worth[..., 1:, :] -= falls * bottleneck(places[..., :-1, None], all_places[1:])
-        worth[..., :-1, :] -= falls * bottleneck(all_places[:-1], places[..., 1:, None])
-        return np.asarray(worth)
+    def along(self, indices: Indices, layers: slice = ALL) -> Array:
+        """(S, M, L, G) what each width of each of `layers` is worth, up to a constant, if the others are `indices`."""
+        places = np.zeros((*indices.shape[:-1], indices.shape[-1] + 2))
+        places[..., 1:-1] = self.grid.places_at(indices)
+        before, after = places[..., :-2][..., layers], places[..., 2:][..., layers]
+        pull = self.pairs[:, None, :-1][..., layers] * (before - 0.5)
+        pull += self.pairs[:, None, 1:][..., layers] * (after - 0.5)
+        own = self.grid.places[layers]
+        worth = pull[..., None] * own
+        worth += self.layers[:, None, layers]
+        worth -= self.falls[:, None, :-1, None][:, :, layers] * bottleneck(before[..., None], own)
+        worth -= self.falls[:, None, 1:, None][:, :, layers] * bottleneck(own, after[..., None])
+        return worth

@@ -18,7 +18,8 @@ RATE = {"learning_rate": other(FloatDistribution(1e-3, 0.1, log=True))}
 
 def _worlds(basis: Basis, count: int) -> Array:
     rng = np.random.default_rng(5)
-    means, deviations = basis.prior(1.0, 0.1, 0.3, np.zeros((1, basis.layers)))
+    belief = (np.array([each]) for each in (1.0, 0.3, 0.05))
+    (means,), (deviations,) = basis.prior(*belief, np.zeros((1, basis.layers)))
     weights = means[0] + deviations * rng.standard_normal((count, len(deviations)))
     return np.where(basis.concave, np.maximum(weights, 0), weights)
 

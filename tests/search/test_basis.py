@@ -12,6 +12,7 @@ OTHERS = {
     "batch_size": IntDistribution(32, 128, step=32),
     "optimizer": CategoricalDistribution(("sgd", "adamw")),
 }
+BELIEFS = np.array([[1.0, 0.5, 2.0], [0.3, 0.0, 1.0], [0.05, 0.0, 0.1]])  # tau, rho, luck
 PARAMS = {"epochs": 6, "learning_rate": 0.01, "batch_size": 64, "optimizer": "adamw"}
 
 
@@ -35,26 +36,38 @@ def test_parameters_survive_their_coordinates(layers: int) -> None:
 def test_every_feature_has_a_prior(layers: int) -> None:
     basis = _basis(layers)
     features = basis.features(basis.coordinates([_params(basis)]))
-    means, deviations = basis.prior(1.0, 0.1, 0.3, np.zeros((2, layers)))
-    assert features.shape[1] == means.shape[1] == len(deviations) == len(basis.concave)
+    means, deviations = basis.prior(*BELIEFS, np.zeros((2, layers)))
+    count = features.shape[1]
+    assert means.shape == (3, 2, count)
+    assert deviations.shape == (3, count)
+    assert len(basis.concave) == count
 
 
 @pytest.mark.parametrize("layers", [1, 3, 13])
 @pytest.mark.parametrize("tau", [0.25, 2.0])
 def test_tau_is_what_the_widest_network_gains_over_the_narrowest(layers: int, tau: float) -> None:
     basis = _basis(layers)
-    mean, _ = basis.prior(tau, 0.1, 0.3, np.zeros((1, layers)))
+    means, _ = basis.prior(np.array([tau]), np.array([0.3]), np.array([0.05]), np.zeros((1, layers)))
     ends = np.zeros((2, basis.coordinate_count))
     ends[1, :layers] = 1.0
-    low, high = basis.features(ends) @ mean[0]
+    low, high = basis.features(ends) @ means[0, 0]
     assert high - low == pytest.approx(tau)
 
 
 def test_a_lean_takes_its_share_of_one_layers_slope_and_of_nothing_else() -> None:
     basis = _basis(3)
-    means, _ = basis.prior(1.0, 0.1, 0.0, np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
-    assert np.flatnonzero(means[0] != means[1]).tolist() == [2]
-    assert means[1, 2] == pytest.approx(means[0, 2] / 2)
+    means, _ = basis.prior(*BELIEFS, np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
+    for level, leaning in means:
+        assert np.flatnonzero(level != leaning).tolist() == [2]
+        assert leaning[2] == pytest.approx(level[2] / 2)
+
+
+def test_beliefs_side_by_side_are_those_one_by_one() -> None:
+    basis, leans = _basis(13), np.linspace(-1, 1, 26).reshape(2, 13)
+    together = basis.prior(*BELIEFS, leans)
+    for place in range(3):
+        alone = basis.prior(*(part[[place]] for part in BELIEFS), leans)
+        assert all((each[place] == one[0]).all() for each, one in zip(together, alone, strict=True))
 
 
 @pytest.mark.parametrize(("before", "after", "narrower"), [(1.0, 0.25, 0.75), (0.25, 1.0, 0.0), (0.5, 0.5, 0.0)])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -7,10 +9,10 @@ from scipy.stats import multivariate_normal
 from phashopt.search.basis import Array, Basis
 from phashopt.search.evidence import (
     FREEDOM,
-    NO_TRUST,
     TRUST,
     Belief,
     Observations,
+    Posterior,
     Regression,
     learn,
     tangents,
@@ -18,7 +20,7 @@ from phashopt.search.evidence import (
 from phashopt.search.space import Axis
 
 LAYERS = 3
-LEVEL = np.zeros((1, LAYERS))
+LEVEL = np.zeros(LAYERS)
 
 
 @pytest.fixture
@@ -26,44 +28,55 @@ def basis() -> Basis:
     return Basis({f"width_{index:02d}": Axis(range(8, 65, 8)) for index in range(LAYERS)}, None, {})
 
 
+def _prior(basis: Basis, tau: float, rho: float, luck: float = 0.0, leans: Array = LEVEL) -> tuple[Array, Array]:
+    """Of one belief and one way in which layers lean."""
+    means, deviations = basis.prior(*(np.array([each]) for each in (tau, rho, luck)), leans[None])
+    return means[0, 0], deviations[0]
+
+
 def _seen(basis: Basis, count: int, seed: int = 0, noise: float = 0.05) -> Observations:
     """From a world of the prior."""
     rng = np.random.default_rng(seed)
     coordinates = np.concatenate([rng.uniform(size=(count, LAYERS)), np.zeros((count, 1))], 1)
     features = basis.features(coordinates)
-    means, deviations = basis.prior(1.0, 0.1, 0.0, np.zeros((1, LAYERS)))
-    weights = means[0] + deviations * rng.standard_normal(len(deviations))
+    means, deviations = _prior(basis, 1.0, 0.0)
+    weights = means + deviations * rng.standard_normal(len(deviations))
     return Observations(features, features @ weights + noise * rng.standard_normal(count), np.zeros(count))
 
 
 def _log_evidence(basis: Basis, seen: Observations, belief: Belief, excess: Array) -> float:
-    means, deviations = basis.prior(belief.tau, belief.sigma, belief.rho, belief.kappa * excess[None])
+    means, deviations = _prior(basis, belief.tau, belief.rho, belief.luck * belief.sigma, belief.kappa * excess)
     scaled = seen.features * deviations
     covariance = scaled @ scaled.T + belief.sigma**2 * np.eye(len(seen.responses))
-    return float(multivariate_normal.logpdf(seen.responses, seen.features @ means[0], covariance))
+    return float(multivariate_normal.logpdf(seen.responses, seen.features @ means, covariance))
 
 
 def test_beliefs_are_weighed_by_their_exact_evidence(basis: Basis) -> None:
     seen, excess = _seen(basis, 12), np.array([1.0, -0.5, 0.2])
-    grid = [Belief(tau, sigma, rho, 0.0) for tau in (0.5, 1.0) for sigma in (0.05, 0.1) for rho in (0.0, 0.3)]
-    leans = np.outer(list(TRUST), excess)
-    found = Regression(basis, seen, np.ones(12)).posterior(grid, TRUST, leans)
-    logs = np.array([_log_evidence(basis, seen, each, excess) + np.log(TRUST[each.kappa]) for each in found.beliefs])
+    seen.features[:, basis.parts["luck"]] = np.random.default_rng(1).standard_normal((12, 4))
+    lucks, regression = {0.0: 0.3, 0.5: 0.7}, Regression(basis, seen, np.ones(12))
+    grids = [
+        {Belief(tau, sigma, rho, luck, 0.0): lucks[luck] for tau, rho, luck in product((0.5, 1.0), (0.0, 0.3), lucks)}
+        for sigma in (0.05, 0.1)
+    ]
+    found = Posterior.mixed([regression.posterior(grid, excess) for grid in grids])
+    odds = [TRUST[each.kappa] * lucks[each.luck] for each in found.beliefs]
+    logs = np.array([_log_evidence(basis, seen, each, excess) for each in found.beliefs]) + np.log(odds)
     assert found.probabilities == pytest.approx(np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum())
 
 
 def test_the_posterior_mean_is_that_of_conditioning_a_gaussian(basis: Basis) -> None:
     seen = _seen(basis, 9)
-    found = Regression(basis, seen, np.ones(9)).posterior([Belief(1.0, 0.1, 0.3, 0.0)], NO_TRUST, LEVEL)
-    means, deviations = basis.prior(1.0, 0.1, 0.3, np.zeros((1, LAYERS)))
+    found = Regression(basis, seen, np.ones(9)).posterior({Belief(1.0, 0.1, 0.3, 0.0, 0.0): 1.0}, LEVEL)
+    means, deviations = _prior(basis, 1.0, 0.3)
     covariance = np.diag(deviations**2)
     gain = covariance @ seen.features.T @ np.linalg.inv(seen.features @ covariance @ seen.features.T + 0.01 * np.eye(9))
-    assert found.mean == pytest.approx(means[0] + gain @ (seen.responses - seen.features @ means[0]))
+    assert found.mean == pytest.approx(means + gain @ (seen.responses - seen.features @ means))
 
 
 def test_draws_have_the_posteriors_mean_and_covariance(basis: Basis) -> None:
     seen = _seen(basis, 9)
-    found = Regression(basis, seen, np.ones(9)).posterior([Belief(1.0, 0.1, 0.0, 0.0)], NO_TRUST, LEVEL)
+    found = Regression(basis, seen, np.ones(9)).posterior({Belief(1.0, 0.1, 0.0, 0.0, 0.0): 1.0}, LEVEL)
     draws = found.draw(20_000, np.random.default_rng(0))
     free = ~basis.concave
     inverse = np.linalg.inv(found.factors[0] @ found.factors[0].T)
@@ -82,28 +95,51 @@ def test_before_the_first_trial_the_posterior_is_the_prior(basis: Basis) -> None
     empty = Observations(np.zeros((0, basis.features(np.zeros((1, 4))).shape[1])), np.zeros(0), np.zeros(0))
     found = learn(basis, empty, np.zeros(LAYERS))
     assert found.signal_weight == pytest.approx(0.5)
-    assert found.means[0] == pytest.approx(basis.prior(found.beliefs[0].tau, 0.1, 0.0, np.zeros((1, LAYERS)))[0][0])
+    assert found.means[0] == pytest.approx(_prior(basis, found.beliefs[0].tau, 0.0)[0])
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("lie", [-3.0, 3.0])
 def test_a_lying_signal_costs_at_most_log_two_nats_of_prediction(basis: Basis, seed: int, lie: float) -> None:
     seen, excess = _seen(basis, 25, seed), np.array([lie, 0.0, -lie])
-    grid = [Belief(1.0, 0.05, 0.0, 0.0)]
-    found = Regression(basis, seen, np.ones(25)).posterior(grid, TRUST, np.outer(list(TRUST), excess))
+    belief = Belief(1.0, 0.05, 0.0, 0.0, 0.0)
+    found = Regression(basis, seen, np.ones(25)).posterior({belief: 1.0}, excess)
     logs = np.array([_log_evidence(basis, seen, each, excess) + np.log(TRUST[each.kappa]) for each in found.beliefs])
     with_signal = float(np.logaddexp.reduce(logs))
-    without = _log_evidence(basis, seen, grid[0], excess)
+    without = _log_evidence(basis, seen, belief, excess)
     assert with_signal >= without - np.log(2) - 1e-9
 
 
 def test_a_true_signal_gains_weight_and_a_false_one_loses_it(basis: Basis) -> None:
     excess = np.array([3.0, -3.0, 0.0])
-    means, _ = basis.prior(2.0, 0.1, 0.0, 0.5 * excess[None])
+    means, _ = _prior(basis, 2.0, 0.0, leans=0.5 * excess)
     seen = _seen(basis, 40)
-    told = Observations(seen.features, seen.features @ means[0], seen.variances)
+    told = Observations(seen.features, seen.features @ means, seen.variances)
     assert learn(basis, told, excess).signal_weight > 0.9
     assert learn(basis, told, excess[::-1] * np.array([1, 1, 1])).signal_weight != pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0.0, 0.5), (0.9, 0.9, 1.0)])
+def test_readings_of_luck_count_where_they_tell_it(basis: Basis, share: float, least: float, most: float) -> None:
+    seen, rng = _seen(basis, 60, noise=0.0), np.random.default_rng(2)
+    luck, rest = rng.standard_normal((60, 4)), rng.standard_normal(60)
+    noise = share * luck[:, 0] + (1 - share**2) ** 0.5 * rest
+    features = seen.features.copy()
+    features[:, basis.parts["luck"]] = luck
+    found = learn(basis, Observations(features, seen.responses + 0.05 * noise, seen.variances), LEVEL)
+    told = [belief.luck > 0 for belief in found.beliefs]
+    assert least <= found.probabilities[told].sum() <= most
+
+
+def test_without_readings_nothing_changes_for_beliefs_in_which_they_say_nothing(basis: Basis) -> None:
+    seen = _seen(basis, 20)
+    features = seen.features.copy()
+    features[:, basis.parts["luck"]] = np.random.default_rng(3).standard_normal((20, 4))
+    read = learn(basis, Observations(features, seen.responses, seen.variances), np.array([1.0, -1.0, 0.5]))
+    unread = learn(basis, seen, LEVEL)
+    assert read.silent.beliefs == unread.silent.beliefs
+    assert (read.silent.means == unread.silent.means).all()
+    assert read.silent.probabilities == pytest.approx(unread.silent.probabilities)
 
 
 def test_one_silent_failure_moves_the_mean_little(basis: Basis) -> None:

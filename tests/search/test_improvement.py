@@ -12,6 +12,7 @@ from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import Space
+from phashopt.search.tried import Tried
 
 MakeSpace = Callable[..., Space]
 MakeRecord = Callable[..., Record]
@@ -33,8 +34,10 @@ def records(make_record: MakeRecord) -> list[Record]:
 def _actions(
     space: Space, records: list[Record], left: float, pending: list[dict[str, int]] | None = None
 ) -> list[Action]:
-    model = Model(space, Past(records, [], pending or [], {}))
-    return Improvement(model, Quadratic(space), np.random.default_rng(0), left).actions()
+    past = Past(records, [], pending or [], {})
+    model, tried = Model(space, past), Tried(space).update(past)
+    rng = np.random.default_rng(0)
+    return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=left).actions()
 
 
 def test_kernels_go_where_they_were_worth_most(make_space: MakeSpace, records: list[Record]) -> None:

@@ -50,12 +50,12 @@ def test_the_layer_fuller_of_copies_stands_out(make_space: MakeSpace, finished: 
     assert Model(make_space(), _past(finished)).excess.argmax() == 1
 
 
-def test_blind_it_sees_no_reading(make_space: MakeSpace, finished: list[Record]) -> None:
-    blind = Model(make_space(), _past(finished), read=False)
-    unread = Model(make_space(), _past([record.unread for record in finished]), read=False)
-    assert (blind.excess == 0).all()
-    assert blind.posterior.signal_weight == 0
-    assert blind.posterior.mean == pytest.approx(unread.posterior.mean)
+def test_what_is_believed_without_readings_depends_on_none(make_space: MakeSpace, finished: list[Record]) -> None:
+    read = Model(make_space(), _past(finished))
+    unread = Model(make_space(), _past([record.unread for record in finished]))
+    assert (unread.excess == 0).all()
+    assert read.posterior.mean != pytest.approx(unread.posterior.mean)
+    assert read.posterior.silent.mean == pytest.approx(unread.posterior.mean)
 
 
 def test_a_stopped_training_enters_with_where_it_would_have_ended(
@@ -104,16 +104,3 @@ def test_an_exploded_training_is_feared_at_its_rate(
 def test_a_trial_that_lacks_a_parameter_is_left_out(make_space: MakeSpace, finished: list[Record]) -> None:
     odd = replace(finished[0], params={"width_00": 8})
     assert len(Model(make_space(), _past([*finished, odd])).finished) == len(finished)
-
-
-@pytest.mark.parametrize(
-    ("change", "same"),
-    [({}, True), ({"learning_rate": 0.0101}, True), ({"learning_rate": 0.05}, False), ({"epochs": 5}, False)],
-)
-def test_a_point_is_another_with_another_rate_or_length(
-    make_space: MakeSpace, finished: list[Record], change: dict[str, float], same: bool
-) -> None:
-    point = {**finished[0].params, "epochs": 6, "learning_rate": 0.01}
-    model = Model(make_space(), Past([replace(finished[0], params=point)], [], [], {}))
-    (cell,) = model.cells(model.basis.coordinates([{**point, **change}]))
-    assert (cell in model.tried) is same
