@@ -37,11 +37,11 @@ class Ledger:
         return any(key.items() <= line.items() for line in self.lines)
 
     def add(self, line: Row) -> None:
-        """Keep it, and say so."""
+        """Keep it, and say so, but for lists of numbers."""
         self.lines.append(line)
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        print(line, flush=True)
+        print({key: value for key, value in line.items() if not isinstance(value, list)}, flush=True)
 
 
 def available_devices() -> list[torch.device]:
