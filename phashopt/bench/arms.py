@@ -145,6 +145,9 @@ ARMS: Mapping[str, Make] = {
     "readings shuffled": lambda world, seed, trials: Search(world, _ours(Shuffled, world, seed, trials), reads=True),
     "dead share alone": lambda world, seed, trials: Search(world, _ours(DeadOnly, world, seed, trials), reads=True),
     "nothing learnt": lambda world, seed, trials: Search(world, _ours(Unlearning, world, seed, trials), reads=True),
+    "children": lambda world, seed, trials: Search(
+        world, _ours(PHashSampler, world, seed, trials, inherit=world.inherits), reads=True
+    ),
     "paper": lambda world, seed, trials: Search(
         world, _ours(PHashSampler, world, seed, trials, strategy="paper"), reads=True
     ),

@@ -18,6 +18,7 @@ from phashopt.errors import UserError
 from phashopt.search.basis import Array, other
 from phashopt.search.curve import nats
 from phashopt.search.space import LENGTH, Axis, Point, Space
+from phashopt.search.start import Start
 from phashopt.trace import Epoch
 
 LOG_RATIO = 10  # between the ends of a real parameter: from here on it is searched on a log scale
@@ -29,6 +30,8 @@ class RecordedWorld:
 
     Raises `UserError` where nothing keeps the cap.
     """
+
+    inherits = False
 
     def __init__(self, table: Table, cap: float, seed: int) -> None:
         self._table = table
@@ -73,7 +76,7 @@ class RecordedWorld:
         """What makes two points the same one."""
         return tuple(params[name] for name in self._searched)
 
-    def train(self, params: Params, _number: int) -> Trained:
+    def train(self, params: Params, _number: int, _start: Start | None = None) -> Trained:
         """As it was recorded; it shares its beginning with the longer one of the same network that shares most."""
         place = self._place(params)
         training = self._table.trainings[place, self._seed]
@@ -84,7 +87,7 @@ class RecordedWorld:
             stable=max((self._table.shared_epochs(place, each, self._seed) for each in self._longer(place)), default=0),
         )
 
-    def worth(self, params: Params) -> float:
+    def worth(self, params: Params, _start: Start | None = None) -> float:
         """Nats of error of the seed that judges; 0 if it diverged."""
         return self._worth(self._place(params))
 

@@ -79,11 +79,11 @@ def _course(make: Callable[[int], World], arm: str, number: int, trials: int) ->
     reached, compute = [], []
     for _ in range(trials):
         step = search.step()
-        key = world.key(step.params)
+        key = (world.key(step.params), step.start)
         spent += 0.0 if key in paid else step.compute
         paid.add(key)
         if step.accuracy > most:
-            most, worth = step.accuracy, world.worth(step.params)
+            most, worth = step.accuracy, world.worth(step.params, step.start)
         reached.append((worth - world.usual) / (world.best - world.usual))
         compute.append(spent)
     return Course(arm, number, reached, compute)

@@ -18,6 +18,7 @@ from phashopt.bench.worlds import Trained, World
 from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
 from phashopt.search.coding import Coding
 from phashopt.search.space import LENGTH, Space
+from phashopt.search.start import Start
 from phashopt.trace import Trace, write_trace
 
 Params = dict[str, Any]
@@ -25,12 +26,13 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """What was trained, the accuracy it ended with (NaN unless it was complete), and what that cost."""
+    """What was trained and from where, the accuracy it ended with (NaN unless it was complete), and what that cost."""
 
     params: Params
     accuracy: float
     compute: float
     extends: bool
+    start: Start | None
 
 
 class Search:
@@ -61,7 +63,8 @@ class Search:
         """The next trial, from asking to telling."""
         trial = self._study.ask(self._world.distributions)
         params = self._coding.decode(trial.params)
-        trained = self._world.train(params, trial.number)
+        start = Start.read(self._study._storage.get_trial_system_attrs(trial._trial_id))
+        trained = self._world.train(params, trial.number, start)
         seen, stopped = self._watch(trial, trained)
         write_trace(trial, seen)
         if trained.stable:
@@ -77,7 +80,7 @@ class Search:
         own = [row for row in seen.epochs if row.number > before]
         compute = trained.spent[len(seen.epochs) - 1] - (trained.spent[before - 1] if before else 0.0)
         readings = sum(bool(row.readings) for row in own) if self._reads else 0
-        return Step(params, math.nan if stopped else accuracy, compute + readings * trained.reading, before > 0)
+        return Step(params, math.nan if stopped else accuracy, compute + readings * trained.reading, before > 0, start)
 
     def _watch(self, trial: Trial, trained: Trained) -> tuple[Trace, bool]:
         """The epochs that the pruner lets happen; after the last one there is nothing left to save."""

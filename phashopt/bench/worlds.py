@@ -13,11 +13,14 @@ from optuna.distributions import BaseDistribution, IntDistribution
 
 from phashopt.search.fit import fit
 from phashopt.search.space import LENGTH, Axis, Point, Space
+from phashopt.search.start import Start
 from phashopt.trace import Epoch, Reading, Trace
 
 SIDE = 16  # pixels of the synthetic images
 COLOURS = 3
 FAILURE = 0.5  # nats that a failed training loses in silence
+MOVED = 0.04  # nats that a doubling of a layer costs a child: 0.3 to 0.8 points after 2 and 3 (SAMPLER.md, section 5)
+REGAINED = 0.25  # of the longest length: what wins half of it back
 TIGHT_SAMPLE = 400
 STARTS = 24
 
@@ -36,9 +39,13 @@ class Trained:
 
 
 class World(Protocol):
-    """What can be searched. Parameters are true kernel counts; lengths are `epochs`."""
+    """What can be searched. Parameters are true kernel counts; lengths are `epochs`.
+
+    One that `inherits` can train children.
+    """
 
     space: Space
+    inherits: bool
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -50,10 +57,10 @@ class World(Protocol):
     def key(self, params: Mapping[str, Any]) -> Hashable:
         """What makes two points the same one."""
 
-    def train(self, params: Mapping[str, Any], seed: int) -> Trained:
-        """What comes of it."""
+    def train(self, params: Mapping[str, Any], seed: int, start: Start | None = None) -> Trained:
+        """What comes of it, from scratch or of a child."""
 
-    def worth(self, params: Mapping[str, Any]) -> float:
+    def worth(self, params: Mapping[str, Any], start: Start | None = None) -> float:
         """The judge's nats of error."""
 
     @property
@@ -85,6 +92,7 @@ class Formula:
 class SyntheticWorld:
     """A chain of convolutions with eight widths a layer and 16 epochs; everything in it follows from `seed`."""
 
+    inherits = True
     values = (4, 6, 8, 12, 16, 24, 32, 48)
     lengths = range(2, 17)
 
@@ -117,10 +125,10 @@ class SyntheticWorld:
         """All of it."""
         return self.space.key(params)
 
-    def train(self, point: Mapping[str, Any], seed: int) -> Trained:
+    def train(self, point: Mapping[str, Any], seed: int, start: Start | None = None) -> Trained:
         """Errors fall with the epochs to what the length allows; noise and failures are the seed's."""
         rng = np.random.default_rng([self._seed, seed, *point.values()])
-        end = self.worth(point) + self.formula.noise * float(rng.standard_normal())
+        end = self.worth(point, start) + self.formula.noise * float(rng.standard_normal())
         end -= FAILURE * float(rng.random() < self.formula.failures)
         rows = []
         for epoch in range(1, point[LENGTH] + 1):
@@ -131,8 +139,15 @@ class SyntheticWorld:
         whole = self.compute(point)
         return Trained(Trace(rows), [whole * row.number / point[LENGTH] for row in rows])
 
-    def worth(self, point: Mapping[str, Any]) -> float:
-        """-log(error): a power law a layer, a bottleneck's penalty, and falling returns of the length."""
+    def worth(self, point: Mapping[str, Any], start: Start | None = None) -> float:
+        """-log(error): a power law a layer, a bottleneck's penalty, and falling returns of the length.
+
+        A child is as good as if all epochs had been its own, less what its moves cost, which training wins back.
+        """
+        if start:
+            longest = self.lengths[-1]
+            lost = MOVED * (start.down + start.up) * float(0.5 ** (point[LENGTH] / longest / REGAINED))
+            return self.worth({**point, LENGTH: min(point[LENGTH] + start.epochs, longest)}) - lost
         widths = np.array([point[name] for name in self._names], dtype=float)
         places = np.log(widths / self.values[0]) / np.log(self.values[-1] / self.values[0])
         beyond = np.maximum(places - self._peak, 0)

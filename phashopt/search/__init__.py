@@ -4,6 +4,7 @@ from phashopt.search.history import ADOPTED_KEY, STABLE_KEY, is_feasible
 from phashopt.search.predict import Prediction, best_under, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
 from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
+from phashopt.search.start import START_KEY, Start
 
 __all__ = [
     "ADOPTED_KEY",
@@ -11,9 +12,11 @@ __all__ = [
     "NO_PARENT",
     "PARENT_KEY",
     "STABLE_KEY",
+    "START_KEY",
     "PHashPruner",
     "PHashSampler",
     "Prediction",
+    "Start",
     "Verdict",
     "best_under",
     "is_feasible",

@@ -26,7 +26,7 @@ FLATTEST = 1e-6  # bend of a parabola below which its optimum is at an end
 
 
 class Optima(NamedTuple):
-    """Grid indices of the widths (S, L) and all coordinates (S, K), at the longest length."""
+    """Grid indices of the widths (S, L) and all coordinates (S, K), at the longest length and from scratch."""
 
     indices: Indices
     coordinates: Array
@@ -50,7 +50,8 @@ class Ascent:
         _, slopes = self._others(self.coordinates(indices).mean(1))
         indices = self._exchanged(self._utility.steeper(slopes), indices)
         others, _ = self._others(self.coordinates(indices).mean(1))
-        return Optima(indices, np.concatenate([self.coordinates(indices), np.zeros((worlds, 1)), others], 1))
+        longest, scratch = np.zeros((worlds, 1)), np.zeros((worlds, self._basis.starts))
+        return Optima(indices, np.concatenate([self.coordinates(indices), longest, others, scratch], 1))
 
     def neighbours(self, indices: Indices) -> Indices:
         """(n, L): `indices`, and the networks a step up away from them, perhaps paid with one, that keep the caps."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from phashopt.search.space import LENGTH, RATE, Axis
+from phashopt.search.start import Start
 
 Array = NDArray[np.float64]
 
@@ -25,6 +26,8 @@ DEEP = 8  # layers from which one bump a layer is too coarse: the search stalls
 HINGES = (0.25, 0.5, 0.75)
 SPREAD = 0.75  # how far layers differ from one another, as a share of what is expected of each
 LUCK = 4  # readings that tell a lucky run from an unlucky one
+STARTS = 3  # of a child: that it is one, and what is left of its moves down and up
+HALF_LIFE = 1 / 4  # of the longest length: training on for so long wins half of what a move cost back
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,15 @@ def other(distribution: BaseDistribution) -> Other:
 
 @dataclass(frozen=True)
 class Basis:
-    """Features of `widths` in layer order, of `length` if it is searched, and of all `others`."""
+    """Features of `widths` in layer order, of `length` if it is searched, and of all `others`.
+
+    If it `inherits`, trials may be children of others: their lengths count from where their first ancestor began.
+    """
 
     widths: Mapping[str, Axis]
     length: Axis | None
     others: Mapping[str, Other]
+    inherits: bool = False
 
     @property
     def layers(self) -> int:
@@ -128,17 +135,31 @@ class Basis:
         return _slices(sizes, start=self.parts["luck"].stop)
 
     @property
+    def starts(self) -> int:
+        """The last coordinates, and as many weights, all 0 for a trial from scratch; none if nothing inherits."""
+        return STARTS if self.inherits else 0
+
+    @property
     def coordinate_count(self) -> int:
         """K."""
-        return self.layers + 1 + sum(parameter.width for parameter in self.others.values())
+        return self.layers + 1 + sum(parameter.width for parameter in self.others.values()) + self.starts
 
-    def coordinates(self, params: Sequence[Mapping[str, Any]]) -> Array:
-        """(n, K): log-widths in [0, 1], log2 of the length over the longest, and the other parameters' places."""
+    def coordinates(self, params: Sequence[Mapping[str, Any]], starts: Sequence[Start | None] = ()) -> Array:
+        """(n, K): log-widths in [0, 1], log2 of the length over the longest, the other parameters' places, the starts.
+
+        `starts` (n,) are those of children; without them all is from scratch.
+        """
         columns = [axis.fractions([each[name] for each in params]) for name, axis in self.widths.items()]
         longest = self.length.values[-1] if self.length else 1
-        columns.append(np.log2([each[LENGTH] / longest if self.length else 1.0 for each in params]))
+        lengths = np.array([each[LENGTH] / longest if self.length else 1.0 for each in params])
         others = [parameter.encode([each[name] for each in params]) for name, parameter in self.others.items()]
-        return np.concatenate([np.stack(columns, 1), *others], 1)
+        begun = np.zeros((len(params), self.starts))
+        if self.inherits and starts:
+            before = np.array([start.epochs / longest if start else 0.0 for start in starts])
+            moves = np.array([(1.0, start.down, start.up) if start else (0.0, 0.0, 0.0) for start in starts])
+            begun = moves * np.stack([np.ones_like(lengths), *[0.5 ** (lengths / HALF_LIFE)] * 2], 1)
+            lengths = np.where(moves[:, 0] > 0, np.minimum(lengths + before, np.maximum(lengths, 1.0)), lengths)
+        return np.concatenate([np.stack([*columns, np.log2(lengths)], 1), *others, begun], 1)
 
     def params(self, row: Array) -> dict[str, Any]:
         """The parameters at coordinates (K,)."""
@@ -161,6 +182,7 @@ class Basis:
             columns.append(places)
             if isinstance(parameter, Number):
                 columns += [-(places**2), places * mean[:, None]]
+        columns.append(coordinates[:, coordinates.shape[1] - self.starts :])
         return np.concatenate(columns, 1)
 
     def prior(self, tau: Array, rho: Array, luck: Array, leans: Array) -> tuple[Array, Array]:
@@ -190,6 +212,8 @@ class Basis:
             else:  # the optimum of a learning rate lies inside its range, and moves with width
                 half = one / 2 if name == RATE else one / 4
                 terms += [(none, half / 2, 1), (half, half / 2, 1), (none, half / 2, 1)]
+        if self.inherits:
+            terms += [(none, one / 5, 1), (-one / 10, one / 10, STARTS - 1)]
         sizes = [size for *_, size in terms]
         mean, deviation = (np.repeat(np.stack(part, 1), sizes, axis=1) for part in list(zip(*terms, strict=True))[:2])
         means = np.repeat(mean[:, None], len(leans), axis=1)
@@ -200,7 +224,7 @@ class Basis:
     def concave(self) -> NDArray[np.bool_]:
         """(d,): the weights that are at least 0 in any world believed in: bends, falling returns, optima."""
         ends = [self.parts["luck"].stop, *(part.stop for part in self.effects.values())]
-        flags = np.zeros(ends[-1], dtype=np.bool_)
+        flags = np.zeros(ends[-1] + self.starts, dtype=np.bool_)
         flags[self.parts["bends"]] = True
         flags[self.parts["length"].stop - 1] = True
         for name, parameter in self.others.items():

@@ -8,7 +8,7 @@ a network's own merit, which another training would show too: without it, gains 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from phashopt.search.costs import Quadratic
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
+from phashopt.search.start import Start
 
 DRAWS = 1024
 WORLDS = 32  # whose best networks are candidates
@@ -40,6 +41,11 @@ class Training:
     price: float
     extends: Record | None = None
 
+    @property
+    def start(self) -> Start | None:
+        """That of the one that is extended, if it was a child."""
+        return self.extends.start if self.extends else None
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -56,7 +62,7 @@ def in_hand(model: Model) -> Record | None:
     able = [record for record in model.finished if record.feasible]
     if not able:
         return None
-    predicted = _worth(model, (record.params for record in able), model.posterior.mean[None])[:, 0]
+    predicted = _worth(model, able, model.posterior.mean[None])[:, 0]
     return able[int((predicted + MERIT * (_reached(model, able) - predicted)).argmax())]
 
 
@@ -81,8 +87,7 @@ def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None
     if length is None:
         return None
     able = [record for record in model.finished if record.feasible]
-    features = model.basis.features(model.basis.coordinates([record.params for record in able]))
-    order = np.argsort(-(features @ model.posterior.mean), kind="stable")[:CANDIDATES]
+    order = np.argsort(-_worth(model, able, model.posterior.mean[None])[:, 0], kind="stable")[:CANDIDATES]
     longest = length.values[-1]
     options = []
     for record in (able[index] for index in order):
@@ -99,11 +104,11 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
     draws = model.posterior.draw(DRAWS, rng)
     sigma = model.posterior.likeliest.sigma
     finished = [record for record in model.finished if record.feasible]
-    before = _worth(model, (record.params for record in finished), draws)
+    before = _worth(model, finished, draws)
     before += MERIT * (_reached(model, finished)[:, None] - before)
     before += sigma * (MERIT * (1 - MERIT)) ** 0.5 * rng.standard_normal(before.shape)
     hand = int(before.mean(1).argmax())
-    promise = np.maximum(_worth(model, (option.params for option in options), draws) - before[hand], 0).mean(1)
+    promise = np.maximum(_worth(model, options, draws) - before[hand], 0).mean(1)
     bought: list[Training] = []
     for index in np.argsort(-promise, kind="stable"):
         option = options[index]
@@ -112,7 +117,7 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
             bought.append(option)
     if not bought:
         return Gain([], 0.0, 0.0, 0.0)
-    after = _worth(model, (option.params for option in bought), draws)
+    after = _worth(model, bought, draws)
     after += sigma * MERIT**0.5 * rng.standard_normal(after.shape)
     worth = chosen(before, after, sigma * (1 - MERIT) ** 0.5, rng)
     score = np.vectorize(model.response.score)
@@ -121,9 +126,10 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
     return Gain(bought, float(gains.mean()), float(low), float(high))
 
 
-def _worth(model: Model, params: Iterable[Mapping[str, Any]], draws: Array) -> Array:
+def _worth(model: Model, trainings: Sequence[Record | Training], draws: Array) -> Array:
     """(n, S) nats in each world."""
-    return np.asarray(model.basis.features(model.basis.coordinates(list(params))) @ draws.T)
+    params, starts = [each.params for each in trainings], [each.start for each in trainings]
+    return np.asarray(model.basis.features(model.basis.coordinates(params, starts)) @ draws.T)
 
 
 def _reached(model: Model, records: Sequence[Record]) -> Array:

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from phashopt.search.coding import Coding
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
+from phashopt.search.start import Start
 from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace, read_trace
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
         readings=trace.last_readings or _attribute_readings(trial.user_attrs),
         stable_epochs=trial.user_attrs.get(STABLE_KEY),
         adopted=ADOPTED_KEY in trial.user_attrs,
+        start=Start.read(trial.system_attrs),
     )
 
 

@@ -2,7 +2,7 @@
 
 SAMPLER.md, section 7. Weights are drawn from the posterior; each draw is a world with a best network of its own. What
 is worth training beats, in many of these worlds, everything that is finished or under way; and a shorter training, or
-one that goes on from a finished one, may tell as much for less.
+one that goes on from a finished one or inherits its kernels, may tell as much for less.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from phashopt.search.evidence import Posterior
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
+from phashopt.search.start import Start
 from phashopt.search.tried import Tried
 
 DRAWS = 128
@@ -34,13 +35,15 @@ SLOT = (
 
 @dataclass(frozen=True)
 class Action:
-    """A training: its parameters, from which finished one it goes on, and what it is expected to bring.
+    """A training: its parameters, the finished one whose weights it takes over, and what it is expected to bring.
 
-    `nats` and `spread` are mean and standard deviation of the prediction, `score` is what actions are ranked by.
+    It goes on from its parent, or, with a `start` of its own, inherits kernels of it. `nats` and `spread` are mean and
+    standard deviation of the prediction, `score` is what actions are ranked by.
     """
 
     params: Mapping[str, Any]
-    extends: Record | None
+    parent: Record | None
+    start: Start | None
     score: float
     nats: float
     spread: float
@@ -52,7 +55,8 @@ class _Option:
 
     params: Mapping[str, Any]
     epochs: float
-    extends: Record | None
+    parent: Record | None = None
+    start: Start | None = None
 
 
 class Improvement:
@@ -90,7 +94,8 @@ class Improvement:
         pool = self._pool()
         gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
         finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
-        actions = self._weighed([*self._trainings(finalists), *self._extensions()])
+        children = self._children(finalists) if self._model.space.inherits else ()
+        actions = self._weighed([*self._trainings(finalists), *children, *self._extensions()])
         return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
     def _pool(self) -> Array:
@@ -119,7 +124,19 @@ class Improvement:
         """From the first epoch, at each length worth a thought."""
         for network in finalists:
             for params in self._at_each_length(network):
-                yield _Option(params, self._epochs(params), None)
+                yield _Option(params, self._epochs(params))
+
+    def _children(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[_Option]:
+        """Of the best finished trainings, feasible or not, each network with the kernels of the one nearest to it."""
+        able = [record for record in self._model.finished if not record.adopted]
+        best = sorted(able, key=lambda record: -record.score)[:FINALISTS]
+        for network in finalists:
+            starts = [(self._model.start(record, network), record) for record in best]
+            others = [(start, record) for start, record in starts if start.down + start.up]
+            if others:
+                start, parent = min(others, key=lambda pair: pair[0].down + pair[0].up)
+                for params in self._at_each_length(network):
+                    yield _Option(params, self._epochs(params), parent, start)
 
     def _extensions(self) -> Iterator[_Option]:
         """The best finished trainings gone on with, as far as their stable phase was kept."""
@@ -131,14 +148,14 @@ class Improvement:
             for epochs in self._lengths():
                 if epochs > record.params[LENGTH]:
                     paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
-                    yield _Option({**record.params, LENGTH: epochs}, paid, record)
+                    yield _Option({**record.params, LENGTH: epochs}, paid, record, record.start)
 
     def _weighed(self, options: Sequence[_Option]) -> Iterator[Action]:
         """What each brings by itself and by what it tells of its network at full length, per price."""
         basis = self._model.basis
-        coordinates = basis.coordinates([option.params for option in options])
-        shipped = coordinates.copy()
-        shipped[:, basis.layers] = 0.0  # the longest
+        params, starts = [option.params for option in options], [option.start for option in options]
+        coordinates, shipped = basis.coordinates(params, starts), basis.coordinates(params)
+        shipped[:, basis.layers] = 0.0  # the longest, from scratch
         worth, promise = self._worth(coordinates), self._worth(shipped)
         delivered, promised = (np.maximum(each - self._incumbent, 0).mean(1) for each in (worth, promise))
         gains = (1 - self._left) * delivered + self._left * promised * self._told(worth, promise)
@@ -148,7 +165,7 @@ class Improvement:
         scores = gains * self._model.survival(coordinates) / prices**self._left
         spreads = np.hypot(worth.std(1), self._noise**0.5)
         for option, score, nats, spread in zip(options, scores, worth.mean(1), spreads, strict=True):
-            yield Action(option.params, option.extends, float(score), float(nats), float(spread))
+            yield Action(option.params, option.parent, option.start, float(score), float(nats), float(spread))
 
     def _told(self, shown: Array, shipped: Array) -> Array:
         """(n,) how much of what is unknown of the shipped networks trainings show: correlations in [0, 1]."""

@@ -7,9 +7,10 @@ nothing tell only where trainings diverge.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from phashopt.search.history import Past
 from phashopt.search.prefix import expected_end
 from phashopt.search.record import Record
 from phashopt.search.response import Response
-from phashopt.search.space import RATE, Space
+from phashopt.search.space import LENGTH, RATE, Space
+from phashopt.search.start import Start
 from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
@@ -34,7 +36,8 @@ class Model:
 
     def __init__(self, space: Space, past: Past) -> None:
         self.space = space
-        self.basis = Basis(space.widths, space.length, {name: other(each) for name, each in space.others.items()})
+        others = {name: other(each) for name, each in space.others.items()}
+        self.basis = Basis(space.widths, space.length, others, space.inherits)
         known = {*space.axes, *space.others}
         finished = _recalled([record for record in past.records if record.params.keys() >= known])
         self.response = Response([record.score for record in finished])
@@ -60,7 +63,9 @@ class Model:
         covariates = np.array(
             [[record.covariates.get(name, math.nan) for name in names] for record in self.finished]
         ).reshape(len(self.finished), len(names))
-        return layer_excess(covariates, self.places)
+        used = np.asarray(self.places.any(0))  # while there is no child, its columns explain nothing
+        used[: self.basis.coordinate_count - self.basis.starts] = True
+        return layer_excess(covariates, self.places[:, used])
 
     @cached_property
     def places(self) -> Array:
@@ -71,9 +76,15 @@ class Model:
         """(n,) the probability that a training comes to an end."""
         return survival(self._divergence_features(coordinates), self._divergence)
 
+    def start(self, parent: Record, child: Mapping[str, Any]) -> Start:
+        """What a child would begin with; `parent` has a length only if that is searched, else all are as long."""
+        epochs = int(parent.params.get(LENGTH, 1)) + (parent.start.epochs if parent.start else 0)
+        return Start.between(self.space.widths, parent.params, child, epochs)
+
     def _has_end(self, record: Record) -> bool:
         """Whether a stopped training would have come to something; where, is noted."""
-        end = None if exploded(record.trace) else expected_end(record, self.finished)
+        alike = [each for each in self.finished if bool(each.start) == bool(record.start)]
+        end = None if exploded(record.trace) else expected_end(record, alike or self.finished)
         if end is None or end.nats < _nothing(self._nats):
             if record.trace.epochs:
                 self._lost.append(record)
@@ -104,7 +115,7 @@ class Model:
         return divergence_weights(self._divergence_features(coordinates), lost.astype(float))
 
     def _places(self, records: Sequence[Record]) -> Array:
-        return self.basis.coordinates([record.params for record in records])
+        return self.basis.coordinates([record.params for record in records], [record.start for record in records])
 
     def _divergence_features(self, coordinates: Array) -> Array:
         rate = self.basis.columns[RATE] if isinstance(self.basis.others.get(RATE), Number) else None

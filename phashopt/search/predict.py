@@ -14,6 +14,7 @@ from phashopt.search.fit import fit
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import Limits
+from phashopt.search.start import Start
 
 DRAWS = 1000
 
@@ -35,7 +36,7 @@ def ranked(model: Model) -> list[tuple[Record, Prediction]]:
     A single value carries the luck of its seed and of its few validation images; the model pools those of all trials.
     """
     records = [record for record in model.finished if record.feasible]
-    pairs = [(record, _predict(model, record.params)) for record in records]
+    pairs = [(record, _predict(model, record.params, record.start)) for record in records]
     return sorted(pairs, key=lambda pair: -pair[1].nats)
 
 
@@ -50,9 +51,9 @@ def best_under(model: Model, limits: Limits) -> Prediction:
     return _predict(model, params | fit({name: params[name] for name in space.axes}, space, widest_first, []))
 
 
-def _predict(model: Model, params: Mapping[str, Any]) -> Prediction:
+def _predict(model: Model, params: Mapping[str, Any], start: Start | None = None) -> Prediction:
     draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
-    worth = model.basis.features(model.basis.coordinates([params]))[0] @ draws.T
+    worth = model.basis.features(model.basis.coordinates([params], [start]))[0] @ draws.T
     nats = [float(quantile) for quantile in np.quantile(worth, [0.5, 0.05, 0.95])]
     value, *ends = (abs(model.response.score(each)) for each in nats)
     return Prediction(dict(params), nats[0], value, min(ends), max(ends))

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from phashopt.search.space import Point
+from phashopt.search.start import Start
 
 
 @dataclass(frozen=True)
 class Proposal:
     """Widths and length to train next, in words why, and values of other parameters; the rest is the base sampler's.
 
-    `extends` is the finished trial that it goes on from, whose weights it takes over.
+    `parent` is the finished trial whose weights it takes over: it goes on from there, unless it has a `start`, whose
+    kernels it inherits then.
     """
 
     point: Point
     reason: str
     others: Mapping[str, Any] = field(default_factory=dict)
-    extends: int | None = None
+    parent: int | None = None
+    start: Start | None = None

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from phashopt.search.curve import before_decay, best_so_far
+from phashopt.search.start import Start
 from phashopt.trace import Reading, Trace
 
 
@@ -39,6 +40,7 @@ class Record:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     stable_epochs: int | None = None  # from which it can go on as if it had been meant longer
     adopted: bool = False  # from another study, whose budget paid for it
+    start: Start | None = None  # of a child
 
     @cached_property
     def covariates(self) -> dict[str, float]:

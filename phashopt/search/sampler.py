@@ -19,6 +19,7 @@ from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
 from phashopt.search.rule import propose
 from phashopt.search.space import LENGTH, RATE, Axis, Limits, Space, remembered
+from phashopt.search.start import START_KEY
 from phashopt.search.strategy import propose_by_model, shown
 from phashopt.search.tried import Tried
 
@@ -56,7 +57,7 @@ class PHashSampler(BaseSampler):
     seed, the trial's number and the trials in the storage, on nothing else; what an enqueued trial fixes is kept, and
     the rest fitted to it. Each trial carries the system attributes `decision` (in words), `parent` (the trial whose
     weights it goes on from, -1 for none), `proposal` and `proposal_without_reading` (the same strategy and random
-    numbers, had no layer been read).
+    numbers, had no layer been read), a child `start` (`phashopt.search.start`).
 
     Args:
         seed: of everything random; drawn once if None.
@@ -71,6 +72,8 @@ class PHashSampler(BaseSampler):
         space: the whole search space. Without it a first trial cannot be proposed as one: its widths are then drawn
             one by one, or, under limits, are the smallest.
         base: from a seed to the sampler of all other parameters.
+        inherit: whether to propose children too, under `model`: a trial with a system attribute `start` is to begin
+            with `phashopt.inherit(parent, widths, images)` of the trial that `parent` names.
 
     Raises:
         UserError: from the constructor, or from the first suggestion, if no network keeps the caps.
@@ -87,6 +90,7 @@ class PHashSampler(BaseSampler):
         grid: Mapping[str, Sequence[int]] | None = None,
         space: Mapping[str, BaseDistribution] | None = None,
         base: Callable[[int], BaseSampler] = _tpe,
+        inherit: bool = False,
     ) -> None:
         self._seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed
         self._strategy = strategy
@@ -95,6 +99,7 @@ class PHashSampler(BaseSampler):
         self._limits = {name: (remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
         self._space = dict(space or {})
         self._base = base
+        self._inherit = inherit
         self._coding = Coding(grid or {})
         self._history = History(self._coding)
         self._costs: dict[tuple[tuple[str, Axis], ...], Quadratic] = {}
@@ -159,7 +164,7 @@ class PHashSampler(BaseSampler):
         length = self._coding.axis(LENGTH, search_space[LENGTH]) if LENGTH in search_space else None
         taken = {*widths, *([LENGTH] if length else [])}
         others = {name: each for name, each in search_space.items() if name not in taken and not each.single()}
-        return Space(widths, length, self._limits, others)
+        return Space(widths, length, self._limits, others, self._inherit)
 
     def _propose(self, study: Study, trial: FrozenTrial, space: Space, past: Past) -> dict[str, Any]:
         """The strategy's parameters as Optuna stores them."""
@@ -177,7 +182,8 @@ class PHashSampler(BaseSampler):
             PROPOSAL_KEY: proposal.point,
             WITHOUT_READING_KEY: blank.point,
             DECISION_KEY: f"{proposal.reason} Without the reading: {without}.",
-            PARENT_KEY: NO_PARENT if proposal.extends is None else proposal.extends,
+            PARENT_KEY: NO_PARENT if proposal.parent is None else proposal.parent,
+            **({START_KEY: proposal.start.note()} if proposal.start else {}),
         }
         _store(study, trial, notes)
         return {**self._coding.encode(proposal.point), **proposal.others}

@@ -86,13 +86,14 @@ class Space:
     """Width axes in layer order, perhaps an axis of lengths in epochs, the caps on the widths, all other parameters.
 
     A limit is `(cost, cap)`: `cost` gets the widths as true kernel counts and may not fall when a width grows; a point
-    is feasible if every cost is at most its cap.
+    is feasible if every cost is at most its cap. Where it `inherits`, a trial may be the child of another.
     """
 
     widths: dict[str, Axis]
     length: Axis | None = None
     limits: Limits = field(default_factory=dict)
     others: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    inherits: bool = False
 
     @property
     def rates(self) -> tuple[float, float] | None:

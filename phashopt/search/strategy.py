@@ -60,8 +60,8 @@ def _candidates(
 def _proposal(model: Model, action: Action) -> Proposal:
     point = {name: action.params[name] for name in model.space.axes}
     others = {name: action.params[name] for name in model.space.others}
-    extends = action.extends.number if action.extends else None
-    return Proposal(point, f"{_prediction(model, action)}{_changes(model, action)}{_signal(model)}", others, extends)
+    reason = f"{_prediction(model, action)}{_changes(model, action)}{_signal(model)}"
+    return Proposal(point, reason, others, action.parent.number if action.parent else None, action.start)
 
 
 def _prediction(model: Model, action: Action) -> str:
@@ -78,18 +78,20 @@ def _best(model: Model) -> Record | None:
 
 
 def _changes(model: Model, action: Action) -> str:
-    """What is different from the trial that it goes on from, or from the best so far."""
-    start = action.extends or _best(model)
-    if start is None:
+    """What is different from the trial that it goes on from or whose child it is, or from the best so far."""
+    other = action.parent or _best(model)
+    if other is None:
         return ". "
     names = [*model.space.axes, *model.space.others]
     changes = [
-        f"{name} {shown(start.params[name])} -> {shown(action.params[name])}"
+        f"{name} {shown(other.params[name])} -> {shown(action.params[name])}"
         for name in names
-        if shown(action.params[name]) != shown(start.params[name])
+        if shown(action.params[name]) != shown(other.params[name])
     ]
-    what = "goes on from" if action.extends else "against"
-    return f"; {what} trial {start.number} ({start.value:.4g}): {', '.join(changes) or 'the same again'}. "
+    what = "against"
+    if action.parent:
+        what = "goes on from" if action.start == action.parent.start else "inherits kernels of"
+    return f"; {what} trial {other.number} ({other.value:.4g}): {', '.join(changes) or 'the same again'}. "
 
 
 def shown(value: object) -> str:

@@ -22,9 +22,8 @@ def layer_worth(model: Model, params: Mapping[str, Any]) -> dict[str, Array]:
     draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
     start = model.basis.coordinates([params])[0]
     layers = model.basis.layers
-    start[layers:] = np.median(
-        model.basis.coordinates([record.params for record in model.finished])[:, layers:], axis=0
-    )
+    end = model.basis.coordinate_count - model.basis.starts
+    start[layers:end] = np.median(model.places[:, layers:end], axis=0)
     here = model.basis.features(start[None])
     found = {}
     for layer, (name, axis) in enumerate(model.space.widths.items()):

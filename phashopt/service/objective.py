@@ -15,7 +15,8 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 
 from phashopt.networks import Blueprint
-from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
+from phashopt.search import STABLE_KEY, PHashPruner, Verdict
+from phashopt.service.origin import extended, origin
 from phashopt.service.publish import Trained, upload_pictures
 from phashopt.service.ranges import ends
 from phashopt.service.spec import Spec
@@ -25,7 +26,7 @@ from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
 from phashopt.training.data import DataSet
 from phashopt.training.loop import Diverged
-from phashopt.training.run import STABLE, Outcome, Run
+from phashopt.training.run import Outcome, Run
 from phashopt.training.snapshot import take_snapshot
 from phashopt.training.weights import save_weights
 
@@ -128,6 +129,7 @@ class Objective:
         return self._run(trial, blueprint)
 
     def _run(self, trial: Trial, blueprint: Blueprint) -> Run:
+        stored = self._stored(trial)
         run = Run(
             blueprint,
             self._spec.recipe(trial.params, self._data.mirrored),
@@ -137,7 +139,8 @@ class Objective:
             seed=trial_seed(self._spec.study.seed, trial.number),
             every=self._spec.signal.every,
             longest=max(ends(self._spec.training.epochs)),
-            extends=self._extended(trial),
+            origin=origin(self._study, stored, self._spec, self._data, self._root),
+            extends=extended(self._study, stored, self._spec, self._root),
             judge=lambda trace: self._judge(trial, run, trace),
             interrupted=self._hooks.interrupted,
         )
@@ -149,11 +152,6 @@ class Objective:
         for name, cap in self._spec.limits.caps.items():
             if name not in known:
                 trial.set_constraint(name, getattr(blueprint.cost, name) - cap)
-
-    def _extended(self, trial: Trial) -> Path | None:
-        """Where the trial that the sampler chose to go on from left its stable phase."""
-        parent = self._stored(trial).system_attrs.get(PARENT_KEY, NO_PARENT)
-        return None if parent == NO_PARENT else trial_folder(self._root, self._study.study_name, parent) / STABLE
 
     def _judge(self, trial: Trial, run: Run, trace: Trace) -> Verdict:
         """Write down what the last epoch showed, then ask the pruner."""

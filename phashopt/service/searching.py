@@ -46,7 +46,10 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
         seed = int(np.random.SeedSequence([spec.study.seed, number]).generate_state(1)[0])
         sampler: BaseSampler = named(name, optuna.samplers, BaseSampler, "search.sampler", seed=seed, **known)
         return sampler
-    return PHashSampler(seed=spec.study.seed, strategy=spec.search.strategy, trials=spec.study.trials, **known)
+    ours = spec.search
+    return PHashSampler(
+        seed=spec.study.seed, strategy=ours.strategy, trials=spec.study.trials, inherit=ours.inherit, **known
+    )
 
 
 def make_pruner(spec: Spec) -> BasePruner:

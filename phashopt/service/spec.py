@@ -191,10 +191,14 @@ class SignalTable(Table):
 
 
 class SearchTable(Table):
-    """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`; `strategy` is that of `phash`."""
+    """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`.
+
+    `strategy` is that of `phash`, which where `inherit` is set also lets trials begin with kernels of finished ones.
+    """
 
     sampler: str = "phash"
     strategy: Literal["model", "paper"] = "model"
+    inherit: bool = False
     pruner: str = "phash"
 
 

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from phashopt.networks import Blueprint, build
+from phashopt.networks import Blueprint, Network, build
 from phashopt.search import Verdict
 from phashopt.signal import ROUTINE_CHANNELS, ROUTINE_PROBES, Probe, Report
 from phashopt.trace import Epoch, Reading, Trace
@@ -47,12 +48,21 @@ class Outcome:
     clock: Clock
 
 
+@dataclass(frozen=True)
+class Origin:
+    """From a seed to a network before its first step, and the MACs that it takes to make one."""
+
+    network: Callable[[int], Network]
+    macs: int = 0
+
+
 class Run:
     """A training that can be interrupted at any step and taken up again from `folder` with the same result.
 
-    `judge` sees the trace after every epoch and says how to go on; `interrupted` is asked before every step. `extends`
-    is the stable phase's state of a shorter training of the same recipe, from which this one goes on. The judge may let
-    it start again, once, or lengthen it, up to `longest` epochs.
+    It begins with the network of `origin`, by default one with random weights. `judge` sees the trace after every epoch
+    and says how to go on; `interrupted` is asked before every step. `extends` is the stable phase's state of a shorter
+    training of the same recipe, from which this one goes on. The judge may let it start again, once, or lengthen it, up
+    to `longest` epochs.
     """
 
     def __init__(
@@ -66,6 +76,7 @@ class Run:
         seed: int,
         every: int = 1,
         longest: int = 0,
+        origin: Origin | None = None,
         extends: Path | None = None,
         judge: Callable[[Trace], Verdict] = lambda _: Verdict.CONTINUE,
         interrupted: Callable[[], bool] = lambda: False,
@@ -78,6 +89,7 @@ class Run:
         self._seed = seed
         self._every = every
         self._longest = longest
+        self._origin = origin or Origin(partial(build, blueprint))
         self._extends = extends
         self._judge = judge
         self._interrupted = interrupted
@@ -87,7 +99,7 @@ class Run:
         self._begin(seed)
 
     def _begin(self, seed: int) -> None:
-        self.trainer = Trainer(build(self.blueprint, seed), self._recipe, self._data.train, seed)
+        self.trainer = Trainer(self._origin.network(seed), self._recipe, self._data.train, seed)
         self._camera = Camera(self.folder, self._data.train, self.blueprint.readouts)
 
     def resume(self) -> None:
@@ -214,7 +226,8 @@ class Run:
     @property
     def train_macs(self) -> int:
         """What was paid so far, a full reading at the end included."""
-        return 3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs()
+        made = self._origin.macs * (1 + self._clock.restarts)
+        return made + 3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs()
 
     def _images_paid(self) -> int:
         """Those of the epochs that were not inherited, and of those before a restart."""

@@ -7,12 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
 from torch import nn
 
+from phashopt.networks import Network
 from phashopt.training.files import save_arrays, save_bytes
 
 WEIGHTS = "weights.safetensors"
 NETWORK = "network.json"
+
+
+def load_weights(folder: Path, network: Network) -> Network:
+    """Fill `network` with what `save_weights` left in `folder`: itself.
+
+    Raises `OSError` or `SafetensorError` where that cannot be read, `RuntimeError` where it does not fit.
+    """
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    return network
 
 
 def save_weights(folder: Path, network: nn.Module, description: Mapping[str, Any]) -> None:

@@ -67,12 +67,12 @@ def test_a_finished_training_can_be_gone_on_with_for_the_added_epochs(
     kept = [
         replace(record, stable_epochs=record.params["epochs"] - 1) if record is best else record for record in records
     ]
-    extensions = [action for action in _actions(make_space(), kept, 1.0) if action.extends]
-    assert {action.extends.number for action in extensions if action.extends} == {best.number}
+    extensions = [action for action in _actions(make_space(), kept, 1.0) if action.parent]
+    assert {action.parent.number for action in extensions if action.parent} == {best.number}
     for action in extensions:
         assert action.params["epochs"] > best.params["epochs"]
         assert {**action.params, "epochs": 0} == {**best.params, "epochs": 0}
-    assert not [action for action in _actions(make_space(), records, 1.0) if action.extends]
+    assert not [action for action in _actions(make_space(), records, 1.0) if action.parent]
 
 
 def test_what_is_under_way_is_not_worth_a_second_worker(make_space: MakeSpace, records: list[Record]) -> None:

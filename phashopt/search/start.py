@@ -1,0 +1,42 @@
+"""What a child begins with: its parent's training, less what was lost on the way to its own widths.
+
+SAMPLER.md, section 5: every move costs something of its own, which training on wins back. A child of 3 epochs lost 0.8
+points to 12 epochs from scratch after 1 doubling down and 2 up, 0.3 after 1 and 1: scratch ranked the first higher.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+START_KEY = "start"  # system attribute of a child, and of a trial that goes on from one
+
+
+@dataclass(frozen=True)
+class Start:
+    """The epochs that a child's kernels were trained for in others, and how far its layers are from its parent's.
+
+    `down` and `up` are doublings, summed over the layers that have fewer kernels, and over those that have more.
+    """
+
+    epochs: int
+    down: float
+    up: float
+
+    @classmethod
+    def between(cls, names: Iterable[str], parent: Mapping[str, Any], child: Mapping[str, Any], epochs: int) -> Start:
+        """From the widths `names` of `parent`, trained for `epochs` in all, to those of `child`."""
+        moves = [math.log2(child[name] / parent[name]) for name in names]
+        return cls(epochs, sum(max(-move, 0.0) for move in moves), sum(max(move, 0.0) for move in moves))
+
+    @classmethod
+    def read(cls, attrs: Mapping[str, Any]) -> Start | None:
+        """From a trial's system attributes; None if it began from random kernels."""
+        entry = attrs.get(START_KEY)
+        return cls(int(entry[0]), float(entry[1]), float(entry[2])) if entry else None
+
+    def note(self) -> list[float]:
+        """As it is stored."""
+        return [self.epochs, self.down, self.up]
