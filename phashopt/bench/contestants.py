@@ -170,6 +170,7 @@ def _after(number: int) -> Contestant:
 
 CONTESTANTS: Mapping[str, Contestant] = {
     "ours": Contestant(_ours(PHashSampler), lambda _: PHashPruner(), reads=True),
+    "children": Contestant(_ours(PHashSampler, inherit=True), lambda _: PHashPruner(), reads=True),
     "TPE+Hyperband": Contestant(_told(lambda seed: TPESampler(seed=seed, multivariate=True)), _hyperband),
     "GP+Median": Contestant(_told(lambda seed: GPSampler(seed=seed)), lambda _: MedianPruner()),
     "random": Contestant(_told(lambda seed: RandomSampler(seed=seed))),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phashopt.search.basis import Array, Basis, Number
+from phashopt.search.basis import FLATTEST, Array, Basis, Number
 from phashopt.search.costs import Quadratic
 from phashopt.search.utility import ALL, Indices, Utility
 
@@ -22,7 +22,6 @@ SWEEPS = 2
 ROUNDS = 30
 DROPS = (2, 4)  # grid steps that a layer gives up where giving up one gains nothing
 TOLERANCE = 1e-9
-FLATTEST = 1e-6  # bend of a parabola below which its optimum is at an end
 
 
 class Optima(NamedTuple):

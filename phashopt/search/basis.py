@@ -27,6 +27,7 @@ HINGES = (0.25, 0.5, 0.75)
 SPREAD = 0.75  # how far layers differ from one another, as a share of what is expected of each
 LUCK = 4  # readings that tell a lucky run from an unlucky one
 STARTS = 3  # of a child: that it is one, and what is left of its moves down and up
+FLATTEST = 1e-6  # bend of a parabola below which its optimum is at an end
 HALF_LIFE = 1 / 4  # of the longest length: training on for so long wins half of what a move cost back
 
 
@@ -136,8 +137,13 @@ class Basis:
 
     @property
     def starts(self) -> int:
-        """The last coordinates, and as many weights, all 0 for a trial from scratch; none if nothing inherits."""
+        """The last coordinates, all 0 for a trial from scratch; none if nothing inherits."""
         return STARTS if self.inherits else 0
+
+    @property
+    def rate(self) -> slice | None:
+        """The coordinate of the learning rate, if that is searched."""
+        return self.columns[RATE] if isinstance(self.others.get(RATE), Number) else None
 
     @property
     def coordinate_count(self) -> int:
@@ -182,8 +188,22 @@ class Basis:
             columns.append(places)
             if isinstance(parameter, Number):
                 columns += [-(places**2), places * mean[:, None]]
-        columns.append(coordinates[:, coordinates.shape[1] - self.starts :])
+        begun = coordinates[:, coordinates.shape[1] - self.starts :]
+        columns.append(begun)
+        if self.inherits and self.rate:
+            columns.append(begun[:, :1] * coordinates[:, self.rate])
         return np.concatenate(columns, 1)
+
+    def best_rate(self, weights: Array, coordinates: Array) -> Array:
+        """(n,) where in [-1, 1] the rate is best for networks and starts like `coordinates`, by `weights` (d,).
+
+        Children want another one than networks from scratch (SAMPLER.md, section 2).
+        """
+        linear, bend, coupling = weights[self.effects[RATE]]
+        slopes = linear + coupling * coordinates[:, : self.layers].mean(1)
+        if self.inherits:
+            slopes = slopes + weights[-1] * coordinates[:, -STARTS]
+        return np.asarray(np.clip(slopes / max(2 * bend, FLATTEST), -1, 1))
 
     def prior(self, tau: Array, rho: Array, luck: Array, leans: Array) -> tuple[Array, Array]:
         """Means (B, K, d) and standard deviations (B, d) of the weights, for B beliefs and K ways in which layers lean.
@@ -214,6 +234,7 @@ class Basis:
                 terms += [(none, half / 2, 1), (half, half / 2, 1), (none, half / 2, 1)]
         if self.inherits:
             terms += [(none, one / 5, 1), (-one / 10, one / 10, STARTS - 1)]
+            terms += [(none, one / 4, 1)] if self.rate else []
         sizes = [size for *_, size in terms]
         mean, deviation = (np.repeat(np.stack(part, 1), sizes, axis=1) for part in list(zip(*terms, strict=True))[:2])
         means = np.repeat(mean[:, None], len(leans), axis=1)
@@ -224,7 +245,7 @@ class Basis:
     def concave(self) -> NDArray[np.bool_]:
         """(d,): the weights that are at least 0 in any world believed in: bends, falling returns, optima."""
         ends = [self.parts["luck"].stop, *(part.stop for part in self.effects.values())]
-        flags = np.zeros(ends[-1] + self.starts, dtype=np.bool_)
+        flags = np.zeros(ends[-1] + self.starts + bool(self.inherits and self.rate), dtype=np.bool_)
         flags[self.parts["bends"]] = True
         flags[self.parts["length"].stop - 1] = True
         for name, parameter in self.others.items():

@@ -20,7 +20,7 @@ from phashopt.search.costs import Quadratic
 from phashopt.search.evidence import Posterior
 from phashopt.search.model import Model
 from phashopt.search.record import Record
-from phashopt.search.space import LENGTH
+from phashopt.search.space import LENGTH, RATE
 from phashopt.search.start import Start
 from phashopt.search.tried import Tried
 
@@ -81,9 +81,10 @@ class Improvement:
         self._cost = cost
         self._tried = tried
         self._left = left
+        self._mean = posterior.mean
         self._draws = posterior.draw(DRAWS, rng)
         self._noise = posterior.likeliest.sigma**2
-        self._ascent = Ascent(model.basis, cost, np.concatenate([posterior.mean[None], self._draws[:WORLDS]]))
+        self._ascent = Ascent(model.basis, cost, np.concatenate([self._mean[None], self._draws[:WORLDS]]))
         self._incumbent = self._best_so_far()
 
     def actions(self) -> list[Action]:
@@ -136,7 +137,15 @@ class Improvement:
             if others:
                 start, parent = min(others, key=lambda pair: pair[0].down + pair[0].up)
                 for params in self._at_each_length(network):
-                    yield _Option(params, self._epochs(params), parent, start)
+                    yield _Option(self._at_its_rate(params, start), self._epochs(params), parent, start)
+
+    def _at_its_rate(self, params: Mapping[str, Any], start: Start) -> Mapping[str, Any]:
+        """A child's parameters with the learning rate that is best for it."""
+        basis = self._model.basis
+        if not basis.rate:
+            return params
+        place = basis.best_rate(self._mean, basis.coordinates([params], [start]))
+        return {**params, RATE: basis.others[RATE].decode(place)}
 
     def _extensions(self) -> Iterator[_Option]:
         """The best finished trainings gone on with, as far as their stable phase was kept."""

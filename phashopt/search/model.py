@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from phashopt.search.basis import Array, Basis, Number, other
+from phashopt.search.basis import Array, Basis, other
 from phashopt.search.divergence import divergence_features, divergence_weights, survival
 from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
@@ -22,7 +22,7 @@ from phashopt.search.history import Past
 from phashopt.search.prefix import expected_end
 from phashopt.search.record import Record
 from phashopt.search.response import Response
-from phashopt.search.space import LENGTH, RATE, Space
+from phashopt.search.space import LENGTH, Space
 from phashopt.search.start import Start
 from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
 
@@ -118,8 +118,7 @@ class Model:
         return self.basis.coordinates([record.params for record in records], [record.start for record in records])
 
     def _divergence_features(self, coordinates: Array) -> Array:
-        rate = self.basis.columns[RATE] if isinstance(self.basis.others.get(RATE), Number) else None
-        return divergence_features(coordinates, self.basis.layers, rate)
+        return divergence_features(coordinates, self.basis.layers, self.basis.rate)
 
 
 def _recalled(records: list[Record]) -> list[Record]:

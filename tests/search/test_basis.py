@@ -6,6 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from phashopt.search.basis import Basis, bottleneck, bump, other
 from phashopt.search.space import Axis
+from phashopt.search.start import Start
 
 OTHERS = {
     "learning_rate": FloatDistribution(1e-3, 0.1, log=True),
@@ -16,9 +17,9 @@ BELIEFS = np.array([[1.0, 0.5, 2.0], [0.3, 0.0, 1.0], [0.05, 0.0, 0.1]])  # tau,
 PARAMS = {"epochs": 6, "learning_rate": 0.01, "batch_size": 64, "optimizer": "adamw"}
 
 
-def _basis(layers: int) -> Basis:
+def _basis(layers: int, inherits: bool = False) -> Basis:
     widths = {f"width_{index:02d}": Axis(range(8, 65, 8)) for index in range(layers)}
-    return Basis(widths, Axis(range(2, 13)), {name: other(each) for name, each in OTHERS.items()})
+    return Basis(widths, Axis(range(2, 13)), {name: other(each) for name, each in OTHERS.items()}, inherits)
 
 
 def _params(basis: Basis) -> dict[str, object]:
@@ -33,8 +34,9 @@ def test_parameters_survive_their_coordinates(layers: int) -> None:
 
 
 @pytest.mark.parametrize("layers", [1, 3, 13])
-def test_every_feature_has_a_prior(layers: int) -> None:
-    basis = _basis(layers)
+@pytest.mark.parametrize("inherits", [False, True])
+def test_every_feature_has_a_prior(layers: int, inherits: bool) -> None:
+    basis = _basis(layers, inherits)
     features = basis.features(basis.coordinates([_params(basis)]))
     means, deviations = basis.prior(*BELIEFS, np.zeros((2, layers)))
     count = features.shape[1]
@@ -98,3 +100,38 @@ def test_a_choice_is_coded_by_itself_alone() -> None:
 @pytest.mark.parametrize(("place", "value"), [(-2.0, 32), (-0.4, 64), (1.0, 128)])
 def test_a_stepped_number_lands_on_its_grid(place: float, value: int) -> None:
     assert other(OTHERS["batch_size"]).decode(np.array([place])) == value
+
+
+def test_from_scratch_a_basis_that_inherits_predicts_as_any_other() -> None:
+    plain, basis = _basis(3), _basis(3, inherits=True)
+    narrow, wide = (each.features(each.coordinates([_params(each)])) for each in (plain, basis))
+    assert wide[0, : narrow.shape[1]].tolist() == narrow[0].tolist()
+    assert not wide[0, narrow.shape[1] :].any()
+
+
+@pytest.mark.parametrize(("before", "length"), [(0, 0.5), (3, 0.75), (6, 1.0), (60, 1.0)])
+def test_a_childs_length_counts_from_its_first_ancestor_up_to_the_longest(before: int, length: float) -> None:
+    basis = _basis(3, inherits=True)
+    row = basis.coordinates([_params(basis)], [Start(before, 1.0, 0.0)])[0]
+    assert 2 ** row[basis.layers] == pytest.approx(length)
+
+
+def test_what_a_move_costs_is_halved_by_a_quarter_of_the_longest_length() -> None:
+    basis = _basis(3, inherits=True)
+    every = [{**_params(basis), "epochs": epochs} for epochs in (3, 6, 9)]
+    moves = basis.coordinates(every, [Start(6, 2.0, 4.0)] * 3)[:, -3:]
+    assert moves == pytest.approx(np.array([[1, 1.0, 2.0], [1, 0.5, 1.0], [1, 0.25, 0.5]]))
+
+
+def test_a_child_has_a_best_rate_of_its_own() -> None:
+    basis = _basis(3, inherits=True)
+    scratch, child = (basis.coordinates([_params(basis)], [start]) for start in (None, Start(6, 1.0, 0.0)))
+    weights = np.zeros(basis.features(scratch).shape[1])
+    weights[basis.effects["learning_rate"]] = (0.2, 0.5, 0.0)
+    weights[-1] = -0.6
+    assert basis.best_rate(weights, scratch) == pytest.approx([0.2])
+    assert basis.best_rate(weights, child) == pytest.approx([-0.4])
+    for row, place in ((scratch, 0.2), (child, -0.4)):
+        near = np.repeat(row, 3, axis=0)
+        near[:, basis.columns["learning_rate"]] = np.array([[place - 0.1], [place], [place + 0.1]])
+        assert (basis.features(near) @ weights).argmax() == 1

@@ -12,6 +12,7 @@ from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import Space
+from phashopt.search.start import Start
 from phashopt.search.tried import Tried
 
 MakeSpace = Callable[..., Space]
@@ -73,6 +74,38 @@ def test_a_finished_training_can_be_gone_on_with_for_the_added_epochs(
         assert action.params["epochs"] > best.params["epochs"]
         assert {**action.params, "epochs": 0} == {**best.params, "epochs": 0}
     assert not [action for action in _actions(make_space(), records, 1.0) if action.parent]
+
+
+def _children(space: Space, records: list[Record]) -> list[Action]:
+    return [action for action in _actions(replace(space, inherits=True), records, 1.0) if action.start]
+
+
+def test_children_are_only_thought_of_where_trials_may_inherit(make_space: MakeSpace, records: list[Record]) -> None:
+    assert _children(make_space(), records)
+    assert not [action for action in _actions(make_space(), records, 1.0) if action.start]
+
+
+def test_a_child_has_the_kernels_of_the_nearest_good_network(make_space: MakeSpace, records: list[Record]) -> None:
+    space = make_space()
+    best = sorted(records, key=lambda record: -record.score)[:8]
+    for action in _children(space, records):
+        starts = [Start.between(space.widths, each.params, action.params, each.params["epochs"]) for each in best]
+        distances = [start.down + start.up for start in starts if start.down + start.up]
+        assert action.parent in best
+        assert action.start in starts
+        assert action.start.down + action.start.up == min(distances)
+
+
+def test_a_grandchilds_kernels_are_as_old_as_all_their_trainings(make_space: MakeSpace, records: list[Record]) -> None:
+    children = [replace(record, start=Start(100, 1.0, 0.0)) for record in records]
+    for action in _children(make_space(), children):
+        assert action.parent
+        assert action.start
+        assert action.start.epochs == 100 + action.parent.params["epochs"]
+
+
+def test_adopted_trials_left_no_kernels(make_space: MakeSpace, records: list[Record]) -> None:
+    assert not _children(make_space(), [replace(record, adopted=True) for record in records])
 
 
 def test_what_is_under_way_is_not_worth_a_second_worker(make_space: MakeSpace, records: list[Record]) -> None:

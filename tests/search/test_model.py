@@ -11,6 +11,7 @@ from phashopt.search.model import Model
 from phashopt.search.prefix import expected_end
 from phashopt.search.record import Record
 from phashopt.search.space import Space
+from phashopt.search.start import Start
 from phashopt.trace import Trace
 
 MakeSpace = Callable[..., Space]
@@ -36,7 +37,7 @@ def _past(records: list[Record], stopped: list[Record] | None = None) -> Past:
 
 
 def _predicted(model: Model, record: Record) -> float:
-    features = model.basis.features(model.basis.coordinates([record.params]))
+    features = model.basis.features(model.basis.coordinates([record.params], [record.start]))
     return float(features[0] @ model.posterior.mean)
 
 
@@ -104,3 +105,38 @@ def test_an_exploded_training_is_feared_at_its_rate(
 def test_a_trial_that_lacks_a_parameter_is_left_out(make_space: MakeSpace, finished: list[Record]) -> None:
     odd = replace(finished[0], params={"width_00": 8})
     assert len(Model(make_space(), _past([*finished, odd])).finished) == len(finished)
+
+
+def test_what_moving_costs_is_learnt_from_children(make_space: MakeSpace, finished: list[Record]) -> None:
+    space, start = replace(make_space(), inherits=True), Start(16, 2.0, 0.0)
+    parents = [replace(record, params=record.params | {"epochs": 16}) for record in finished]
+    costs = []
+    for lost in (0.0, 0.5):
+        scores = [1 - (1 - record.score) * float(np.exp(lost)) for record in parents]
+        children = [
+            replace(
+                parent, number=50 + number, value=score, score=score, start=start, params=parent.params | {"epochs": 2}
+            )
+            for number, (parent, score) in enumerate(zip(parents, scores, strict=True))
+        ]
+        model = Model(space, _past([*parents, *children]))
+        params = {**parents[0].params, "epochs": 2}
+        rows = model.basis.features(model.basis.coordinates([params, {**params, "epochs": 16}], [start, None]))
+        costs.append(float(np.diff(rows @ model.posterior.mean)[0]))
+    assert costs[0] == pytest.approx(0.0, abs=0.1)
+    assert costs[1] == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("child", [False, True])
+def test_a_pruned_child_is_measured_by_children(
+    make_space: MakeSpace, finished: list[Record], make_record: MakeRecord, child: bool
+) -> None:
+    space, start = replace(make_space(), inherits=True), Start(6, 1.0, 0.0)
+    flat = [make_record(60 + number, (32, 32, 32), (0.1,) * 3, accuracies=(0.9,) * 6) for number in range(4)]
+    children = [replace(record, start=start) for record in flat]
+    poor = make_record(70, (40, 32, 32), (0.1,) * 3, accuracies=(0.85, 0.85))
+    stopped = replace(poor, complete=False, value=np.nan, score=np.nan, start=start if child else None)
+    as_steep = [replace(record, trace=flat[0].trace) for record in finished]
+    steep, level = (_past([*each, *children], [stopped]) for each in (finished, as_steep))
+    means = [Model(space, past).posterior.mean for past in (steep, level)]
+    assert (means[0] == pytest.approx(means[1])) is child

@@ -17,7 +17,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.errors import UserError
-from phashopt.search import PHashSampler, is_feasible
+from phashopt.search import PHashSampler, Start, is_feasible
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
 WIDTHS = ["width_00", "width_01"]
@@ -349,3 +349,21 @@ def _asking() -> tuple[optuna.Study, FrozenTrial]:
     study = optuna.create_study(direction="maximize")
     study.ask()
     return study, study.trials[0]
+
+
+def test_a_childs_parent_is_a_finished_trial_and_its_start_their_distance() -> None:
+    study = _study(_sampler(inherit=True), 20)
+    children = [trial for trial in study.trials if Start.read(trial.system_attrs)]
+    assert children
+    for child in children:
+        parent = study.trials[child.system_attrs["parent"]]
+        ancestors = Start.read(parent.system_attrs)
+        epochs = parent.params["epochs"] + (ancestors.epochs if ancestors else 0)
+        assert Start.read(child.system_attrs) == Start.between(WIDTHS, parent.params, child.params, epochs)
+        assert f"inherits kernels of trial {parent.number} " in child.system_attrs["decision"]
+
+
+@STRATEGIES
+def test_nothing_inherits_unless_it_may(strategy: str) -> None:
+    study = _study(_sampler(strategy=strategy, inherit=strategy == "paper"), 15)
+    assert not any(Start.read(trial.system_attrs) for trial in study.trials)

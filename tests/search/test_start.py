@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from phashopt.search.start import START_KEY, Start
+
+NAMES = ("width_00", "width_01", "width_02")
+PARENT = {"width_00": 16, "width_01": 32, "width_02": 8, "epochs": 4}
+
+
+@pytest.mark.parametrize(
+    ("widths", "down", "up"),
+    [((16, 32, 8), 0.0, 0.0), ((8, 32, 8), 1.0, 0.0), ((64, 32, 16), 0.0, 3.0), ((4, 16, 16), 3.0, 1.0)],
+)
+def test_moves_are_doublings_summed_over_layers(widths: tuple[int, ...], down: float, up: float) -> None:
+    child = dict(zip(NAMES, widths, strict=True)) | {"epochs": 9}
+    assert Start.between(NAMES, PARENT, child, 6) == Start(6, pytest.approx(down), pytest.approx(up))
+
+
+def test_a_start_survives_the_database() -> None:
+    start = Start(12, 0.5, 2.25)
+    assert Start.read({START_KEY: start.note()}) == start
+
+
+@pytest.mark.parametrize("attrs", [{}, {START_KEY: None}])
+def test_without_a_note_there_is_none(attrs: dict[str, None]) -> None:
+    assert Start.read(attrs) is None
