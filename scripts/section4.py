@@ -10,13 +10,9 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
 import optuna
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from results import RESULTS, Row, publish
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
 from phashopt.bench.walk import SUITABLE, Walk, wasted
 from phashopt.figures import (
@@ -36,9 +32,9 @@ from phashopt.service.storage import open_storage, trial_folder
 from phashopt.service.study import create_study, open_study, read_artifact_root
 from phashopt.service.summary import TrialSummary, summarize
 from phashopt.service.worker import Worker
-from phashopt.signal.redundancy import NEAR, cut_at_similarity
+from phashopt.signal.redundancy import NEAR, groups_alike
 from phashopt.training.data import default_data_dir
-from phashopt.training.snapshot import LayerSnapshot, Snapshot
+from phashopt.training.snapshot import Snapshot
 
 SPEC = Path("studies/section4.toml")
 FOLDER = Path("section4")  # database and trials
@@ -151,7 +147,8 @@ class Replay:
             snapshot = self._seen(trial)
             layer = snapshot.layers[name]
             title = f"Step {trial.number}, {layer_label(name)}, boxes join S >= {NEAR}"
-            for page, figure in enumerate(map_sheets(layer.maps, near_groups(layer), title, snapshot.image)):
+            near = groups_alike(layer.similarity, layer.groups >= 0)  # in small networks nothing is alike at S = 0.90
+            for page, figure in enumerate(map_sheets(layer.maps, near, title, snapshot.image)):
                 save(figure, f"step-{trial.number:02d}-maps-{page}")
         view = summarize(self._study).view()
         save(still(width_trajectories(view)), "kernels")
@@ -206,16 +203,6 @@ class Replay:
 
     def _seen(self, trial: TrialSummary) -> Snapshot:
         return Snapshot.load(trial_folder(self._root, self._name, trial.number))
-
-
-def near_groups(layer: LayerSnapshot) -> NDArray[np.int32]:
-    """(K,) clusters of near-copies, -1 for a dead kernel: in small networks nothing is alike at S = 0.90."""
-    alive = layer.groups >= 0
-    distance = 1 - np.nan_to_num(layer.similarity[np.ix_(alive, alive)].astype(np.float64))
-    np.fill_diagonal(distance, 0)
-    groups = np.full(len(layer.groups), -1, np.int32)
-    groups[alive] = cut_at_similarity(linkage(squareform(distance, checks=False), "average"), NEAR)
-    return groups
 
 
 def save(figure: Figure, name: str) -> None:

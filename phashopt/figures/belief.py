@@ -17,7 +17,8 @@ from phashopt.figures.view import StudyView
 
 BELIEF = "phashopt-belief"
 SIGNAL = "phashopt-signal-weight"
-TICKS = [0.1, 0.25, 0.5, 0.8, 1, 1.25, 2, 4, 10, 100]
+TICKS = [0.1, 0.25, 0.5, 0.8, 1, 1.25, 2, 4, 10, 30, 100, 1000]
+APART = 0.14  # of the axis, at least, between two ticks, so that their labels do not touch
 SHADE = 0.2  # opacity of an interval
 
 
@@ -62,9 +63,8 @@ def worth_curves(view: StudyView, belief: Belief) -> go.Figure:
                 _mark(figure, kernels, expected[kernels], role, **place)
     name_axes(figure, "kernels", "errors", max(max(curve.at) for curve in belief.curves.values()))
     figure.update_xaxes(dtick=None, rangemode="tozero")
-    return figure.update_yaxes(
-        type="log", tickformat=".0%", tickvals=TICKS, range=_shared_range(belief.curves.values())
-    )
+    shown = _shared_range(belief.curves.values())
+    return figure.update_yaxes(type="log", tickformat=".0%", tickvals=_ticks(*shown), range=shown)
 
 
 def deep_worth(belief: Belief) -> go.Figure:
@@ -102,6 +102,16 @@ def _shared_range(curves: Iterable[Curve]) -> list[float]:
     ends = [math.log10(value) for curve in curves for value in (*curve.low, *curve.high)]
     margin = 0.06 * (max(ends) - min(ends)) + 0.002
     return [min(ends) - margin, max(ends) + margin]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Those of `TICKS` between two powers of ten that have room: the same errors first, then from there outwards."""
+    kept: list[float] = []
+    for tick in sorted(TICKS, key=lambda tick: abs(math.log10(tick))):
+        at = math.log10(tick)
+        if low <= at <= high and all(abs(at - math.log10(other)) >= APART * (high - low) for other in kept):
+            kept.append(tick)
+    return sorted(kept)
 
 
 def _band(figure: go.Figure, curve: Curve, colour: str, name: str, words: str, **place: Any) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from phashopt.figures.labels import group_letter, group_ranks
 from phashopt.figures.palette import FAINT_INK, GROUPS, INK, NO_DATA, PAPER
+from phashopt.signal.redundancy import NEAR, SAME, groups_alike
 
 PAGE = 64
 COLUMNS = 8
@@ -20,25 +21,33 @@ MARGIN = 0.1  # around a map, in map widths
 STRIP = 0.24  # above a map, for its number and letter
 INCH = 0.72  # width of a cell
 HEAD = 0.8
+LOOSER = (NEAR, 0.75, 0.70)  # similarities at which groups are looked for where there is none at 0.90
 
 EVIDENCE = "Left: the image. Maps show what of it passes a kernel, not what a class rests on."
 
 
 def map_sheets(
-    maps: NDArray[np.floating], groups: NDArray[np.integer], title: str, image: NDArray[np.uint8]
+    maps: NDArray[np.floating],
+    groups: NDArray[np.integer],
+    title: str,
+    image: NDArray[np.uint8],
+    similarity: NDArray[np.floating] | None = None,
 ) -> Iterator[Figure]:
     """The K maps in the order of their kernels, 64 to a figure; every figure also shows the probe image.
 
     `maps` is (K, C, H, W), `groups` (K,) with a negative number for a dead kernel, which is crossed out, `image`
     (C, H, W). A kernel that lives but shows nothing of this image is marked as silent. Groups of two and more are boxed
-    in a colour and named by a letter, the largest A.
+    in a colour and named by a letter, the largest A. Where there is none, `similarity` (K, K) tells which kernels are
+    nearest: the groups at the highest of `LOOSER` that has any get dashed boxes.
     """
-    ranks = group_ranks(groups)
+    groups, level = _boxed(groups, similarity)
+    ranks, dashed = group_ranks(groups), level < SAME
+    note = f"No two kernels are alike at S = {SAME:.2f}; dashed boxes: at {level:.2f}." if dashed else ""
     kernels, aspect = len(maps), maps.shape[2] / maps.shape[3]
     for start in range(0, kernels, PAGE):
         chosen = range(start, min(start + PAGE, kernels))
         pages = f", kernels {chosen.start} to {chosen.stop - 1}" if kernels > PAGE else ""
-        figure, axes = _sheet(len(chosen), aspect, title + pages, image)
+        figure, axes = _sheet(len(chosen), aspect, title + pages, note, image)
         for place, kernel in enumerate(chosen):
             left, top = _corner(place, aspect)
             axes.text(left, top - STRIP / 2, str(kernel), size=7, va="center_baseline", color=INK)
@@ -47,8 +56,18 @@ def map_sheets(
             else:
                 _map(axes, left, top, aspect, maps[kernel])
             if groups[kernel] in ranks:
-                _box(axes, left, top, aspect, ranks[int(groups[kernel])])
+                _box(axes, left, top, aspect, ranks[int(groups[kernel])], dashed=dashed)
         yield figure
+
+
+def _boxed(groups: NDArray[np.integer], similarity: NDArray[np.floating] | None) -> tuple[NDArray[np.integer], float]:
+    """`groups`, those at S = 0.90, if any has two kernels, else the first that are looser; and their level."""
+    if similarity is not None and not group_ranks(groups):
+        for level in LOOSER:
+            looser = groups_alike(similarity, groups >= 0, level)
+            if group_ranks(looser):
+                return looser, level
+    return groups, SAME
 
 
 def map_pixels(signal: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -71,7 +90,7 @@ def image_pixels(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.moveaxis(planes, 0, -1)
 
 
-def _sheet(cells: int, aspect: float, title: str, image: NDArray[np.uint8]) -> tuple[Figure, Axes]:
+def _sheet(cells: int, aspect: float, title: str, note: str, image: NDArray[np.uint8]) -> tuple[Figure, Axes]:
     rows = math.ceil(cells / COLUMNS)
     across, down = COLUMNS * (1 + 2 * MARGIN), rows * _pitch(aspect)
     width, height = COLUMNS * INCH, down / across * COLUMNS * INCH + HEAD
@@ -79,8 +98,9 @@ def _sheet(cells: int, aspect: float, title: str, image: NDArray[np.uint8]) -> t
     thumb = figure.add_axes((0.08 / width, 1 - 0.7 / height, 0.6 / width, 0.6 / height))
     thumb.imshow(image_pixels(image), interpolation="none")
     thumb.set_axis_off()
-    figure.text(0.8 / width, 1 - 0.28 / height, title, va="center", size=10.5, weight="bold", color=INK)
-    figure.text(0.8 / width, 1 - 0.55 / height, EVIDENCE, va="center", size=7.5, color=INK)
+    figure.text(0.8 / width, 1 - 0.2 / height, title, va="center", size=10.5, weight="bold", color=INK)
+    figure.text(0.8 / width, 1 - 0.45 / height, EVIDENCE, va="center", size=7.5, color=INK)
+    figure.text(0.8 / width, 1 - 0.62 / height, note, va="center", size=7.5, color=INK)
     axes = figure.add_axes((0, 0, 1, 1 - HEAD / height))
     axes.set(xlim=(0, across), ylim=(down, 0))
     axes.set_axis_off()
@@ -102,12 +122,13 @@ def _cross(axes: Axes, left: float, top: float, aspect: float) -> None:
     axes.text(left + 1, top - STRIP / 2, "dead", size=6.5, ha="right", va="center_baseline", color=FAINT_INK)
 
 
-def _box(axes: Axes, left: float, top: float, aspect: float, rank: int) -> None:
+def _box(axes: Axes, left: float, top: float, aspect: float, rank: int, *, dashed: bool) -> None:
     colour = GROUPS[rank % len(GROUPS)]
     corner = (left - MARGIN / 2, top - STRIP)
     axes.add_patch(
-        Rectangle(corner, 1 + MARGIN, aspect + STRIP + MARGIN / 2, fill=False, edgecolor=colour, linewidth=1.8)
-    )
+        Rectangle(corner, 1 + MARGIN, aspect + STRIP + MARGIN / 2, fill=False, edgecolor=colour, linewidth=1.8,
+                  linestyle=(0, (3, 1.5)) if dashed else "solid")
+    )  # fmt: skip
     axes.text(left + 1, top - STRIP / 2, group_letter(rank), size=7.5, weight="bold", ha="right",
               va="center_baseline", color=colour)  # fmt: skip
 

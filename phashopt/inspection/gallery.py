@@ -86,7 +86,9 @@ def _of_layer(inspection: Inspection, layer: Layer) -> Iterator[tuple[str, Figur
     maps = all_maps(network, layer.name, images[:1], layer.report.width)
     seen = inspection.probes
     title = f"{_called(inspection, layer)}, image: {_short(seen.labels[0])}"
-    for page, figure in enumerate(map_sheets(maps, layer.report.groups, title, seen.pixels[0])):
+    for page, figure in enumerate(
+        map_sheets(maps, layer.report.groups, title, seen.pixels[0], layer.report.similarity)
+    ):
         words = f"{layer.name}: all maps of one image, similar ones boxed, sheet {page + 1} (Fig. 2 to 5b, 9, 11, 13)"
         yield f"{stem}-maps-{page + 1}", figure, words
     kernels = representatives(layer.report, KERNELS)

@@ -66,11 +66,12 @@ class LayerView:
         looking = self._looking()
         if looking is None:
             maps: NDArray[np.floating] = self.layer.maps
-            return map_sheets(maps, self.layer.groups, f"{self.title}, probe image", self.snapshot.image)
+            title = f"{self.title}, probe image"
+            return map_sheets(maps, self.layer.groups, title, self.snapshot.image, self.layer.similarity)
         network, module, probes = looking
         maps = all_maps(network, module, probes.images[image : image + 1], len(self.layer.groups))
         title = f"{self.title}, image: {probes.labels[image]}"
-        return map_sheets(maps, self.layer.groups, title, probes.pixels[image])
+        return map_sheets(maps, self.layer.groups, title, probes.pixels[image], self.layer.similarity)
 
     def across(self) -> Figure | None:
         """A few kernels through all images, whole and at their strongest position (Fig. 5a, 6)."""

@@ -37,16 +37,25 @@ def extended(study: Study, trial: FrozenTrial, spec: Spec, root: Path) -> Path |
     return trial_folder(root, study.study_name, parent.number) / STABLE
 
 
+def inherited_images(study: Study, trial: FrozenTrial, spec: Spec) -> int:
+    """How many training images a child's kernels, or those of the child that it goes on from, had seen before."""
+    parent = parent_of(study, trial)
+    if parent is None:
+        return 0
+    if spec.widths(parent.params) == spec.widths(trial.params):
+        return inherited_images(study, parent, spec)
+    return int(parent.user_attrs["images_seen"])
+
+
 def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Path) -> Origin:
     """The first weights: of a child those of its parent's kernels, otherwise random ones.
 
     A parent whose weights are gone leaves no child: the trial starts from scratch, and no longer counts as one.
     """
     blueprint = spec.blueprint(spec.widths(trial.params), data.shape, len(data.classes))
-    scratch = Origin(partial(build, blueprint))
-    parent = parent_of(study, trial)
+    parent, images_seen = parent_of(study, trial), inherited_images(study, trial, spec)
     if parent is None or spec.widths(parent.params) == spec.widths(trial.params):
-        return scratch
+        return Origin(partial(build, blueprint), images=images_seen)
     folder = trial_folder(root, study.study_name, parent.number)
     ancestor = spec.blueprint(spec.widths(parent.params), data.shape, len(data.classes))
     try:
@@ -55,7 +64,7 @@ def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Pa
         reason = str(error).splitlines()[0]
         logger.warning("Trial %d: trial %d left no kernels to inherit: %s.", trial.number, parent.number, reason)
         study._storage.set_trial_system_attr(trial._trial_id, START_KEY, None)
-        return scratch
+        return Origin(partial(build, blueprint))
     images = data.train.standardise(data.train.pixels[:FITTED_ON])
     macs = len(images) * (ancestor.cost.macs + blueprint.cost.macs)
-    return Origin(lambda seed: inherit(network, blueprint.widths, images, seed), macs)
+    return Origin(lambda seed: inherit(network, blueprint.widths, images, seed), macs, images_seen)

@@ -37,7 +37,8 @@ Trial 0 is the baseline ({baseline} kernels); the network chosen may have {caps}
 | `duplicates.*` | share of living kernels with a near-copy (0.80); high early means too little training |
 | `dead.*`, `distinct.*` | share of kernels that never respond; living kernels that differ |
 | `macs`, `params` | multiply-accumulates of one image; trainable parameters |
-| `train_macs`, `images_seen`, `epochs_used` | what the training took, readings included |
+| `train_macs`, `epochs_used` | what the training took, readings included |
+| `images_seen` | training images that its weights have seen, in the trials that it inherits from too |
 | `train_seconds`, `signal_seconds` | time of training; time of readings |
 | `parent` | the trial whose kernels were inherited, or -1 |
 | `worker`, `device`, `attempt` | who ran it, on what, and for the how-many-eth time |
@@ -138,7 +139,8 @@ def _files(number: int, trained: Trained, decision: str) -> Iterator[tuple[str, 
     panels = {layer_label(name): layer.similarity for name, layer in snapshot.layers.items()}
     yield "similarity.png", png_bytes(similarity_matrices(panels, title, decision))
     for name, layer in snapshot.layers.items():
-        sheets = map_sheets(layer.maps, layer.groups, f"Trial {number}, {layer_label(name)}", snapshot.image)
+        title = f"Trial {number}, {layer_label(name)}"
+        sheets = map_sheets(layer.maps, layer.groups, title, snapshot.image, layer.similarity)
         yield f"maps.{name}.png", png_bytes(next(iter(sheets)))
     yield "layers.csv", _layer_table(trained).to_csv(index=False).encode()
 

@@ -182,6 +182,15 @@ def cut_at_similarity(tree: NDArray[np.float64], level: float) -> NDArray[np.int
     return _flat_clusters(tree, tree[:, 2], 1 - level + ROUNDING)
 
 
+def groups_alike(similar: NDArray[np.floating], alive: NDArray[np.bool_], level: float = NEAR) -> NDArray[np.int32]:
+    """(K,): clusters of living channels by average linkage at `level`, from S (K, K) alone; -1 for a dead one."""
+    groups = np.full(len(alive), -1, np.int32)
+    if alive.any():
+        known = similar[np.ix_(alive, alive)].astype(np.float64)
+        groups[alive] = cut_at_similarity(dendrogram(known, np.zeros((1, len(known), 1), np.bool_)), level)
+    return groups
+
+
 def cut_into(tree: NDArray[np.float64], count: int) -> NDArray[np.int32]:
     """(K,): exactly min(count, K) clusters, by undoing the last merges."""
     merges = np.arange(1.0, len(tree) + 1)

@@ -32,7 +32,8 @@ SMALL_SET = 10_000  # training images below which a reading costs too large a sh
 class Outcome:
     """What a training came to: validation accuracy, the last full reading, and what it cost.
 
-    `train_macs` leaves out the epochs of a training that this one extends, and of it `reading_macs` went into readings;
+    `images_seen` counts those that inherited kernels had seen before, `train_macs` leaves them out, and the epochs of a
+    training that this one extends; of it `reading_macs` went into readings;
     `stable_epochs` is None unless it can be extended itself.
     """
 
@@ -50,10 +51,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Origin:
-    """From a seed to a network before its first step, and the MACs that it takes to make one."""
+    """From a seed to a network before its first step, the MACs of making one, and the images its kernels have seen."""
 
     network: Callable[[int], Network]
     macs: int = 0
+    images: int = 0
 
 
 class Run:
@@ -216,7 +218,7 @@ class Run:
             report=report,
             stopped=stopped,
             epochs_used=self.trainer.epoch,
-            images_seen=self.trainer.images_seen + self._clock.lost_images,
+            images_seen=self._origin.images + self.trainer.images_seen + self._clock.lost_images,
             train_macs=self.train_macs,
             reading_macs=self._reading_macs(),
             stable_epochs=self.trainer.schedule.decay_start if (self.folder / STABLE).exists() else None,

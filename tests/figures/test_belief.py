@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from phashopt.figures import StudyView, png_bytes
-from phashopt.figures.belief import BELIEF, SIGNAL, Belief, Curve, belief_plots
+from phashopt.figures.belief import BELIEF, SIGNAL, Belief, Curve, _ticks, belief_plots
 from phashopt.figures.heat import DEEP
 from phashopt.figures.still import still
 
@@ -40,3 +41,13 @@ def test_layers_are_on_one_scale(view: StudyView) -> None:
 def test_what_is_not_believed_is_not_drawn(view: StudyView) -> None:
     assert belief_plots(view, None) == {}
     assert list(belief_plots(view, Belief(2, {"width_00": CURVE}))) == [BELIEF]
+
+
+@pytest.mark.parametrize("ends", [(-0.1, 0.1), (-0.5, 0.5), (-0.2, 1.0), (-0.1, 2.2), (-1.0, 3.0)])
+def test_the_scale_of_errors_has_room_for_its_labels(ends: tuple[float, float]) -> None:
+    ticks = np.log10(_ticks(*ends))
+    assert 0.0 in ticks
+    assert len(ticks) >= 2
+    assert (ticks >= ends[0]).all()
+    assert (ticks <= ends[1]).all()
+    assert (np.diff(ticks) >= 0.14 * (ends[1] - ends[0]) - 1e-9).all()

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from phashopt.figures import map_sheets
 from phashopt.figures.labels import group_letter
@@ -63,6 +64,31 @@ def test_a_living_kernel_that_does_not_answer_is_said_to_be_silent() -> None:
     maps[1] = 0
     (figure,) = map_sheets(maps, np.array([0, 0, 1]), "Layer 1", IMAGE)
     assert texts(figure) == ["0", "A", "1", "silent\nhere", "A", "2"]
+
+
+def _alike(kernels: int, pair: tuple[int, int], level: float) -> NDArray[np.float64]:
+    similarity = np.full((kernels, kernels), 0.5)
+    similarity[pair, pair[::-1]] = level
+    np.fill_diagonal(similarity, 1)
+    return similarity
+
+
+@pytest.mark.parametrize(
+    ("level", "named"), [(0.95, "0.80"), (0.81, "0.80"), (0.76, "0.75"), (0.71, "0.70"), (0.6, None)]
+)
+def test_where_no_two_are_the_same_the_nearest_have_dashed_boxes(level: float, named: str | None) -> None:
+    maps = np.ones((4, 1, 8, 6), np.float16)
+    (figure,) = map_sheets(maps, np.array([0, 1, 2, 3]), "Layer 1", IMAGE, _alike(4, (1, 3), level))
+    assert texts(figure) == (["0", "1", "A", "2", "3", "A"] if named else ["0", "1", "2", "3"])
+    assert any(f"dashed boxes: at {named}" in text.get_text() for text in figure.texts) is bool(named)
+    assert all(patch.get_linestyle() != "-" for patch in figure.axes[1].patches)
+
+
+def test_groups_of_the_same_are_boxed_whatever_else_is_near() -> None:
+    maps = np.ones((4, 1, 8, 6), np.float16)
+    (figure,) = map_sheets(maps, np.array([0, 0, -1, 1]), "Layer 1", IMAGE, _alike(4, (1, 3), 0.86))
+    assert boxes(figure) == [GROUPS[0], GROUPS[0]]
+    assert not any("dashed" in text.get_text() for text in figure.texts)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])

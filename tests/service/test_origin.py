@@ -21,6 +21,7 @@ from phashopt.training.run import STABLE
 from phashopt.training.weights import WEIGHTS, load_weights
 
 WIDTHS = [8, 2]
+BATCH = 128  # one fits into an epoch
 
 
 @pytest.fixture
@@ -61,6 +62,7 @@ def test_a_child_begins_with_its_parents_kernels(parented: Study, spec: Spec, da
     images = data.train.standardise(data.train.pixels[:FITTED_ON])
     expected = inherit(parent, WIDTHS, images, seed=3).state_dict()
     assert all(torch.equal(expected[name], tensor) for name, tensor in found.network(3).state_dict().items())
+    assert found.images == parented.trials[0].user_attrs["images_seen"]
     assert found.macs == len(images) * (parent.blueprint.cost.macs + found.network(3).blueprint.cost.macs)
 
 
@@ -93,8 +95,9 @@ def test_a_study_that_inherits_trains_children_and_pays_for_the_making(
     children = [trial for trial in parented.trials if Start.read(trial.system_attrs)]
     assert children
     for child in children:
-        attrs = child.user_attrs
-        own = origin(parented, child, spec, data, artifact_root(url)).macs
-        assert own > 0
-        assert attrs["train_macs"] > own + 3 * attrs["macs"] * attrs["images_seen"]
+        attrs, begun = child.user_attrs, origin(parented, child, spec, data, artifact_root(url))
+        own = attrs["images_seen"] - begun.images
+        assert own == BATCH * attrs["epochs_used"]
+        assert attrs["train_macs"] > begun.macs + 3 * attrs["macs"] * own
+        assert begun.macs > 0
     assert check_study(parented, artifact_root(url)) == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from phashopt.errors import UserError
 from phashopt.signal.fingerprint import Fingerprints
-from phashopt.signal.redundancy import RESAMPLES, LayerReport, similarity
+from phashopt.signal.redundancy import RESAMPLES, SAME, LayerReport, groups_alike, similarity
 
 
 def layer(bits: np.ndarray, valid: np.ndarray | None = None) -> LayerReport:
@@ -102,6 +102,16 @@ def test_the_interval_is_that_of_probes_drawn_again(reading: LayerReport) -> Non
     values = [layer(bits[draw], valid[draw]).redundancy for draw in draws]
     expected = np.nanquantile(values, [0.05, 0.95]) if np.isfinite(values).any() else (np.nan, np.nan)
     np.testing.assert_allclose(reading.interval, expected, atol=1 / reading.channels)
+
+
+@pytest.mark.parametrize("copies", [[1], [1, 1], [3], [4, 1, 2], [1, 1, 5]])
+def test_the_similarities_alone_tell_the_groups(copies: list[int]) -> None:
+    bits = families(copies)
+    valid = np.ones(bits.shape[:2], bool)
+    valid[:, -1] = False
+    reading = layer(bits, valid)
+    found = groups_alike(reading.similarity, reading.groups >= 0, SAME)
+    assert found.tolist() == reading.groups.tolist()
 
 
 def test_groups_below_one_are_refused() -> None:
