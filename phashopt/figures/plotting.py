@@ -97,7 +97,7 @@ def _dress(figure: go.Figure, title: str, height: int) -> go.Figure:
     figure.update_layout(
         title={"text": title, "x": 0, "xref": "container", "xanchor": "left", "font_size": 16},
         height=height,
-        margin={"l": 64, "r": 20, "t": HEAD, "b": FOOT},
+        margin={"l": 76, "r": 20, "t": HEAD, "b": FOOT},
         font={"family": FONT, "size": 13, "color": NEUTRAL_INK},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
@@ -106,6 +106,6 @@ def _dress(figure: go.Figure, title: str, height: int) -> go.Figure:
         hoverlabel={"bgcolor": "#20262d", "bordercolor": "#20262d", "font": {"color": "#f4f5f6"}, "align": "left"},
         template="none",
     )
-    lines = {"gridcolor": NEUTRAL_RULE, "linecolor": NEUTRAL_RULE, "zeroline": False, "ticks": "", "automargin": True}
+    lines = {"gridcolor": NEUTRAL_RULE, "linecolor": NEUTRAL_RULE, "zeroline": False, "ticks": "", "automargin": "height"}
     lines |= {"title_font_size": 12, "tickfont_size": 12}
     return figure.update_xaxes(**lines).update_yaxes(**lines, title_standoff=12)
