@@ -106,6 +106,12 @@ def _dress(figure: go.Figure, title: str, height: int) -> go.Figure:
         hoverlabel={"bgcolor": "#20262d", "bordercolor": "#20262d", "font": {"color": "#f4f5f6"}, "align": "left"},
         template="none",
     )
-    lines = {"gridcolor": NEUTRAL_RULE, "linecolor": NEUTRAL_RULE, "zeroline": False, "ticks": "", "automargin": "height"}
+    lines = {
+        "gridcolor": NEUTRAL_RULE,
+        "linecolor": NEUTRAL_RULE,
+        "zeroline": False,
+        "ticks": "",
+        "automargin": "height",
+    }
     lines |= {"title_font_size": 12, "tickfont_size": 12}
     return figure.update_xaxes(**lines).update_yaxes(**lines, title_standoff=12)

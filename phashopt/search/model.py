@@ -25,10 +25,12 @@ from phashopt.search.response import Response
 from phashopt.search.space import LENGTH, Space
 from phashopt.search.start import Start
 from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
+from phashopt.trace import Reading
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
 KEPT = 100  # older ones that stay, the best, since they are what has to be beaten
 READ_LAYERS = 2  # the last ones, whose dead maps and copies tell a lucky run
+UNREAD = Reading(math.nan, math.nan, math.nan)
 
 
 class Model:
@@ -55,6 +57,12 @@ class Model:
     def posterior(self) -> Posterior:
         """What is known of the weights."""
         return learn(self.basis, self._observations(), self.excess)
+
+    @cached_property
+    def best(self) -> Record | None:
+        """The feasible finished training with the highest score, the first of equals."""
+        feasible = [record for record in self.finished if record.feasible]
+        return max(feasible, key=lambda record: (record.score, -record.number), default=None)
 
     @cached_property
     def excess(self) -> Array:
@@ -105,8 +113,11 @@ class Model:
     def _luck(self, records: Sequence[Record], coordinates: Array) -> Array | None:
         if not records:
             return None
-        rows = [_last_readings(record, list(self.space.widths)[-READ_LAYERS:]) for record in records]
-        return luck(np.array(rows), coordinates)
+        names = list(self.space.widths)[-READ_LAYERS:]
+        read = [[record.readings.get(name, UNREAD) for name in names] for record in records]
+        shares = np.array([[(reading.dead, reading.duplicates) for reading in row] for row in read])
+        missing = [(0, 0), (0, READ_LAYERS - len(names)), (0, 0)]
+        return luck(np.pad(shares, missing, constant_values=math.nan).reshape(len(records), -1), coordinates)
 
     @cached_property
     def _divergence(self) -> Array:
@@ -133,10 +144,3 @@ def _nothing(nats: Array) -> float:
         return -math.inf
     quartile = float(np.quantile(nats, 0.25))
     return min(STUCK * quartile, quartile - WELL_ABOVE)
-
-
-def _last_readings(record: Record, names: Sequence[str]) -> list[float]:
-    """Dead share and duplicates of the last layers; NaN where they were not read."""
-    readings = [record.readings.get(name) for name in names]
-    shares = [(reading.dead, reading.duplicates) if reading else (math.nan, math.nan) for reading in readings]
-    return [share for pair in [*shares, *[(math.nan, math.nan)] * (READ_LAYERS - len(names))] for share in pair]

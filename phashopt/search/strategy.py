@@ -14,7 +14,6 @@ from phashopt.search.fit import nearest_unseen, uniform
 from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
-from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 from phashopt.search.tried import Tried
 
@@ -72,14 +71,9 @@ def _prediction(model: Model, action: Action) -> str:
     return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {count} training{'s' * (count != 1)}"
 
 
-def _best(model: Model) -> Record | None:
-    feasible = [record for record in model.finished if record.feasible]
-    return max(feasible, key=lambda record: (record.score, -record.number), default=None)
-
-
 def _changes(model: Model, action: Action) -> str:
     """What is different from the trial that it goes on from or whose child it is, or from the best so far."""
-    other = action.parent or _best(model)
+    other = action.parent or model.best
     if other is None:
         return ". "
     names = [*model.space.axes, *model.space.others]
