@@ -1,9 +1,13 @@
-"""Retrain chosen configurations with fresh seeds: the validation images choose, images never scored judge."""
+"""Retrain chosen configurations with fresh seeds: the validation images choose, images never scored judge.
+
+A child runs twice: as it was bred, from its parent's kernels, and from scratch for as long as its ancestors and it were
+trained together. What it owes to its widths is the second.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +22,7 @@ from phashopt.service.spec import Spec
 from phashopt.service.summary import StudySummary, TrialSummary
 from phashopt.training.data import DataSet, Images
 from phashopt.training.loop import Trainer, evaluate
+from phashopt.training.run import Origin
 
 FRESH = 1_000_000  # a trial number that no study reaches: its seeds are new
 CONFIDENCE = 0.9
@@ -28,9 +33,14 @@ Split = Literal["test", "held_out"]
 
 @dataclass
 class Entrant:
-    """One configuration and what every fresh seed of it scored, on the images that choose and on those that judge."""
+    """One configuration and what every fresh seed of it scored, on the images that choose and on those that judge.
+
+    It begins with the kernels of its `origin`, else with random ones, and is trained for `epochs`.
+    """
 
     trial: TrialSummary
+    epochs: int
+    origin: Origin | None = None
     validation: list[float] = field(default_factory=list)
     judged: list[float] = field(default_factory=list)
     running: bool = True
@@ -47,7 +57,8 @@ class Entrant:
             "trial": self.trial.number,
             "kernels": attrs["kernels"],
             "params": self.trial.params,
-            "epochs": self.trial.epochs_used,
+            "epochs": self.epochs,
+            "start": "inherited" if self.origin else "scratch",
             "macs": attrs["macs"],
             "parameters": attrs["params"],
             "validation": self.validation,
@@ -64,14 +75,22 @@ class Race:
     """The baseline and its challengers, a fresh seed each round.
 
     A challenger leaves once the best of them beats it. The judging images have no say in this: what they say of
-    `chosen` is not the luck of having been picked by them.
+    `chosen` is not the luck of having been picked by them. `origins` are those of the trials that are children.
     """
 
-    def __init__(self, spec: Spec, data: DataSet, trials: Sequence[TrialSummary], split: Split) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        data: DataSet,
+        trials: Sequence[TrialSummary],
+        split: Split,
+        origins: Mapping[int, Origin] | None = None,
+    ) -> None:
         self._spec = spec
         self._data = data
         self._judges = judging_images(data, split)
-        self.baseline, *self.challengers = self.entrants = [Entrant(trial) for trial in trials]
+        self.entrants = [entrant for trial in trials for entrant in _entrants(trial, (origins or {}).get(trial.number))]
+        self.baseline, *self.challengers = self.entrants
 
     @property
     def chosen(self) -> Entrant:
@@ -91,15 +110,26 @@ class Race:
                 entrant.running = entrant.running and not entrant.beaten_by(best)
 
     def _retrain(self, entrant: Entrant, seed: int) -> None:
-        """As long as the trial was trained, from the first epoch."""
+        """From the first epoch."""
         trial, spec, data = entrant.trial, self._spec, self._data
-        blueprint = spec.blueprint([trial.params[name] for name in spec.grids], data.shape, len(data.classes))
-        recipe = spec.recipe({**trial.params, "epochs": trial.epochs_used}, data.mirrored)
-        trainer = Trainer(build(blueprint, seed), recipe, data.train, seed)
+        blueprint = spec.blueprint(spec.widths(trial.params), data.shape, len(data.classes))
+        recipe = spec.recipe({**trial.params, "epochs": entrant.epochs}, data.mirrored)
+        network = entrant.origin.network(seed) if entrant.origin else build(blueprint, seed)
+        trainer = Trainer(network, recipe, data.train, seed)
         while not trainer.finished:
             trainer.train_epoch()
         entrant.validation.append(evaluate(trainer.network, data.validation).accuracy)
         entrant.judged.append(evaluate(trainer.network, self._judges).accuracy)
+
+
+def _entrants(trial: TrialSummary, origin: Origin | None) -> Iterator[Entrant]:
+    """From scratch, and if it has an `origin` as a child."""
+    if origin is None:
+        yield Entrant(trial, trial.epochs_used)
+        return
+    seen = trial.attrs["images_seen"]
+    yield Entrant(trial, round(trial.epochs_used * seen / (seen - origin.images)))
+    yield Entrant(trial, trial.epochs_used, origin)
 
 
 def candidates(summary: StudySummary, top: int, order: Sequence[int] | None = None) -> list[TrialSummary]:

@@ -32,7 +32,8 @@ def run(
     """Retrain the baseline and the best trials with fresh seeds: luck in the search does not count here.
 
     Best is what the study's model expects most of, the highest accuracy where it has none. The validation images choose
-    among the fresh trainings; one that is clearly beaten on them gets no more seeds. The other split judges.
+    among the fresh trainings; one that is clearly beaten on them gets no more seeds. The other split judges. A child is
+    trained both ways: from its parent's kernels, and from scratch for as long as its ancestors and it together.
     """
     with plain_errors():
         import torch
@@ -40,7 +41,8 @@ def run(
         from phashopt.bench.confirm import Race, candidates
         from phashopt.cli.tables import confirmation_table
         from phashopt.service.belief import believed_order
-        from phashopt.service.storage import default_storage
+        from phashopt.service.origin import children
+        from phashopt.service.storage import artifact_root, default_storage
         from phashopt.service.study import check_data, load_data, open_study
         from phashopt.service.summary import summarize
         from phashopt.training.data import default_data_dir
@@ -51,14 +53,16 @@ def run(
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         data = load_data(spec, data_dir or default_data_dir(), device)
         check_data(study, data)
-        race = Race(spec, data, trials, split.value)
+        root, numbers = artifact_root(storage or default_storage()), [trial.number for trial in trials]
+        race = Race(spec, data, trials, split.value, children(study, numbers, spec, data, root))
         for entrant in race.run(seeds):
-            trained = f"trial {entrant.trial.number}, seed {len(entrant.judged)} of {seeds}"
+            bred = ", inherited" if entrant.origin else ""
+            trained = f"trial {entrant.trial.number}{bred}, seed {len(entrant.judged)} of {seeds}"
             messages.print(
                 f"{trained}: {entrant.validation[-1]:.2%} validation, {entrant.judged[-1]:.2%} {split.value}"
             )
         rows = [entrant.to_json(race.baseline) for entrant in race.entrants]
-        chosen = race.chosen.trial.number
+        chosen = race.entrants.index(race.chosen)
         if json:
             command = f"python -m phashopt confirm {name} --top {top} --seeds {seeds} --split {split.value} --json"
             print_json(
@@ -66,7 +70,8 @@ def run(
                     "command": command,
                     "split": split.value,
                     "ranked_by": "accuracy" if order is None else "model",
-                    "chosen": chosen,
+                    "chosen": race.chosen.trial.number,
+                    "chosen_start": rows[chosen]["start"],
                     "spec": study.user_attrs["spec"],
                     "versions": study.user_attrs["versions"],
                     "data_hash": data.hash,

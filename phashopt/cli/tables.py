@@ -33,16 +33,16 @@ def answer(summary: StudySummary) -> RenderableType:
 
 
 def confirmation_table(rows: list[dict[str, Any]], chosen: int, split: str) -> Table:
-    """Means over fresh seeds; the first row is the baseline, `chosen` the trial that validation images chose."""
+    """Means over fresh seeds; the first row is the baseline, `chosen` the one that validation images chose."""
     table = Table(title=f"Fresh seeds, judged on {split} images", title_justify="left", box=box.SIMPLE_HEAD)
     table.caption = "*: chosen on validation images"
     for column in ("trial", "kernels", "accuracy", "std", "n", "MACs", "gain over baseline (90% interval)"):
         table.add_column(column, justify="left" if column == "kernels" else "right")
-    for row in rows:
+    for place, row in enumerate(rows):
         low, high = row["interval"]
         gain = f"{row['gain']:+.2%} ({low:+.2%} to {high:+.2%})"
         table.add_row(
-            f"{row['trial']}{'*' * (row['trial'] == chosen)}",
+            f"{row['trial']}{', inherited' * (row['start'] == 'inherited')}{'*' * (place == chosen)}",
             row["kernels"],
             percent(row["mean"]),
             percent(row["std"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +48,13 @@ def inherited_images(study: Study, trial: FrozenTrial, spec: Spec) -> int:
     return int(parent.user_attrs["images_seen"])
 
 
+def children(study: Study, numbers: Iterable[int], spec: Spec, data: DataSet, root: Path) -> dict[int, Origin]:
+    """Where those of the trials begin that inherit kernels."""
+    trials = study.get_trials(deepcopy=False)
+    found = {number: origin(study, trials[number], spec, data, root) for number in numbers}
+    return {number: begun for number, begun in found.items() if begun.macs}
+
+
 def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Path) -> Origin:
     """The first weights: of a child those of its parent's kernels, otherwise random ones.
 
@@ -63,7 +71,8 @@ def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Pa
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         logger.warning("Trial %d: trial %d left no kernels to inherit: %s.", trial.number, parent.number, reason)
-        study._storage.set_trial_system_attr(trial._trial_id, START_KEY, None)
+        if not trial.state.is_finished():
+            study._storage.set_trial_system_attr(trial._trial_id, START_KEY, None)
         return Origin(partial(build, blueprint))
     images = data.train.standardise(data.train.pixels[:FITTED_ON])
     macs = len(images) * (ancestor.cost.macs + blueprint.cost.macs)

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from phashopt.bench.confirm import FAIR, Entrant, Race, candidates, welch_interval
+from phashopt.networks import Network, build
 from phashopt.service.spec import parse_spec
 from phashopt.service.study import load_data
 from phashopt.service.summary import StudySummary, TrialSummary
 from phashopt.trace import Trace
+from phashopt.training.run import Origin
 
 samples = st.lists(st.integers(0, 1000).map(lambda number: number / 1000), min_size=2, max_size=8)
 
@@ -60,8 +62,27 @@ def test_the_judging_images_have_no_say_in_the_choice(tiny_spec: str, tmp_path: 
 @pytest.mark.parametrize(("seeds", "beaten"), [(FAIR - 1, False), (FAIR, True)])
 def test_nobody_leaves_before_it_had_its_seeds(seeds: int, beaten: bool) -> None:
     scores = [0.1, 0.11, 0.12, 0.13]
-    weak = Entrant(_trial(1, {}), scores[:seeds])
-    assert weak.beaten_by(Entrant(_trial(2, {}), [score + 0.5 for score in scores[:seeds]])) is beaten
+    weak = Entrant(_trial(1, {}), 1, validation=scores[:seeds])
+    assert weak.beaten_by(Entrant(_trial(2, {}), 1, validation=[score + 0.5 for score in scores[:seeds]])) is beaten
+
+
+def test_a_child_runs_from_its_parents_kernels_and_from_scratch_for_as_long_as_all_of_its_line(
+    tiny_spec: str, tmp_path: Path
+) -> None:
+    spec = parse_spec(tomllib.loads(tiny_spec), "tiny.toml")
+    data = load_data(spec, tmp_path, torch.device("cpu"))
+    params = {"width_00": 8, "width_01": 6, "epochs": 2, "learning_rate": 0.05}
+    child = replace(_trial(1, params), attrs={"images_seen": 1280, "kernels": "8-6", "macs": 1, "params": 1})
+    made: list[int] = []
+
+    def network(seed: int) -> Network:
+        made.append(seed)
+        return build(spec.blueprint([8, 6], data.shape, len(data.classes)), seed)
+
+    race = Race(spec, data, [_trial(0, params), child], "test", {1: Origin(network, macs=1, images=1024)})
+    assert [(entrant.trial.number, entrant.epochs) for entrant in race.run(2)] == [(0, 2), (1, 10), (1, 2)] * 2
+    assert len(set(made)) == 2
+    assert [entrant.to_json(race.baseline)["start"] for entrant in race.challengers] == ["scratch", "inherited"]
 
 
 def test_trials_of_another_study_are_not_confirmed() -> None:
