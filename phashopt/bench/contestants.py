@@ -15,6 +15,7 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.bench.arms import Blind, DeadOnly, Shuffled, Unlearning, first_values, under_cap
+from phashopt.bench.heirs import bequeathed
 from phashopt.bench.placed import Listed, Placed, Values
 from phashopt.networks import ImageShape
 from phashopt.search import PHashPruner, PHashSampler, Verdict
@@ -121,17 +122,22 @@ def _ours(kind: type[PHashSampler], **settings: Any) -> Callable[[Ring, int, int
 
 
 def _told(
-    kind: Callable[[int], BaseSampler], change: Callable[[Ring], Mapping[str, Any]] = lambda _: {}
+    kind: Callable[[int], BaseSampler],
+    change: Callable[[Ring], Mapping[str, Any]] = lambda _: {},
+    *,
+    inherits: bool = False,
 ) -> Callable[[Ring, int, int], BaseSampler]:
-    """Optuna's, told the cap; `change` fixes some of its parameters."""
+    """Optuna's, told the cap; `change` fixes some of its parameters. One that `inherits` is given our actions."""
 
     def make(ring: Ring, number: int, _: int) -> BaseSampler:
         seed = int(np.random.SeedSequence([ring.spec.study.seed, number]).generate_state(1)[0])
         move = under_cap(ring.space, ring.first)
 
-        def place(_: Study, trial: FrozenTrial, values: Values) -> Values:
-            params = move(trial.number, ring.coding.decode(values))
-            return ring.coding.encode({**params, **change(ring)})
+        def place(study: Study, trial: FrozenTrial, values: Values) -> Values:
+            params = {**move(trial.number, ring.coding.decode(values)), **change(ring)}
+            if inherits:
+                params = bequeathed(ring.space, ring.coding, study, trial, params)
+            return ring.coding.encode(params)
 
         return Placed(kind(seed), ring.distributions, place)
 
@@ -172,6 +178,9 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "ours": Contestant(_ours(PHashSampler), lambda _: PHashPruner(), reads=True),
     "children": Contestant(_ours(PHashSampler, inherit=True), lambda _: PHashPruner(), reads=True),
     "TPE+Hyperband": Contestant(_told(lambda seed: TPESampler(seed=seed, multivariate=True)), _hyperband),
+    "TPE+Hyperband, our actions": Contestant(
+        _told(lambda seed: TPESampler(seed=seed, multivariate=True), inherits=True), _hyperband
+    ),
     "GP+Median": Contestant(_told(lambda seed: GPSampler(seed=seed)), lambda _: MedianPruner()),
     "random": Contestant(_told(lambda seed: RandomSampler(seed=seed))),
     "uniform at the cap": Contestant(_uniform, separate=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ class Match:
 
 def study_name(task: LiveTask, match: Match) -> str:
     """Its study's: a name that may be a folder's."""
-    return f"{task.study.name}-{match.arm.replace(' ', '_').replace('+', '-')}-{match.seed}"
+    return f"{task.study.name}-{re.sub('[^A-Za-z0-9]+', '-', match.arm)}-{match.seed}"
 
 
 def play(task: LiveTask, arms: list[str], url: str, data_dir: Path, processes: int) -> Iterator[Match]:

@@ -1,0 +1,47 @@
+"""Our actions for others' proposals: what they would train anew goes on from, or inherits from, a finished trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from phashopt.search import PARENT_KEY, STABLE_KEY, START_KEY, Start
+from phashopt.search.coding import Coding
+from phashopt.search.space import LENGTH, Space
+
+BEST = 8  # finished trials that may be parents
+
+
+def bequeathed(
+    space: Space, coding: Coding, study: Study, trial: FrozenTrial, params: dict[str, Any]
+) -> dict[str, Any]:
+    """What becomes of `params`, true values, proposed to `trial`, whose parent and start are noted with it.
+
+    Of the best finished trials the nearest is the parent. If it is the same network and was trained for less, its
+    training goes on, at its other numbers; if it is another network, its kernels are inherited.
+    """
+    storage = study._storage  # under Hyperband the study shows one bracket only
+    finished = storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.COMPLETE,))
+    best = sorted(finished, key=lambda each: -(each.value or 0.0))[:BEST]
+    starts = [(_start(space, coding, each, params), each) for each in best]
+    if not starts:
+        return params
+    start, parent = min(starts, key=lambda pair: pair[0].down + pair[0].up)
+    known = coding.decode(parent.params)
+    if start.down + start.up:
+        storage.set_trial_system_attr(trial._trial_id, START_KEY, start.note())
+    elif parent.user_attrs.get(STABLE_KEY) and params[LENGTH] > known[LENGTH]:
+        before = Start.read(parent.system_attrs)
+        storage.set_trial_system_attr(trial._trial_id, START_KEY, before.note() if before else None)
+        params = {**known, LENGTH: params[LENGTH]}
+    else:
+        return params
+    storage.set_trial_system_attr(trial._trial_id, PARENT_KEY, parent.number)
+    return params
+
+
+def _start(space: Space, coding: Coding, parent: FrozenTrial, params: dict[str, Any]) -> Start:
+    known, before = coding.decode(parent.params), Start.read(parent.system_attrs)
+    return Start.between(space.widths, known, params, known[LENGTH] + (before.epochs if before else 0))
