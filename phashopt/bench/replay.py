@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import optuna
 
+from phashopt.bench.actions import Taken, taken
 from phashopt.bench.arms import FIRST_ORDER, make_arm
 from phashopt.bench.recorded import RecordedWorld
 from phashopt.bench.table import Table, read_table
@@ -31,12 +32,16 @@ MISSED = 2.0  # times the whole search: what a target that was never reached cou
 
 @dataclass(frozen=True)
 class Course:
-    """One search: after each trial, the share of the way from usual to best that its choice has come; the compute."""
+    """One search: after each trial, the share of the way from usual to best that its choice has come; the compute.
+
+    `actions` are its trials that did not begin from scratch.
+    """
 
     arm: str
     world: int
     reached: list[float]
     compute: list[float]
+    actions: list[Taken] = field(default_factory=list)
 
     def until(self, share: float) -> tuple[float, float]:
         """Trials and compute until the choice first came so far; twice the whole where it never did."""
@@ -86,7 +91,7 @@ def _course(make: Callable[[int], World], arm: str, number: int, trials: int) ->
             most, worth = step.accuracy, world.worth(step.params, step.start)
         reached.append((worth - world.usual) / (world.best - world.usual))
         compute.append(spent)
-    return Course(arm, number, reached, compute)
+    return Course(arm, number, reached, compute, taken(search.study))
 
 
 @lru_cache(2)

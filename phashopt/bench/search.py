@@ -55,15 +55,15 @@ class Search:
         self._reads = reads
         self._coding = coding(world.space)
         placed = Placed(sampler, world.distributions, self._place)
-        self._study = optuna.create_study(
+        self.study = optuna.create_study(
             direction="maximize", sampler=placed, pruner=pruner or optuna.pruners.NopPruner()
         )
 
     def step(self) -> Step:
         """The next trial, from asking to telling."""
-        trial = self._study.ask(self._world.distributions)
+        trial = self.study.ask(self._world.distributions)
         params = self._coding.decode(trial.params)
-        start = Start.read(self._study._storage.get_trial_system_attrs(trial._trial_id))
+        start = Start.read(self.study._storage.get_trial_system_attrs(trial._trial_id))
         trained = self._world.train(params, trial.number, start)
         seen, stopped = self._watch(trial, trained)
         write_trace(trial, seen)
@@ -72,11 +72,11 @@ class Search:
         before = self._paid_before(trial, params)
         accuracy = seen.epochs[-1].accuracy
         if stopped:
-            self._study.tell(trial, state=TrialState.PRUNED)
+            self.study.tell(trial, state=TrialState.PRUNED)
         elif math.isfinite(accuracy):
-            self._study.tell(trial, accuracy)
+            self.study.tell(trial, accuracy)
         else:
-            self._study.tell(trial, state=TrialState.FAIL)
+            self.study.tell(trial, state=TrialState.FAIL)
         own = [row for row in seen.epochs if row.number > before]
         compute = trained.spent[len(seen.epochs) - 1] - (trained.spent[before - 1] if before else 0.0)
         readings = sum(bool(row.readings) for row in own) if self._reads else 0
@@ -94,18 +94,18 @@ class Search:
         return seen, False
 
     def _stops(self, trial: Trial, seen: Trace) -> bool:
-        pruner = self._study.pruner
+        pruner = self.study.pruner
         if not isinstance(pruner, PHashPruner):
             return trial.should_prune()
         write_trace(trial, seen)
-        return pruner.verdict(self._study, self._study._storage.get_trial(trial._trial_id)) is Verdict.STOP
+        return pruner.verdict(self.study, self.study._storage.get_trial(trial._trial_id)) is Verdict.STOP
 
     def _paid_before(self, trial: Trial, params: Params) -> int:
         """The epochs of the finished trial that this one goes on from, if it is the same network."""
-        parent = self._study._storage.get_trial_system_attrs(trial._trial_id).get(PARENT_KEY, NO_PARENT)
+        parent = self.study._storage.get_trial_system_attrs(trial._trial_id).get(PARENT_KEY, NO_PARENT)
         if parent == NO_PARENT:
             return 0
-        start = self._study.get_trials(deepcopy=False)[parent]
+        start = self.study.get_trials(deepcopy=False)[parent]
         same = {**self._coding.decode(start.params), LENGTH: params.get(LENGTH)} == params
         return int(start.user_attrs[STABLE_KEY]) if same else 0
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from optuna import Study
 from optuna.trial import TrialState
 
+from phashopt.bench.actions import Taken, taken, totals
 from phashopt.bench.contestants import CONTESTANTS, SHARES
 from phashopt.bench.live import BUDGET_KEY, TEST_KEY, charged
 from phashopt.bench.replay import Estimate, estimate
-from phashopt.search import NO_PARENT, PARENT_KEY
 
 RIVAL = "TPE+Hyperband"
 
@@ -29,6 +29,7 @@ class Line:
     test: list[float]
     trials: Mapping[str, int]
     spent: float
+    actions: list[Taken] = field(default_factory=list)
 
     def at(self, share: float) -> float:
         """Test accuracy of the choice once so much was spent; 0 before there was one."""
@@ -58,8 +59,7 @@ def line(study: Study, arm: str, seed: int) -> Line:
             validation.append(most)
             test.append(trial.user_attrs[TEST_KEY])
     states = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
-    extended = sum(trial.system_attrs.get(PARENT_KEY, NO_PARENT) != NO_PARENT for trial in trials)
-    return Line(arm, seed, compute, validation, test, {**states, "extended": extended}, spent)
+    return Line(arm, seed, compute, validation, test, states, spent, taken(study))
 
 
 def speed_up(ours: Line, rival: Line) -> float:
@@ -89,6 +89,12 @@ def speed_ups(lines: Sequence[Line]) -> dict[str, list[float]]:
     return found
 
 
+def actions_of(lines: Sequence[Line]) -> dict[str, list[Taken]]:
+    """By contestant, of all its matches."""
+    arms = dict.fromkeys(each.arm for each in lines)
+    return {arm: [action for each in lines if each.arm == arm for action in each.actions] for arm in arms}
+
+
 def shown(share: float) -> str:
     """B/30, B/10, B/3, B."""
     return "B" if share == 1 else f"B/{round(1 / share)}"
@@ -104,5 +110,6 @@ def document(lines: Sequence[Line]) -> dict[str, Any]:
             arm: [ratio if math.isfinite(ratio) else None for ratio in ratios]
             for arm, ratios in speed_ups(lines).items()
         },
-        "lines": [{**vars(each), "trials": dict(each.trials)} for each in lines],
+        "actions": {arm: totals(actions) for arm, actions in actions_of(lines).items() if actions},
+        "lines": [asdict(each) for each in lines],
     }

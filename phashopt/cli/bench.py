@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from phashopt.cli.output import console, messages, plain_errors, print_json
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from phashopt.bench.actions import Taken
     from phashopt.bench.replay import Course
     from phashopt.bench.standings import Line
 
@@ -106,6 +107,9 @@ def replay(
             return
         title = f"{table.name if table else f'{layers} layers'}, cap {cap:.0%}, means over {worlds} searches"
         console.print(_table(courses, arms, title))
+        _print_actions(
+            {name: [each for course in courses if course.arm == name for each in course.actions] for name in arms}
+        )
         if verdict:
             late = ", ".join(f"{name} {share:.0%}" for name, share in verdict["late"].items())
             console.print(
@@ -134,7 +138,7 @@ def live(
         from phashopt.bench.contestants import CONTESTANTS
         from phashopt.bench.live import BUDGET_KEY, LiveTask, Match, open_match
         from phashopt.bench.live import play as matches
-        from phashopt.bench.standings import document, line
+        from phashopt.bench.standings import actions_of, document, line
         from phashopt.errors import UserError
         from phashopt.service.spec import load_as
         from phashopt.training.data import default_data_dir
@@ -156,6 +160,7 @@ def live(
             print_json({"task": asked.model_dump(mode="json"), **document(lines)})
         else:
             console.print(_standings(lines, asked.study.name))
+            _print_actions(actions_of(lines))
 
 
 def _standings(lines: Sequence[Line], name: str) -> Table:
@@ -172,6 +177,22 @@ def _standings(lines: Sequence[Line], name: str) -> Table:
         accuracies = [f"{mean:.2%} [{low:.2%}, {high:.2%}]" for mean, low, high in row.values()]
         table.add_row(arm, *accuracies, f"{median(ratios[arm]):.2f}x" if arm in ratios else "")
     return table
+
+
+def _print_actions(actions: Mapping[str, Sequence[Taken]]) -> None:
+    """Nothing where every trial began from scratch."""
+    from rich.table import Table
+
+    from phashopt.bench.actions import totals
+
+    columns = ("", "action", "trials", "accepted", "gain over the parent", "of those accepted")
+    table = Table(*columns, title="Trials that did not begin from scratch")
+    for name, every in actions.items():
+        for kind, total in totals(every).items():
+            accepted = f"{total['accepted_gain']:+.2%}" if total["accepted"] else ""
+            table.add_row(name, kind, str(total["trials"]), str(total["accepted"]), f"{total['gain']:+.2%}", accepted)
+    if table.row_count:
+        console.print(table)
 
 
 def _table(courses: Sequence[Course], arms: Sequence[str], title: str) -> Table:

@@ -6,6 +6,7 @@ import pytest
 from phashopt.bench.worlds import Formula, SyntheticWorld, tight
 from phashopt.search.fit import uniform
 from phashopt.search.space import LENGTH, Point
+from phashopt.search.start import Start
 
 LAYERS = pytest.mark.parametrize("layers", [1, 3, 8, 13])
 
@@ -72,3 +73,14 @@ def test_the_dial_sets_what_redundancy_knows(knowledge: float, low: float, high:
         gains += np.argsort(np.argsort(found)).tolist()
         told += [-readings[name].duplicates for name in world.space.widths]
     assert low <= np.corrcoef(told, gains)[0, 1] <= high
+
+
+@pytest.mark.parametrize("length", [2, 8, 16])
+def test_a_child_is_worth_what_all_its_epochs_make_it_less_what_is_left_of_its_moves(length: int) -> None:
+    world = SyntheticWorld(Formula(3), 0)
+    point = tight(world.space, np.random.default_rng(0)) | {LENGTH: length}
+    as_long = world.worth(point | {LENGTH: min(length + 6, 16)})
+    assert world.worth(point, Start(6, 0.0, 0.0)) == as_long
+    near, far = (as_long - world.worth(point, Start(6, *moves)) for moves in ((1.0, 0.0), (1.0, 2.0)))
+    assert near == pytest.approx(0.04 * 0.5 ** (length / 4))
+    assert far == pytest.approx(3 * near)
