@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SERVICE, METHOD = "phashopt.ClaimLock", "Hold"
 HELD, BUSY = b"held", b"busy"
 # A holder whose host lost power is given up after half a minute (seconds, seconds, times); a slow one is not.
-KEEP_ALIVE = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
+KEEP_ALIVE = {"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 TURN_SECONDS = 5.0  # how long the proxy lets a client stand in line before it is to ask again
 
 
@@ -53,8 +53,8 @@ def _held_by_server(storage: BaseStorage, study: str) -> Iterator[None]:
     """PostgreSQL's advisory lock, held by a transaction: it ends with the transaction, the connection or the server."""
     key = int.from_bytes(hashlib.sha256(study.encode()).digest()[:8], "big", signed=True)
     with storage._backend.engine.begin() as connection:  # type: ignore[attr-defined]  # Optuna's RDBStorage
-        for setting, value in KEEP_ALIVE.items():
-            connection.execute(text(f"SET LOCAL {setting} = {value}"))
+        settings = ", ".join(f"set_config('{setting}', :{setting}, true)" for setting in KEEP_ALIVE)
+        connection.execute(text(f"SELECT {settings}"), KEEP_ALIVE)
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
         yield
 
