@@ -1,0 +1,168 @@
+"""Whether a reading after one epoch tells where a training ends, over what its accuracy, loss and widths tell.
+
+`python scripts/bench_epoch1.py` takes two recorded tables of the same layers: on one it chooses which readings to look
+at, on the other it says what they add. Writes studies/results/EPOCH1.md and EPOCH1.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from results import RESULTS, Row, publish
+from scipy.stats import kendalltau
+
+Array = NDArray[np.float64]
+
+SIGNALS = {
+    "readings": ("redundancy", "duplicates"),
+    "rivals": ("rank", "correlation", "chip", "silent", "cosine"),
+}
+MOST = 3  # predictors chosen
+FOLDS = 10
+RIDGE = 1.0
+RESAMPLES = 1000
+PACKAGES = ("numpy", "scipy", "pandas")
+NOTES = """
+## How to read this
+
+- A run is a training of the longest length. From what is known after its first epoch a ridge regression predicts the
+  nats of error it ends with; tau is Kendall's, between prediction and end, {folds}-fold cross-validated, no network
+  being in both parts of a fold.
+- Known without a signal: validation accuracy, training loss, dead share of each layer, log-width of each layer and its
+  square. A signal is credited with what it adds to these.
+- `readings` are redundancy and duplicates of each layer, `rivals` effective rank, mean |correlation|, CHIP's nuclear
+  norm, silent kernels and weight cosine on the same images. At most {most} of them are chosen, one after the other, by
+  tau on the other table.
+- Intervals are 90%, by bootstrap over networks. The better half is that of the higher accuracies at the end.
+"""
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """What was known after one epoch: `base` (n, k) without a signal, `signals` by name; ends, networks (n,)."""
+
+    base: Array
+    signals: dict[str, Array]
+    ends: Array
+    networks: NDArray[np.int64]
+
+
+def main() -> None:
+    """Both ways round."""
+    arguments = parsed()
+    started = time.perf_counter()
+    tables = {path.stem: read(path) for path in arguments.tables}
+    found: list[Row] = []
+    for one, other in permutations(tables, 2):
+        for kind, quantities in SIGNALS.items():
+            names = [name for name in tables[one].signals if name.partition(".")[0] in quantities]
+            chosen = choose(tables[one], names)
+            found += [
+                gained(tables[other], kind, chosen, half) | {"chosen on": one, "table": other} for half in (False, True)
+            ]
+    notes = NOTES.format(folds=FOLDS, most=MOST)
+    publish("EPOCH1", "What one epoch tells", {"Gain in tau": found}, PACKAGES, started, notes=notes)
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path, nargs="*", default=sorted((RESULTS / "tables").glob("fashion5*.parquet")))
+    return parser.parse_args()
+
+
+def read(path: Path) -> Trainings:
+    """The longest trainings of a table."""
+    table = pd.read_parquet(path)
+    table = table[table["length"] == table["length"].max()].sort_values(["config", "seed", "epoch"])
+    first, last = table[table["epoch"] == 1].reset_index(), table[table["epoch"] == table["length"]].reset_index()
+    widths = sorted(name for name in table if name.startswith("width_"))
+    places = np.log(first[widths].to_numpy(float))
+    dead = first[[f"dead.{name}" for name in widths]].to_numpy(float)
+    known = np.column_stack([_nats(first["val_accuracy"]), first["train_loss"], dead, places, places**2])
+    names = [f"{each}.{width}" for quantities in SIGNALS.values() for each in quantities for width in widths]
+    signals = {name: first[name].to_numpy(float) for name in names if first[name].notna().all()}
+    return Trainings(known, signals, _nats(last["val_accuracy"]), last["config"].to_numpy(np.int64))
+
+
+def choose(trainings: Trainings, names: Sequence[str]) -> list[str]:
+    """The predictors that add most, one after the other, while they add anything."""
+    chosen: list[str] = []
+    reached = tau(trainings.ends, predicted(trainings, chosen))
+    while len(chosen) < MOST:
+        taus = {
+            name: tau(trainings.ends, predicted(trainings, [*chosen, name])) for name in names if name not in chosen
+        }
+        best = max(taus, key=lambda name: taus[name])
+        if taus[best] <= reached:
+            break
+        chosen.append(best)
+        reached = taus[best]
+    return chosen
+
+
+def gained(trainings: Trainings, kind: str, chosen: Sequence[str], better_half: bool) -> Row:
+    """Tau with and without the chosen signals."""
+    without, with_them = predicted(trainings, []), predicted(trainings, chosen)
+    kept = trainings.ends >= np.median(trainings.ends) if better_half else np.ones(len(trainings.ends), np.bool_)
+    ends, networks = trainings.ends[kept], trainings.networks[kept]
+    pairs = without[kept], with_them[kept]
+    before, after = (tau(ends, each) for each in pairs)
+    low, high = _interval(ends, networks, pairs)
+    return {
+        "signal": kind,
+        "chosen": ", ".join(chosen) or "none",
+        "runs": f"{len(ends)}, better half" if better_half else len(ends),
+        "tau without": round(before, 3),
+        "tau with": round(after, 3),
+        "gain": f"{after - before:+.4f} [{low:+.4f}, {high:+.4f}]",
+    }
+
+
+def predicted(trainings: Trainings, names: Sequence[str]) -> Array:
+    """(n,) ends predicted for each fold from all others."""
+    columns = np.column_stack([trainings.base, *(trainings.signals[name] for name in names)])
+    folds = np.random.default_rng(0).integers(FOLDS, size=trainings.networks.max() + 1)[trainings.networks]
+    found = np.empty(len(columns))
+    for fold in range(FOLDS):
+        rest = folds != fold
+        middle, spread = columns[rest].mean(0), columns[rest].std(0) + 1e-9
+        scaled = (columns - middle) / spread
+        level = trainings.ends[rest].mean()
+        gram = scaled[rest].T @ scaled[rest] + RIDGE * np.eye(columns.shape[1])
+        weights = np.linalg.solve(gram, scaled[rest].T @ (trainings.ends[rest] - level))
+        found[~rest] = level + scaled[~rest] @ weights
+    return found
+
+
+def tau(ends: Array, guesses: Array) -> float:
+    """Kendall's."""
+    return float(kendalltau(ends, guesses).statistic)
+
+
+def _interval(ends: Array, networks: NDArray[np.int64], pairs: tuple[Array, Array]) -> tuple[float, float]:
+    rng, every = np.random.default_rng(0), np.unique(networks)
+    rows = {network: np.flatnonzero(networks == network) for network in every}
+    gains = []
+    for _ in range(RESAMPLES):
+        drawn = np.concatenate([rows[network] for network in rng.choice(every, len(every))])
+        before, after = (tau(ends[drawn], each[drawn]) for each in pairs)
+        gains.append(after - before)
+    low, high = np.quantile(gains, [0.05, 0.95])
+    return float(low), float(high)
+
+
+def _nats(accuracies: pd.Series) -> Array:
+    return -np.log(1 - accuracies.to_numpy(float) + 1e-4)
+
+
+if __name__ == "__main__":
+    main()
