@@ -28,9 +28,7 @@ DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
 LENGTHS = 5
-SLOT = (
-    0.5  # what taking one of a study's trials costs beside its compute, as a share of the longest training at the cap
-)
+SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
 
 
 @dataclass(frozen=True)
