@@ -36,7 +36,7 @@ WORLDS: dict[str, Formula] = {
     **{f"{layers} layers": Formula(layers) for layers in (3, 5, 8, 13)},
     "5 layers, half of them with their optimum inside": Formula(5, interior=0.5),
 }
-CAPS = (0.5,)
+CAPS = (0.5, 0.75)
 PAIRED = ("model", "readings off", "readings shuffled")  # differ by so little that more worlds are needed
 DIGITS = 4
 LARGE = 2  # from which a number is shown with one decimal
