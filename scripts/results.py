@@ -73,9 +73,11 @@ def publish(
         "load": round(os.getloadavg()[0], 1),
         "seconds": round(time.perf_counter() - started),
     }
-    document = {"facts": facts, "tables": tables} | ({} if details is None else {"details": details})
+    document = json.dumps({"facts": facts, "tables": tables}, indent=1)
+    if details is not None:  # thousands of numbers: on a line of their own, not each on one
+        document = f'{document[:-2]},\n "details": {json.dumps(details)}\n}}'
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    (folder / f"{name}.json").write_text(document + "\n")
     (folder / f"{name}.md").write_text(_markdown(title, facts, tables) + notes)
     console = Console(width=None if sys.stdout.isatty() else 200)
     for heading, rows in tables.items():

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phashopt.search.basis import FLATTEST, Array, Basis, Number
+from phashopt.search.basis import Array, Basis, Number, top
 from phashopt.search.costs import Quadratic
 from phashopt.search.utility import ALL, Indices, Utility
 
@@ -133,7 +133,7 @@ class Ascent:
             weights = self._weights[:, self._basis.effects[name]]
             if isinstance(parameter, Number):
                 linear, bend, coupling = weights.T
-                best = np.clip((linear + coupling * means) / np.maximum(2 * bend, FLATTEST), -1, 1)[:, None]
+                best = top(linear + coupling * means, bend)[:, None]
                 slopes = slopes + coupling * best[:, 0] / self._basis.layers
             else:
                 best = np.eye(parameter.width)[weights.argmax(1)]

@@ -203,7 +203,7 @@ class Basis:
         slopes = linear + coupling * coordinates[:, : self.layers].mean(1)
         if self.inherits:
             slopes = slopes + weights[-1] * coordinates[:, -STARTS]
-        return np.asarray(np.clip(slopes / max(2 * bend, FLATTEST), -1, 1))
+        return top(slopes, bend)
 
     def prior(self, tau: Array, rho: Array, luck: Array, leans: Array) -> tuple[Array, Array]:
         """Means (B, K, d) and standard deviations (B, d) of the weights, for B beliefs and K ways in which layers lean.
@@ -261,6 +261,11 @@ def _slices(sizes: Mapping[str, int], start: int = 0) -> dict[str, slice]:
         slices[name] = slice(start, start + size)
         start += size
     return slices
+
+
+def top(slopes: Array, bends: Array) -> Array:
+    """Where in [-1, 1] slope * x - bend * x**2 is largest; the shapes are broadcast."""
+    return np.asarray(np.clip(slopes / np.maximum(2 * bends, FLATTEST), -1, 1))
 
 
 def bottleneck(before: Array, after: Array) -> Array:

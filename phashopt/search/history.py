@@ -55,7 +55,7 @@ class Past:
 @dataclass(frozen=True)
 class _Entry:
     trial: FrozenTrial
-    number: int
+    number: int  # kept beside the trial, whose own is a property: it is asked for thousands of times a proposal
     params: Mapping[str, Any]
     record: Record | None  # None until it is finished
     distributions: _Distributions | None  # shared among equal ones; None where they may be incomplete
