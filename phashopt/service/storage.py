@@ -211,9 +211,12 @@ def _exists(path: Path, *, create: bool) -> bool:
 
 
 def _check_sqlite(path: Path, *, create: bool) -> None:
+    """Opened for writing, since only that can roll back what a killed process left half written."""
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.OperationalError as error:
+        raise UserError(f"{path.name} cannot be opened ({error}); look at its owner and its disk") from error
     except sqlite3.DatabaseError as error:
         raise UserError(f"{path.name} is no SQLite database ({error}); give another --storage") from error
     if "studies" not in tables and (tables or not create):

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
+import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +55,25 @@ def test_another_programs_database_is_left_alone(tmp_path: Path, create: bool) -
     with pytest.raises(UserError, match="holds no Optuna studies"):
         open_storage(url(path), create=create)
     assert path.read_bytes() == before
+
+
+KILLED_IN_A_WRITE = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA cache_size = 1")  # pages reach the file before the commit
+connection.execute("UPDATE study_user_attributes SET value_json = '0'")
+connection.executemany("INSERT INTO studies (study_name) VALUES (?)", ((str(i) * 50,) for i in range(5_000)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_database_whose_writer_was_killed_is_opened_as_it_was_before_the_write(tmp_path: Path) -> None:
+    path = tmp_path / "studies.db"
+    optuna.create_study(study_name="a", storage=open_storage(url(path), create=True)).set_user_attr("x", 1)
+    subprocess.run([sys.executable, "-c", KILLED_IN_A_WRITE, path], check=False)
+    assert path.with_name("studies.db-journal").stat().st_size > 0
+    (study,) = open_storage(url(path)).get_all_studies()
+    assert (study.study_name, study.user_attrs) == ("a", {"x": 1})
 
 
 @pytest.mark.parametrize(
