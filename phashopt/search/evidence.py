@@ -102,7 +102,7 @@ class Posterior:
         """(d,)."""
         return self.probabilities @ self.means
 
-    @property
+    @cached_property
     def signal_weight(self) -> float:
         """The probability that redundancy says anything of a layer's worth; 1/2 before the first trial."""
         silent = [belief.kappa == 0 for belief in self.beliefs]

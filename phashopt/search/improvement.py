@@ -107,7 +107,7 @@ class Improvement:
 
     def _finalists(self, ranked: Array) -> list[dict[str, Any]]:
         """The first of `ranked` (n, K) that were not trained at the longest length; if all were, the first."""
-        networks = map(self._model.basis.params, {row.tobytes(): row for row in ranked}.values())
+        networks = map(self._model.basis.params, _distinct(ranked))
         fresh = islice((params for params in networks if params not in self._tried), FINALISTS)
         return list(fresh) or [self._model.basis.params(row) for row in ranked[:FINALISTS]]
 
@@ -197,3 +197,12 @@ class Improvement:
     def _worth(self, coordinates: Array) -> Array:
         """(n, S) nats in each draw."""
         return np.asarray(self._model.basis.features(coordinates) @ self._draws.T)
+
+
+def _distinct(rows: Array) -> Iterator[Array]:
+    """Each of `rows` (n, K) that is like none before it; of thousands the first few are asked for."""
+    seen = set()
+    for row in rows:
+        if (key := row.tobytes()) not in seen:
+            seen.add(key)
+            yield row

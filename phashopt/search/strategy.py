@@ -52,14 +52,15 @@ def _candidates(
         yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
         point = {name: params[name] for name in model.space.axes}
         yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
+    signal = _signal(model)
     for action in Improvement(model, posterior, cost, tried, rng, left=left).actions():
-        yield _proposal(model, action)
+        yield _proposal(model, action, signal)
 
 
-def _proposal(model: Model, action: Action) -> Proposal:
+def _proposal(model: Model, action: Action, signal: str) -> Proposal:
     point = {name: action.params[name] for name in model.space.axes}
     others = {name: action.params[name] for name in model.space.others}
-    reason = f"{_prediction(model, action)}{_changes(model, action)}{_signal(model)}"
+    reason = f"{_prediction(model, action)}{_changes(model, action)}{signal}"
     return Proposal(point, reason, others, action.parent.number if action.parent else None, action.start)
 
 
