@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -65,10 +65,10 @@ class Replayed:
 
 
 def replay(
-    make: Callable[[int], World], arms: Sequence[str], worlds: int, trials: int, processes: int
+    make: Callable[[int], World], searches: Iterable[tuple[int, str]], trials: int, processes: int
 ) -> Iterator[Course]:
-    """Every arm in every world, as they finish."""
-    jobs = [(make, arm, world, trials) for world in range(worlds) for arm in arms]
+    """Every search, a world's number and an arm, as they finish; those of one world are best kept together."""
+    jobs = [(make, arm, world, trials) for world, arm in searches]
     with ProcessPoolExecutor(processes) as pool:
         yield from pool.map(_course, *zip(*jobs, strict=True))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,7 +98,7 @@ def replay(
         for name in arms:
             make_arm(name, make(0), 0, trials)
         courses = []
-        for course in courses_of(make, arms, worlds, trials, processes or cpu_count()):
+        for course in courses_of(make, product(range(worlds), arms), trials, processes or cpu_count()):
             courses.append(course)
             messages.print(f"world {course.world + 1} of {worlds}, {course.arm}: {course.reached[-1]:.1%}")
         verdict = counts(replayed, courses) if replayed else None

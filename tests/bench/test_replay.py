@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,10 @@ def test_an_arm_that_cannot_be_is_a_mistake(arm: str) -> None:
 
 def test_a_replay_is_reproducible_whatever_the_processes() -> None:
     worlds = SyntheticWorlds(FORMULA)
-    alone, shared = (list(replay(worlds, ["model", "TPE"], 2, 6, processes)) for processes in (1, 2))
+    searches = [*product(range(2), ["model", "TPE"])]
+    alone, shared = (list(replay(worlds, searches, 6, processes)) for processes in (1, 2))
     assert alone == shared
-    assert [course.arm for course in alone] == ["model", "TPE"] * 2
+    assert [(course.world, course.arm) for course in alone] == searches
 
 
 def test_a_target_never_reached_counts_twice_the_search() -> None:
