@@ -120,8 +120,7 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
     after = _worth(model, bought, draws)
     after += sigma * MERIT**0.5 * rng.standard_normal(after.shape)
     worth = chosen(before, after, sigma * (1 - MERIT) ** 0.5, rng)
-    score = np.vectorize(model.response.score)
-    gains = score(worth) - score(before[hand])
+    gains = model.response.score(worth) - model.response.score(before[hand])
     low, high = np.quantile(gains, [0.05, 0.95])
     return Gain(bought, float(gains.mean()), float(low), float(high))
 
@@ -134,7 +133,7 @@ def _worth(model: Model, trainings: Sequence[Record | Training], draws: Array) -
 
 def _reached(model: Model, records: Sequence[Record]) -> Array:
     """(n,) nats as they were scored."""
-    return model.response.all_nats([record.score for record in records])
+    return model.response.nats([record.score for record in records])
 
 
 def chosen(before: Array, after: Array, sigma: float, rng: np.random.Generator) -> Array:

@@ -113,11 +113,8 @@ class Improvement:
 
     def _best_so_far(self) -> Array:
         """(S,) the nats of the best feasible network that is finished or under way, in each draw."""
-        model = self._model
-        done = model.places[[record.feasible for record in model.finished]]
-        pending = model.basis.coordinates([each for each in model.pending if model.space.feasible(each)])
-        known = np.concatenate([done, pending])
-        return np.asarray(self._worth(known).max(0)) if len(known) else np.zeros(len(self._draws))
+        known = self._model.known
+        return np.asarray((known @ self._draws.T).max(0)) if len(known) else np.zeros(len(self._draws))
 
     def _trainings(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[_Option]:
         """From the first epoch, at each length worth a thought."""

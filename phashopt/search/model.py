@@ -43,7 +43,7 @@ class Model:
         known = {*space.axes, *space.others}
         finished = _recalled([record for record in past.records if record.params.keys() >= known])
         self.response = Response([record.score for record in finished])
-        nats = self.response.all_nats([record.score for record in finished])
+        nats = self.response.nats([record.score for record in finished])
         hopeless = nats < _nothing(nats)
         self.finished = [record for record, lost in zip(finished, hopeless, strict=True) if not lost]
         self._nats = nats[~hopeless]
@@ -79,6 +79,13 @@ class Model:
     def places(self) -> Array:
         """(n, K) coordinates of the finished trainings."""
         return self._places(self.finished)
+
+    @cached_property
+    def known(self) -> Array:
+        """(n, d) features of the feasible trainings that are finished or under way."""
+        done = self.places[[record.feasible for record in self.finished]]
+        pending = self.basis.coordinates([params for params in self.pending if self.space.feasible(params)])
+        return self.basis.features(np.concatenate([done, pending]))
 
     def survival(self, coordinates: Array) -> Array:
         """(n,) the probability that a training comes to an end."""

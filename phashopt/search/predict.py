@@ -54,6 +54,6 @@ def best_under(model: Model, limits: Limits) -> Prediction:
 def _predict(model: Model, params: Mapping[str, Any], start: Start | None = None) -> Prediction:
     draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
     worth = model.basis.features(model.basis.coordinates([params], [start]))[0] @ draws.T
-    nats = [float(quantile) for quantile in np.quantile(worth, [0.5, 0.05, 0.95])]
-    value, *ends = (abs(model.response.score(each)) for each in nats)
-    return Prediction(dict(params), nats[0], value, min(ends), max(ends))
+    nats = np.quantile(worth, [0.5, 0.05, 0.95])
+    value, *ends = np.abs(model.response.score(nats)).tolist()
+    return Prediction(dict(params), float(nats[0]), value, min(ends), max(ends))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from enum import Enum
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from phashopt.search.basis import Array
 from phashopt.search.curve import FLOOR
@@ -35,26 +35,24 @@ class Response:
         self._middle = float(np.median(known)) if len(known) else 0.0
         self._spread = 1.4826 * float(np.median(np.abs(known - self._middle))) if len(known) else 0.0
 
-    def nats(self, score: float) -> float:
-        """From a score to nats."""
+    def nats(self, scores: ArrayLike) -> Array:
+        """From scores to nats, of any shape."""
+        scores = np.asarray(scores, dtype=float)
         match self.scale:
             case Scale.ACCURACY:
-                return -math.log(1 - score + FLOOR)
+                return np.asarray(-np.log(1 - scores + FLOOR))
             case Scale.LOSS:
-                return -math.log(-score)
+                return np.asarray(-np.log(-scores))
             case Scale.OTHER:
-                return UNIT * (score - self._middle) / (self._spread or 1.0)
+                return np.asarray(UNIT * (scores - self._middle) / (self._spread or 1.0))
 
-    def score(self, nats: float) -> float:
-        """From nats back to a score."""
+    def score(self, nats: ArrayLike) -> Array:
+        """From nats back to scores, of any shape."""
+        nats = np.asarray(nats, dtype=float)
         match self.scale:
             case Scale.ACCURACY:
-                return max(0.0, 1 + FLOOR - math.exp(-nats))
+                return np.asarray(np.maximum(0.0, 1 + FLOOR - np.exp(-nats)))
             case Scale.LOSS:
-                return -math.exp(-nats)
+                return np.asarray(-np.exp(-nats))
             case Scale.OTHER:
-                return self._middle + nats / UNIT * (self._spread or 1.0)
-
-    def all_nats(self, scores: Sequence[float]) -> Array:
-        """(n,)."""
-        return np.array([self.nats(score) for score in scores])
+                return np.asarray(self._middle + nats / UNIT * (self._spread or 1.0))

@@ -28,46 +28,43 @@ def propose_by_model(
     space = model.space
     if not space.feasible(space.at(0.0)):
         return Proposal(space.at(0.0), "The widths that were given exceed a cap; the others stay smallest.")
-    best = None
-    for candidate in _candidates(model, posterior, cost, tried, rng, left=left):
-        best = best or candidate
-        if space.feasible(candidate.point) and {**candidate.point, **candidate.others} not in tried:
-            return candidate
-    best = best or Proposal(space.at(0.0), "")
+    for opening in _openings(model, posterior, cost):
+        if space.feasible(opening.point) and {**opening.point, **opening.others} not in tried:
+            return opening
+    actions = Improvement(model, posterior, cost, tried, rng, left=left).actions()
+    for action in actions:
+        if space.feasible(action.params) and action.params not in tried:
+            return _proposal(model, action)
+    best = _proposal(model, actions[0])
     point = nearest_unseen(best.point, space, tried.keys, rng)
     if point is None:
         return Proposal(best.point, "Every feasible point has been tried: one is repeated.", best.others)
     return Proposal(point, "All that promises a gain has been tried: the nearest point that has not.", best.others)
 
 
-def _candidates(
-    model: Model, posterior: Posterior, cost: Quadratic, tried: Tried, rng: np.random.Generator, *, left: float
-) -> Iterator[Proposal]:
-    """All layers alike, then what is best by what is believed of any network, then by what was learnt of these."""
-    if not model.finished:
-        optimum = Ascent(model.basis, cost, posterior.mean[None]).maximise().coordinates[0]
-        params = model.basis.params(optimum)
-        others = {name: params[name] for name in model.space.others}
-        alike = uniform(model.space) | {name: params[name] for name in model.space.axes if name == LENGTH}
-        yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
-        point = {name: params[name] for name in model.space.axes}
-        yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
-    signal = _signal(model)
-    for action in Improvement(model, posterior, cost, tried, rng, left=left).actions():
-        yield _proposal(model, action, signal)
+def _openings(model: Model, posterior: Posterior, cost: Quadratic) -> Iterator[Proposal]:
+    """Before anything was learnt of these networks: all layers alike, then what is best by what is believed of any."""
+    if model.finished:
+        return
+    optimum = Ascent(model.basis, cost, posterior.mean[None]).maximise().coordinates[0]
+    params = model.basis.params(optimum)
+    others = {name: params[name] for name in model.space.others}
+    alike = uniform(model.space) | {name: params[name] for name in model.space.axes if name == LENGTH}
+    yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
+    point = {name: params[name] for name in model.space.axes}
+    yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
 
 
-def _proposal(model: Model, action: Action, signal: str) -> Proposal:
+def _proposal(model: Model, action: Action) -> Proposal:
     point = {name: action.params[name] for name in model.space.axes}
     others = {name: action.params[name] for name in model.space.others}
-    reason = f"{_prediction(model, action)}{_changes(model, action)}{signal}"
+    reason = f"{_prediction(model, action)}{_changes(model, action)}{_signal(model)}"
     return Proposal(point, reason, others, action.parent.number if action.parent else None, action.start)
 
 
 def _prediction(model: Model, action: Action) -> str:
-    response = model.response
-    low, middle, high = (abs(response.score(action.nats + step * action.spread)) for step in (-1.645, 0.0, 1.645))
-    low, high = min(low, high), max(low, high)
+    nats = action.nats + action.spread * np.array([-1.645, 0.0, 1.645])
+    low, middle, high = sorted(np.abs(model.response.score(nats)).tolist())
     count = len(model.finished)
     return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {count} training{'s' * (count != 1)}"
 

@@ -16,12 +16,12 @@ def test_a_scale_is_told_from_the_scores(scores: list[float], scale: Scale) -> N
 @pytest.mark.parametrize(("scores", "scale"), CASES)
 def test_scores_survive_nats(scores: list[float], scale: Scale) -> None:
     response = Response(scores)
-    assert [response.score(nats) for nats in response.all_nats(scores)] == pytest.approx(scores)
+    assert response.score(response.nats(scores)) == pytest.approx(scores)
 
 
 @pytest.mark.parametrize(("scores", "scale"), CASES)
 def test_better_scores_have_more_nats(scores: list[float], scale: Scale) -> None:
-    nats = Response(scores).all_nats(sorted(scores))
+    nats = Response(scores).nats(sorted(scores))
     assert (nats[1:] > nats[:-1]).all()
 
 
@@ -33,4 +33,4 @@ def test_ten_percent_fewer_errors_are_a_tenth_of_a_nat_whatever_the_level() -> N
 
 @pytest.mark.parametrize("scores", [[], [0.5], [3.0, 3.0]])
 def test_few_or_equal_scores_are_no_problem(scores: list[float]) -> None:
-    assert not np.isnan(Response(scores).all_nats(scores)).any()
+    assert not np.isnan(Response(scores).nats(scores)).any()
