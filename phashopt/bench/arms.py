@@ -21,7 +21,7 @@ from phashopt.bench.worlds import World
 from phashopt.errors import UserError
 from phashopt.search import PHashPruner, PHashSampler, Verdict
 from phashopt.search.fit import uniform
-from phashopt.search.history import Past
+from phashopt.search.history import Past, Pending
 from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.space import Space
@@ -37,7 +37,8 @@ class Unlearning(PHashSampler):
     """Believes what is believed of any network, whatever came of its trials."""
 
     def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
-        return super()._decide(space, replace(past, records=[], stopped=[], pending=past.points), number)
+        planned = [Pending(params) for params in past.points]
+        return super()._decide(space, replace(past, records=[], stopped=[], pending=planned), number)
 
 
 class Blind(PHashSampler):

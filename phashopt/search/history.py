@@ -34,22 +34,31 @@ def is_feasible(trial: FrozenTrial) -> bool:
 
 
 @dataclass(frozen=True)
+class Pending:
+    """A trial that runs or is enqueued: what it will be, and a child's start."""
+
+    params: Mapping[str, Any]
+    start: Start | None = None
+
+
+@dataclass(frozen=True)
 class Past:
     """A study at one moment, seen from one trial of it.
 
-    `records` are the complete trials, `stopped` the pruned and failed ones, `pending` the parameters of those that run
-    or are enqueued, and `distributions` those of the parameters that all finished trials share.
+    `records` are the complete trials, `stopped` the pruned and failed ones, and `distributions` those of the parameters
+    that all finished trials share.
     """
 
     records: list[Record]
     stopped: list[Record]
-    pending: list[Mapping[str, Any]]
+    pending: list[Pending]
     distributions: _Distributions
 
     @property
     def points(self) -> list[Mapping[str, Any]]:
         """The parameters of every trial."""
-        return [*(record.params for record in (*self.records, *self.stopped)), *self.pending]
+        trials: list[Record | Pending] = [*self.records, *self.stopped, *self.pending]
+        return [trial.params for trial in trials]
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,9 @@ class History:
         return Past(
             records=[entry.record for entry in entries if entry.record and entry.record.complete],
             stopped=[entry.record for entry in entries if entry.record and not entry.record.complete],
-            pending=[entry.params for entry in entries if entry.record is None],
+            pending=[
+                Pending(entry.params, Start.read(entry.trial.system_attrs)) for entry in entries if not entry.record
+            ],
             distributions=_common(complete.values()) if complete else _most([entry.trial for entry in entries]),
         )
 

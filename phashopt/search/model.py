@@ -18,7 +18,7 @@ from phashopt.search.basis import Array, Basis, other
 from phashopt.search.divergence import divergence_features, divergence_weights, survival
 from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
-from phashopt.search.history import Past
+from phashopt.search.history import Past, Pending
 from phashopt.search.prefix import expected_end
 from phashopt.search.record import Record
 from phashopt.search.response import Response
@@ -51,7 +51,7 @@ class Model:
         self._ends: dict[int, tuple[float, float]] = {}
         stopped = [record for record in past.stopped if record.params.keys() >= known][-RECALL:]
         self._partial = [record for record in stopped if self._has_end(record)]
-        self.pending = [params for params in past.pending if params.keys() >= known]
+        self.pending = [trial for trial in past.pending if trial.params.keys() >= known]
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -84,7 +84,7 @@ class Model:
     def known(self) -> Array:
         """(n, d) features of the feasible trainings that are finished or under way."""
         done = self.places[[record.feasible for record in self.finished]]
-        pending = self.basis.coordinates([params for params in self.pending if self.space.feasible(params)])
+        pending = self._places([trial for trial in self.pending if self.space.feasible(trial.params)])
         return self.basis.features(np.concatenate([done, pending]))
 
     def survival(self, coordinates: Array) -> Array:
@@ -132,7 +132,7 @@ class Model:
         lost = np.arange(len(coordinates)) >= len(coordinates) - len(self._lost)
         return divergence_weights(self._divergence_features(coordinates), lost.astype(float))
 
-    def _places(self, records: Sequence[Record]) -> Array:
+    def _places(self, records: Sequence[Record | Pending]) -> Array:
         return self.basis.coordinates([record.params for record in records], [record.start for record in records])
 
     def _divergence_features(self, coordinates: Array) -> Array:

@@ -44,7 +44,7 @@ class Tried:
             self._known, self._finished, new = {}, set(), records
         self._known |= {record.number: record for record in new}
         self._finished |= self._cells_of([record.params for record in new])
-        self._cells = self._finished | self._cells_of(past.pending)
+        self._cells = self._finished | self._cells_of([trial.params for trial in past.pending])
         return self
 
     def _cells_of(self, points: Sequence[Mapping[str, Any]]) -> set[Cell]:

@@ -10,6 +10,7 @@ from optuna.trial import TrialState, create_trial
 
 from phashopt.search.coding import Coding
 from phashopt.search.history import History, is_feasible, trial_trace
+from phashopt.search.start import Start
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
 SPACE: dict[str, BaseDistribution] = {"width_00": IntDistribution(4, 64), "epochs": IntDistribution(1, 9)}
@@ -69,10 +70,12 @@ def test_points_are_those_of_every_other_trial_begun_or_planned() -> None:
         study.add_trial(create_trial(state=state, value=value, params=PARAMS, distributions=SPACE))
     running = study.ask()
     study._storage.set_trial_system_attr(running._trial_id, "proposal", {"width_00": 16, "epochs": 4})
+    study._storage.set_trial_system_attr(running._trial_id, "start", Start(3, 1.0, 0.0).note())
     running.suggest_int("width_00", 16, 16)
     study.enqueue_trial({"width_00": 32})
     past = History(Coding({})).read(study, NOBODY)
     assert past.points == [PARAMS, PARAMS, PARAMS, {"width_00": 16, "epochs": 4}, {"width_00": 32}]
+    assert [trial.start for trial in past.pending] == [Start(3, 1.0, 0.0), None]
     assert len(past.records) == 1
     assert len(History(Coding({})).read(study, 0).points) == 4
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from phashopt.search.costs import Quadratic
-from phashopt.search.history import Past
+from phashopt.search.history import Past, Pending
 from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.record import Record
@@ -35,7 +35,7 @@ def records(make_record: MakeRecord) -> list[Record]:
 def _actions(
     space: Space, records: list[Record], left: float, pending: list[dict[str, int]] | None = None
 ) -> list[Action]:
-    past = Past(records, [], pending or [], {})
+    past = Past(records, [], [Pending(params) for params in pending or []], {})
     model, tried = Model(space, past), Tried(space).update(past)
     rng = np.random.default_rng(0)
     return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=left).actions()

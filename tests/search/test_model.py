@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from phashopt.search.history import Past
+from phashopt.search.history import Past, Pending
 from phashopt.search.model import Model
 from phashopt.search.prefix import expected_end
 from phashopt.search.record import Record
@@ -140,3 +140,14 @@ def test_a_pruned_child_is_measured_by_children(
     steep, level = (_past([*each, *children], [stopped]) for each in (finished, as_steep))
     means = [Model(space, past).posterior.mean for past in (steep, level)]
     assert (means[0] == pytest.approx(means[1])) is child
+
+
+def test_a_running_child_counts_with_the_epochs_of_its_ancestors(make_space: MakeSpace, finished: list[Record]) -> None:
+    space = replace(make_space(), inherits=True)
+    params = next(record.params for record in finished if space.feasible(record.params))
+    start = Start(16, 1.0, 0.0)
+    pending = [Pending(params), Pending(params, start)]
+    model = Model(space, replace(_past(finished), pending=pending))
+    expected = model.basis.features(model.basis.coordinates([params, params], [None, start]))
+    assert (model.known[-2:] == expected).all()
+    assert (expected[0] != expected[1]).any()

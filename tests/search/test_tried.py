@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from phashopt.search.history import Past
+from phashopt.search.history import Past, Pending
 from phashopt.search.record import Record
 from phashopt.search.space import Space
 from phashopt.search.tried import Tried
@@ -35,7 +35,7 @@ def test_a_point_is_another_with_another_width_length_or_rate(
     make_space: MakeSpace, record: Record, change: dict[str, float], same: bool, state: str
 ) -> None:
     past = Past([], [], [], {})
-    tried = Tried(make_space()).update(replace(past, **{state: [POINT if state == "pending" else record]}))
+    tried = Tried(make_space()).update(replace(past, **{state: [Pending(POINT) if state == "pending" else record]}))
     assert ({**POINT, **change} in tried) is same
 
 
@@ -43,7 +43,7 @@ def test_what_is_under_way_is_forgotten_when_it_goes_and_what_finished_is_not(
     make_space: MakeSpace, record: Record
 ) -> None:
     other = POINT | {"width_00": 64}
-    tried = Tried(make_space()).update(Past([record], [], [other], {})).update(Past([record], [], [], {}))
+    tried = Tried(make_space()).update(Past([record], [], [Pending(other)], {})).update(Past([record], [], [], {}))
     assert POINT in tried
     assert other not in tried
     assert tried.keys == {(8, 16, 24, 6)}
