@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -113,6 +113,7 @@ class Player:
     """
 
     def __init__(self, task: LiveTask, match: Match, url: str, data: DataSet) -> None:
+        self._match = match
         self._contestant = CONTESTANTS[match.arm]
         self._study = open_match(task, match, url)
         self._data = data
@@ -127,7 +128,7 @@ class Player:
     def play(self) -> None:
         """To the end; a trial that was cut off is trained again."""
         self._study.set_user_attr(BUDGET_KEY, self._budget)
-        while not self._is_over(trials := self._study.get_trials(deepcopy=False)):
+        while not is_over(self._match.arm, trials := self._study.get_trials(deepcopy=False), self._budget):
             if self._contestant.shrunk:
                 self._shrink(SHARES[len(trials)])
                 continue
@@ -143,12 +144,6 @@ class Player:
                 else:
                     self._study.tell(trial, result.accuracy)
         shutil.rmtree(study_folder(self._root, self._study.study_name), ignore_errors=True)
-
-    def _is_over(self, trials: list[FrozenTrial]) -> bool:
-        finished = [trial for trial in trials if trial.state.is_finished()]
-        if self._contestant.separate:
-            return len(finished) == len(SHARES)
-        return sum(map(charged, finished)) >= self._budget
 
     def _prepare(self, trials: list[FrozenTrial]) -> None:
         """Samplers are seeded by the trial's number, so that it does not matter when a match was interrupted."""
@@ -187,6 +182,14 @@ def unit(task: LiveTask, images: int) -> float:
     assert isinstance(task.training.epochs, IntRange)
     batch = min(middle(task.training.batch_size), images)
     return float(3 * (task.limits.macs or 0) * (images // batch * batch) * task.training.epochs.high)
+
+
+def is_over(arm: str, trials: Sequence[FrozenTrial], budget: float) -> bool:
+    """Whether a match is over: the budget, in MACs, is used up, or all of its separate trainings are done."""
+    finished = [trial for trial in trials if trial.state.is_finished()]
+    if CONTESTANTS[arm].separate:
+        return len(finished) == len(SHARES)
+    return sum(map(charged, finished)) >= budget
 
 
 def charged(trial: FrozenTrial) -> float:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import optuna
 from optuna import Study
 from optuna.trial import TrialState
 
 from phashopt.bench.actions import Taken, taken, totals
 from phashopt.bench.contestants import CONTESTANTS, SHARES
-from phashopt.bench.live import BUDGET_KEY, TEST_KEY, charged
+from phashopt.bench.live import BUDGET_KEY, TEST_KEY, LiveTask, Match, charged, is_over, open_match, study_name
 from phashopt.bench.replay import Estimate, estimate
+from phashopt.service.storage import open_storage
 
 RIVAL = "TPE+Hyperband"
 
@@ -30,6 +32,7 @@ class Line:
     trials: Mapping[str, int]
     spent: float
     actions: list[Taken] = field(default_factory=list)
+    over: bool = True
 
     def at(self, share: float) -> float:
         """Test accuracy of the choice once so much was spent; 0 before there was one."""
@@ -42,6 +45,14 @@ class Line:
             if compute <= 1 and (test > accuracy if beyond else test >= accuracy):
                 return compute
         return math.inf
+
+
+def lines_of(task: LiveTask, arms: Sequence[str], url: str) -> list[Line]:
+    """The matches that have begun; nothing is written. Raises `UserError` where there is no such database."""
+    known = optuna.get_all_study_names(open_storage(url))
+    matches = [Match(arm, seed) for arm in arms for seed in task.live.seeds]
+    studies = {match: open_match(task, match, url) for match in matches if study_name(task, match) in known}
+    return [line(study, match.arm, match.seed) for match, study in studies.items() if BUDGET_KEY in study.user_attrs]
 
 
 def line(study: Study, arm: str, seed: int) -> Line:
@@ -59,7 +70,7 @@ def line(study: Study, arm: str, seed: int) -> Line:
             validation.append(most)
             test.append(trial.user_attrs[TEST_KEY])
     states = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
-    return Line(arm, seed, compute, validation, test, states, spent, taken(study))
+    return Line(arm, seed, compute, validation, test, states, spent, taken(study), is_over(arm, trials, budget))
 
 
 def speed_up(ours: Line, rival: Line) -> float:
@@ -77,6 +88,16 @@ def standings(lines: Sequence[Line]) -> dict[str, dict[str, Estimate]]:
         arm: {shown(share): estimate([each.at(share) for each in lines if each.arm == arm]) for share in SHARES}
         for arm in arms
     }
+
+
+def gains(lines: Sequence[Line], rival: str) -> dict[str, list[float]]:
+    """By contestant, test accuracy of its choice with the whole budget less that of the rival's, seed by seed."""
+    rivals = {each.seed: each for each in lines if each.arm == rival}
+    found: dict[str, list[float]] = {}
+    for each in lines:
+        if each.seed in rivals and each.arm != rival:
+            found.setdefault(each.arm, []).append(each.at(1) - rivals[each.seed].at(1))
+    return found
 
 
 def speed_ups(lines: Sequence[Line]) -> dict[str, list[float]]:

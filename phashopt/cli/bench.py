@@ -137,9 +137,9 @@ def live(
         from joblib import cpu_count
 
         from phashopt.bench.contestants import CONTESTANTS
-        from phashopt.bench.live import BUDGET_KEY, LiveTask, Match, open_match
+        from phashopt.bench.live import LiveTask
         from phashopt.bench.live import play as matches
-        from phashopt.bench.standings import actions_of, document, line
+        from phashopt.bench.standings import actions_of, document, lines_of
         from phashopt.errors import UserError
         from phashopt.service.spec import load_as
         from phashopt.training.data import default_data_dir
@@ -152,11 +152,7 @@ def live(
         if play:
             for match in matches(asked, arms, url, data_dir or default_data_dir(), processes or cpu_count()):
                 messages.print(f"{match.arm}, seed {match.seed}: done")
-        studies = {
-            (name, seed): open_match(asked, Match(name, seed), url) for name in arms for seed in asked.live.seeds
-        }
-        begun = {match: study for match, study in studies.items() if BUDGET_KEY in study.user_attrs}
-        lines = [line(study, *match) for match, study in begun.items()]
+        lines = lines_of(asked, arms, url)
         if json:
             print_json({"task": asked.model_dump(mode="json"), **document(lines)})
         else:

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from phashopt.bench.contestants import CONTESTANTS, Ring
 from phashopt.bench.live import LiveTask, Match, Player, charged, open_match, play
-from phashopt.bench.standings import line
+from phashopt.bench.standings import line, lines_of
 from phashopt.errors import UserError
 from phashopt.networks import ImageShape
 from phashopt.search.space import LENGTH
@@ -64,6 +64,7 @@ def test_a_match_spends_its_budget_and_is_over(
     found = line(study, arm, 4)
     costs = [charged(trial) for trial in study.trials]
     assert found.spent >= 1 > found.spent - costs[-1] / (sum(costs) / found.spent)
+    assert found.over
     assert found.at(found.spent) == found.test[-1] > 0
     told = _told(study)
     list(play(task, [arm], url, tmp_path, 1))
@@ -88,6 +89,7 @@ def test_a_match_that_was_cut_off_ends_as_if_it_had_not_been(
         with pytest.raises(StopIteration):
             player.play()
     assert [trial.state for trial in open_match(task, match, url).trials] == [TrialState.COMPLETE, TrialState.RUNNING]
+    assert not line(open_match(task, match, url), "random", 4).over
     list(play(task, ["random"], url, tmp_path, 1))
     assert _told(open_match(task, match, url)) == _told(open_match(task, match, whole))
 
@@ -103,6 +105,14 @@ def test_the_uniform_net_gets_all_of_the_compute_at_once(
     assert lengths[-1] >= 6
     found = line(study, "uniform at the cap", 4)
     assert found.spent == pytest.approx(1, abs=0.2)
+    assert found.over
+
+
+def test_looking_at_a_comparison_begins_no_match(task_of: Callable[..., LiveTask], url: str, tmp_path: Path) -> None:
+    task = task_of("live.budget=0.1")
+    list(play(task, ["random"], url, tmp_path, 1))
+    assert [each.arm for each in lines_of(task, ["random", "paper"], url)] == ["random"]
+    assert len(optuna.get_all_study_names(url)) == 1
 
 
 def test_what_does_not_read_does_not_pay_for_it(task_of: Callable[..., LiveTask], url: str, tmp_path: Path) -> None:

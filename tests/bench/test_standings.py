@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from phashopt.bench.standings import RIVAL, Line, document, speed_up, speed_ups, standings
+from phashopt.bench.standings import RIVAL, Line, document, gains, speed_up, speed_ups, standings
 
 
 def _line(arm: str, *points: tuple[float, float], seed: int = 0) -> Line:
@@ -34,6 +34,7 @@ def test_seeds_are_compared_with_their_own_and_averaged() -> None:
     other = [_line("ours", (0.1, 0.6), seed=1), _line(RIVAL, (0.1, 0.5), seed=1)]
     lines = [OURS, THEIRS, *other]
     assert speed_ups(lines)["ours"] == [pytest.approx(0.5), pytest.approx(1.0)]
+    assert gains(lines, RIVAL)["ours"] == [pytest.approx(0.85 - 0.8), pytest.approx(0.6 - 0.5)]
     row = standings(lines)["ours"]["B/10"]
     assert row.mean == pytest.approx((0.7 + 0.6) / 2)
     assert row.low <= row.mean <= row.high

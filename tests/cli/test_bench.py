@@ -50,6 +50,7 @@ def test_a_live_comparison_is_played_and_shown_again(run: Run, tmp_path: Path, t
     (tmp_path / "task.toml").write_text(tiny_spec + LIVE)
     words = ("--set", "data.limit=100", "--arm", "random", "--arm", "after epoch 1")
     assert "B/3" in run("bench", "live", "task.toml", *words, "--processes", "1").stdout
+    assert run("bench", "live", "task.toml", "--no-play", "--storage", "sqlite:///none.db").exit_code == 2
     document = json.loads(run("bench", "live", "task.toml", *words, "--no-play", "--json").stdout)
     assert [line["arm"] for line in document["lines"]] == ["random", "after epoch 1"]
 

@@ -1,0 +1,152 @@
+"""Searches that train real networks at equal compute, on a task of `studies/live`.
+
+`python scripts/bench_live.py --arm ours --arm TPE+Hyperband --seeds 5` plays what is missing, for hours if need be, and
+writes studies/results/LIVE.md and LIVE.json. Interrupted, the same command goes on; `--no-play` writes what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import optuna
+from results import Row, Tables, publish
+
+from phashopt.bench.actions import totals
+from phashopt.bench.contestants import CONTESTANTS
+from phashopt.bench.live import LiveTask, play
+from phashopt.bench.replay import Estimate, estimate
+from phashopt.bench.standings import RIVAL, Line, actions_of, document, gains, lines_of, speed_ups, standings
+from phashopt.errors import UserError
+from phashopt.service.ranges import IntRange
+from phashopt.service.spec import load_as
+from phashopt.training.data import default_data_dir
+
+TASK = Path("studies/live/fashion.toml")
+LONGER = "uniform at the cap"
+PACKAGES = ("torch", "optuna", "numpy")
+NOTES = """
+## How to read this
+
+- The task is `{task}`: a cap of {cap:,} MACs, and as budget B {budget:g} trainings of the longest length at
+  the cap. All training counts: of failed and stopped trials, of parents, and of readings where they are taken.
+- A contestant's choice is the trial with the highest validation accuracy so far; shown is its accuracy on test images
+  that no search saw. Intervals are 90%, by bootstrap over seeds.
+- **{longer}** is no search: the uniform network trained once for all of the share. A trial of a search trains
+  for {low} to {high} epochs, and children and extensions go on from there.
+- Compute to beat {rival}: what it took to exceed the accuracy that {rival} ended with, as a share of what
+  that needed to reach it first; the median, and seed by seed. Never: with all of B it did not.
+- Accepted: at its end more accurate on validation images than every trial before it.
+"""
+
+
+def main() -> None:
+    """Play what is missing, then write the tables."""
+    arguments = parsed()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    started = time.perf_counter()
+    seeds = list(range(arguments.seeds))
+    task = load_as(LiveTask, arguments.task, [f"live.seeds={seeds}", *arguments.overrides])
+    if arguments.play:
+        for match in play(task, arguments.arm, arguments.storage, arguments.data_dir, arguments.processes):
+            print(f"{match.arm}, seed {match.seed}: done", flush=True)
+    lines = [line for line in lines_of(task, arguments.arm, arguments.storage) if line.over]
+    if not lines:
+        raise UserError(f"{arguments.storage} holds no match that is over; leave --no-play out")
+    tables: Tables = {
+        "Test accuracy of the choice, by share of the budget": accuracies(lines),
+        "Seed by seed": differences(lines),
+    }
+    if rows := actions(lines):
+        tables["Trials that did not begin from scratch"] = rows
+    title = "Searches that train real networks"
+    publish("LIVE", title, tables, PACKAGES, started, notes=notes(task, arguments.task), details=document(lines))
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", type=Path, default=TASK)
+    parser.add_argument("--arm", action="append", choices=CONTESTANTS, help="repeat for more; by default all")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--storage", default="sqlite:///live.db", help="where matches are kept")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--data-dir", type=Path, default=default_data_dir())
+    parser.add_argument("--no-play", dest="play", action="store_false", help="write what is there")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="section.key=value")
+    arguments = parser.parse_args()
+    arguments.arm = arguments.arm or list(CONTESTANTS)
+    return arguments
+
+
+def accuracies(lines: Sequence[Line]) -> list[Row]:
+    """One row a contestant."""
+    seeds = {arm: sum(each.arm == arm for each in lines) for arm in dict.fromkeys(each.arm for each in lines)}
+    return [
+        {"contestant": arm, "seeds": seeds[arm], **{share: percent(each) for share, each in row.items()}}
+        for arm, row in standings(lines).items()
+    ]
+
+
+def differences(lines: Sequence[Line]) -> list[Row]:
+    """Points of test accuracy at B beyond the two opponents', and the compute to beat the first."""
+    beyond = {rival: gains(lines, rival) for rival in (RIVAL, LONGER)}
+    ratios = speed_ups(lines)
+    return [
+        {"contestant": arm}
+        | {f"at B, beyond {rival}": points(found[arm]) if arm in found else "" for rival, found in beyond.items()}
+        | {f"compute to beat {RIVAL}": times(ratios[arm]) if arm in ratios else ""}
+        for arm in dict.fromkeys(each.arm for each in lines)
+    ]
+
+
+def actions(lines: Sequence[Line]) -> list[Row]:
+    """What extensions and children brought."""
+    return [
+        {
+            "contestant": arm,
+            "action": kind,
+            "trials": total["trials"],
+            "accepted": total["accepted"],
+            "gain over the parent": f"{total['gain']:+.2%}",
+            "of those accepted": f"{total['accepted_gain']:+.2%}" if total["accepted"] else "",
+        }
+        for arm, every in actions_of(lines).items()
+        for kind, total in totals(every).items()
+    ]
+
+
+def percent(found: Estimate) -> str:
+    """Mean and interval."""
+    return f"{found.mean:.2%} [{found.low:.2%}, {found.high:.2%}]"
+
+
+def points(differences: Sequence[float]) -> str:
+    """Mean, interval and count of differences in accuracy."""
+    mean, low, high = (100 * each for each in estimate(differences))
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] ({len(differences)} pairs)"
+
+
+def times(ratios: Sequence[float]) -> str:
+    """Each, and the median."""
+    shown = [f"{ratio:.2f}x" if ratio < float("inf") else "never" for ratio in (median(ratios), *ratios)]
+    return f"{shown[0]} ({', '.join(shown[1:])})"
+
+
+def notes(task: LiveTask, path: Path) -> str:
+    """What the tables mean."""
+    epochs = task.training.epochs
+    assert isinstance(epochs, IntRange)  # a task's is
+    cap, budget = round(task.limits.macs or 0), task.live.budget
+    return NOTES.format(task=path, cap=cap, budget=budget, longer=LONGER, rival=RIVAL, low=epochs.low, high=epochs.high)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"bench_live: {error}")
