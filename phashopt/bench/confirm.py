@@ -123,13 +123,10 @@ class Race:
 
 
 def _entrants(trial: TrialSummary, origin: Origin | None) -> Iterator[Entrant]:
-    """From scratch, and if it has an `origin` as a child."""
-    if origin is None:
-        yield Entrant(trial, trial.epochs_used)
-        return
-    seen = trial.attrs["images_seen"]
-    yield Entrant(trial, round(trial.epochs_used * seen / (seen - origin.images)))
-    yield Entrant(trial, trial.epochs_used, origin)
+    """From scratch, for as long as it and its ancestors, and if it has an `origin` as a child."""
+    yield Entrant(trial, trial.epochs_used + trial.epochs_inherited)
+    if origin is not None:
+        yield Entrant(trial, trial.epochs_used, origin)
 
 
 def candidates(summary: StudySummary, top: int, order: Sequence[int] | None = None) -> list[TrialSummary]:

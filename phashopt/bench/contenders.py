@@ -28,9 +28,10 @@ class Contender:
 
 
 def variant_of(spec: Spec, trial: TrialSummary) -> Variant:
-    """What a trial trained, as long as it was trained."""
+    """What a trial trained, for as long as its kernels were, those that it inherited included."""
     numbers = {name: trial.params.get(name, middle(entry)) for name, entry in spec.training.numbers.items()}
-    return Variant(tuple(int(trial.params[name]) for name in spec.grids), {**numbers, "epochs": trial.epochs_used})
+    numbers["epochs"] = trial.epochs_used + trial.epochs_inherited
+    return Variant(tuple(int(trial.params[name]) for name in spec.grids), numbers)
 
 
 def best_of(spec: Spec, summary: StudySummary, order: Sequence[int] | None, top: int) -> tuple[Variant, ...]:

@@ -33,9 +33,11 @@ class Start:
 
     @classmethod
     def read(cls, attrs: Mapping[str, Any]) -> Start | None:
-        """From a trial's system attributes; None if it began from random kernels."""
-        entry = attrs.get(START_KEY)
-        return cls(int(entry[0]), float(entry[1]), float(entry[2])) if entry else None
+        """From a trial's system attributes; None if it began from random kernels, or the entry is somebody else's."""
+        match attrs.get(START_KEY):
+            case [int(epochs), int() | float() as down, int() | float() as up]:
+                return cls(epochs, down, up)
+        return None
 
     def note(self) -> list[float]:
         """As it is stored."""

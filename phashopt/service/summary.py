@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.figures import StudyView
 from phashopt.networks import width_name
-from phashopt.search import ADOPTED_KEY, is_feasible
+from phashopt.search import ADOPTED_KEY, Start, is_feasible
 from phashopt.trace import Trace, read_trace
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TrialSummary:
-    """One trial; `value` is validation accuracy in [0, 1], `seconds` its wall time, NaN or None where unknown."""
+    """One trial; `value` is validation accuracy in [0, 1], `seconds` its wall time, NaN or None where unknown.
+
+    `epochs_inherited` are those that a child's kernels were trained for in its ancestors.
+    """
 
     number: int
     state: str
@@ -43,6 +46,7 @@ class TrialSummary:
     epochs_used: int
     seconds: float | None
     trace: Trace = field(repr=False, compare=False)
+    epochs_inherited: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The TRIAL of DESIGN.md's `study show --json`; NaN becomes null."""
@@ -145,6 +149,7 @@ def summarize_trial(trial: FrozenTrial, lists: Mapping[str, Sequence[int]]) -> T
     """
     attrs = {key: value for key, value in trial.user_attrs.items() if _is_as_we_write_it(key, value)}
     noted = {**trial.system_attrs, **attrs}
+    start = Start.read(trial.system_attrs)
     return TrialSummary(
         number=trial.number,
         state=trial.state.name,
@@ -157,6 +162,7 @@ def summarize_trial(trial: FrozenTrial, lists: Mapping[str, Sequence[int]]) -> T
         epochs_used=_of(int, attrs.get("epochs_used"), len(trial.intermediate_values)),
         seconds=trial.duration.total_seconds() if trial.duration else None,
         trace=_trace(trial),
+        epochs_inherited=start.epochs if start else 0,
     )
 
 

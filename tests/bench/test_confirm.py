@@ -72,7 +72,7 @@ def test_a_child_runs_from_its_parents_kernels_and_from_scratch_for_as_long_as_a
     spec = parse_spec(tomllib.loads(tiny_spec), "tiny.toml")
     data = load_data(spec, tmp_path, torch.device("cpu"))
     params = {"width_00": 8, "width_01": 6, "epochs": 2, "learning_rate": 0.05}
-    child = replace(_trial(1, params), attrs={"images_seen": 1280, "kernels": "8-6", "macs": 1, "params": 1})
+    child = replace(_trial(1, params), attrs={"kernels": "8-6", "macs": 1, "params": 1}, epochs_inherited=8)
     made: list[int] = []
 
     def network(seed: int) -> Network:

@@ -22,6 +22,6 @@ def test_a_start_survives_the_database() -> None:
     assert Start.read({START_KEY: start.note()}) == start
 
 
-@pytest.mark.parametrize("attrs", [{}, {START_KEY: None}])
-def test_without_a_note_there_is_none(attrs: dict[str, None]) -> None:
+@pytest.mark.parametrize("attrs", [{}, {START_KEY: None}, {START_KEY: "12:30"}, {START_KEY: ["a", 1.0, 2.0]}])
+def test_without_a_note_there_is_none(attrs: dict[str, object]) -> None:
     assert Start.read(attrs) is None

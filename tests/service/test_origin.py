@@ -15,6 +15,7 @@ from phashopt.service.origin import FITTED_ON, extended, origin
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
 from phashopt.service.study import create_study, load_data, open_study
+from phashopt.service.summary import summarize_trial
 from phashopt.service.worker import Worker
 from phashopt.training.data import DataSet
 from phashopt.training.run import STABLE
@@ -100,4 +101,6 @@ def test_a_study_that_inherits_trains_children_and_pays_for_the_making(
         assert own == BATCH * attrs["epochs_used"]
         assert attrs["train_macs"] > begun.macs + 3 * attrs["macs"] * own
         assert begun.macs > 0
+        line = summarize_trial(child, {})
+        assert BATCH * (line.epochs_used + line.epochs_inherited) == attrs["images_seen"]
     assert check_study(parented, artifact_root(url)) == []

@@ -16,7 +16,7 @@ JSON = st.recursive(
 )
 OURS = [*sorted(NUMBERS), "decision", "parent", "kernels", "role", "feasible", "redundancy.mean", "dead.width_00"]
 ATTRS = st.dictionaries(st.sampled_from(OURS) | st.text(max_size=8), JSON, max_size=4)
-SYSTEM_ATTRS = st.dictionaries(st.sampled_from(["trace", "decision", "parent", "lease"]), JSON, max_size=3)
+SYSTEM_ATTRS = st.dictionaries(st.sampled_from(["trace", "decision", "parent", "lease", "start"]), JSON, max_size=3)
 
 
 @given(attrs=ATTRS, noted=SYSTEM_ATTRS, state=st.sampled_from(list(TrialState)), second=ATTRS)
