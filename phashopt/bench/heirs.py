@@ -20,7 +20,8 @@ def bequeathed(
     """What becomes of `params`, true values, proposed to `trial`, whose parent and start are noted with it.
 
     Of the best finished trials the nearest is the parent. If it is the same network and was trained for less, its
-    training goes on, at its other numbers; if it is another network, its kernels are inherited.
+    training goes on, at its other numbers, unless that was done before: it would end the same. If it is another
+    network, its kernels are inherited.
     """
     storage = study._storage  # under Hyperband the study shows one bracket only
     finished = storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.COMPLETE,))
@@ -32,12 +33,14 @@ def bequeathed(
     known = coding.decode(parent.params)
     if start.down + start.up:
         storage.set_trial_system_attr(trial._trial_id, START_KEY, start.note())
-    elif parent.user_attrs.get(STABLE_KEY) and params[LENGTH] > known[LENGTH]:
+    else:
+        longer = {**known, LENGTH: params[LENGTH]}
+        again = any(coding.decode(each.params) == longer for each in finished)
+        if again or not parent.user_attrs.get(STABLE_KEY) or params[LENGTH] <= known[LENGTH]:
+            return params
         before = Start.read(parent.system_attrs)
         storage.set_trial_system_attr(trial._trial_id, START_KEY, before.note() if before else None)
-        params = {**known, LENGTH: params[LENGTH]}
-    else:
-        return params
+        params = longer
     storage.set_trial_system_attr(trial._trial_id, PARENT_KEY, parent.number)
     return params
 

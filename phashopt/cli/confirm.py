@@ -42,18 +42,19 @@ def run(
         from phashopt.cli.tables import confirmation_table
         from phashopt.service.belief import believed_order
         from phashopt.service.origin import children
-        from phashopt.service.storage import artifact_root, default_storage
-        from phashopt.service.study import check_data, load_data, open_study
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import check_data, load_data, open_study, read_artifact_root
         from phashopt.service.summary import summarize
         from phashopt.training.data import default_data_dir
 
-        study, spec = open_study(storage or default_storage(), name)
+        url = storage or default_storage()
+        study, spec = open_study(url, name)
         order = believed_order(study, spec)
         trials = candidates(summarize(study), top, order)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         data = load_data(spec, data_dir or default_data_dir(), device)
         check_data(study, data)
-        root, numbers = artifact_root(storage or default_storage()), [trial.number for trial in trials]
+        root, numbers = read_artifact_root(study, url), [trial.number for trial in trials]
         race = Race(spec, data, trials, split.value, children(study, numbers, spec, data, root))
         for entrant in race.run(seeds):
             bred = ", inherited" if entrant.origin else ""

@@ -49,9 +49,13 @@ class Action:
 
 @dataclass(frozen=True)
 class _Option:
-    """A training that may be bought; `epochs` is the share of the longest length that is still to be paid."""
+    """A training that may be bought; `epochs` is the share of the longest length that is still to be paid.
+
+    What it tells is told of `shipped`: its network, at the other parameters that are best for it from scratch.
+    """
 
     params: Mapping[str, Any]
+    shipped: Mapping[str, Any]
     epochs: float
     parent: Record | None = None
     start: Start | None = None
@@ -120,7 +124,7 @@ class Improvement:
         """From the first epoch, at each length worth a thought."""
         for network in finalists:
             for params in self._at_each_length(network):
-                yield _Option(params, self._epochs(params))
+                yield _Option(params, network, self._epochs(params))
 
     def _children(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[_Option]:
         """Of the best finished trainings, feasible or not, each network with the kernels of the one nearest to it."""
@@ -132,7 +136,7 @@ class Improvement:
             if others:
                 start, parent = min(others, key=lambda pair: pair[0].down + pair[0].up)
                 for params in self._at_each_length(network):
-                    yield _Option(self._at_its_rate(params, start), self._epochs(params), parent, start)
+                    yield _Option(self._at_its_rate(params, start), network, self._epochs(params), parent, start)
 
     def _at_its_rate(self, params: Mapping[str, Any], start: Start) -> Mapping[str, Any]:
         """A child's parameters with the learning rate that is best for it."""
@@ -147,18 +151,21 @@ class Improvement:
         length = self._model.space.length
         if length is None:
             return
-        able = [record for record in self._model.finished if record.feasible and record.stable_epochs]
+        finished = [record for record in self._model.finished if record.feasible and record.stable_epochs]
+        able = [record for record in finished if self._model.space.agrees(record.params)]
         for record in sorted(able, key=lambda record: -record.score)[:FINALISTS]:
             for epochs in self._lengths():
                 if epochs > record.params[LENGTH]:
                     paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
-                    yield _Option({**record.params, LENGTH: epochs}, paid, record, record.start)
+                    params = {**record.params, LENGTH: epochs}
+                    yield _Option(params, params, paid, record, record.start)
 
     def _weighed(self, options: Sequence[_Option]) -> Iterator[Action]:
         """What each brings by itself and by what it tells of its network at full length, per price."""
         basis = self._model.basis
         params, starts = [option.params for option in options], [option.start for option in options]
-        coordinates, shipped = basis.coordinates(params, starts), basis.coordinates(params)
+        shipped = basis.coordinates([option.shipped for option in options])
+        coordinates = basis.coordinates(params, starts)
         shipped[:, basis.layers] = 0.0  # the longest, from scratch
         worth, promise = self._worth(coordinates), self._worth(shipped)
         delivered, promised = (np.maximum(each - self._incumbent, 0).mean(1) for each in (worth, promise))

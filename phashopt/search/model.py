@@ -71,9 +71,7 @@ class Model:
         covariates = np.array(
             [[record.covariates.get(name, math.nan) for name in names] for record in self.finished]
         ).reshape(len(self.finished), len(names))
-        used = np.asarray(self.places.any(0))  # while there is no child, its columns explain nothing
-        used[: self.basis.coordinate_count - self.basis.starts] = True
-        return layer_excess(covariates, self.places[:, used])
+        return layer_excess(covariates, self._explaining(self.places))
 
     @cached_property
     def places(self) -> Array:
@@ -124,7 +122,14 @@ class Model:
         read = [[record.readings.get(name, UNREAD) for name in names] for record in records]
         shares = np.array([[(reading.dead, reading.duplicates) for reading in row] for row in read])
         missing = [(0, 0), (0, READ_LAYERS - len(names)), (0, 0)]
-        return luck(np.pad(shares, missing, constant_values=math.nan).reshape(len(records), -1), coordinates)
+        known = np.pad(shares, missing, constant_values=math.nan).reshape(len(records), -1)
+        return luck(known, self._explaining(coordinates))
+
+    def _explaining(self, coordinates: Array) -> Array:
+        """The coordinates (n, k) that may explain a reading: while there is no child, its columns do not."""
+        used = np.asarray(coordinates.any(0))
+        used[: self.basis.coordinate_count - self.basis.starts] = True
+        return coordinates[:, used]
 
     @cached_property
     def _divergence(self) -> Array:

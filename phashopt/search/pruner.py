@@ -15,6 +15,7 @@ from phashopt.search.coding import Coding
 from phashopt.search.curve import before_decay, best_so_far
 from phashopt.search.history import History, trial_trace
 from phashopt.search.space import LENGTH
+from phashopt.search.start import Start
 from phashopt.search.starving import starved
 from phashopt.search.stopping import behind, collapsed, exploded, never_learnt, settled, stuck
 from phashopt.search.unlucky import unlucky
@@ -88,7 +89,8 @@ class PHashPruner(BasePruner):
         """All that apply, the most urgent first; whoever is told to restart must be able to."""
         if exploded(trace) or _reported_nonsense(trial):
             yield Verdict.STOP
-        records = self._history.read(study, trial.number).records
+        child = Start.read(trial.system_attrs) is not None  # whose epochs are no other training's
+        records = [each for each in self._history.read(study, trial.number).records if bool(each.start) == child]
         if may_restart and _starts_again(study, trial, trace, records):
             yield Verdict.RESTART
         own, peers = best_so_far(trace), _comparable(trial, trace, records)

@@ -19,7 +19,7 @@ from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
 from phashopt.search.rule import propose
 from phashopt.search.space import LENGTH, RATE, Axis, Limits, Space, remembered
-from phashopt.search.start import START_KEY
+from phashopt.search.start import START_KEY, Start
 from phashopt.search.strategy import propose_by_model, shown
 from phashopt.search.tried import Tried
 
@@ -169,10 +169,10 @@ class PHashSampler(BaseSampler):
     def _propose(self, study: Study, trial: FrozenTrial, space: Space, past: Past) -> dict[str, Any]:
         """The strategy's parameters as Optuna stores them."""
         space.require_feasible()
-        fixed = self._coding.decode(trial.system_attrs.get("fixed_params", {}))
+        fixed = self._coding.decode({**trial.system_attrs.get("fixed_params", {}), **trial.params})
         given = {name: int(fixed[name]) for name in space.axes if name in fixed and fixed[name] > 0}
         others = {name: each for name, each in space.others.items() if name not in fixed}
-        space = replace(space.given(given), others=others)
+        space = replace(space.given(given), others=others, fixed=fixed)
 
         proposal, blank = self._decide(space, past, trial.number)
         same = (proposal.point, proposal.others) == (blank.point, blank.others)
@@ -183,7 +183,7 @@ class PHashSampler(BaseSampler):
             WITHOUT_READING_KEY: blank.point,
             DECISION_KEY: f"{proposal.reason} Without the reading: {without}.",
             PARENT_KEY: NO_PARENT if proposal.parent is None else proposal.parent,
-            **({START_KEY: proposal.start.note()} if proposal.start else {}),
+            **({START_KEY: _noted(proposal.start)} if proposal.start or START_KEY in trial.system_attrs else {}),
         }
         _store(study, trial, notes)
         return {**self._coding.encode(proposal.point), **proposal.others}
@@ -273,6 +273,11 @@ class PHashSampler(BaseSampler):
 
     def _base_seed(self, *stream: int) -> int:
         return int(self._rng(*stream, BASE_STREAM).integers(2**32))
+
+
+def _noted(start: Start | None) -> list[float] | None:
+    """None takes back what an earlier proposal to the same trial said."""
+    return start.note() if start else None
 
 
 def _store(study: Study, trial: FrozenTrial, attrs: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,8 @@ class Space:
     """Width axes in layer order, perhaps an axis of lengths in epochs, the caps on the widths, all other parameters.
 
     A limit is `(cost, cap)`: `cost` gets the widths as true kernel counts and may not fall when a width grows; a point
-    is feasible if every cost is at most its cap. Where it `inherits`, a trial may be the child of another.
+    is feasible if every cost is at most its cap. Where it `inherits`, a trial may be the child of another. `fixed` are
+    the values of parameters that are given and searched no more.
     """
 
     widths: dict[str, Axis]
@@ -94,6 +96,7 @@ class Space:
     limits: Limits = field(default_factory=dict)
     others: Mapping[str, BaseDistribution] = field(default_factory=dict)
     inherits: bool = False
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rates(self) -> tuple[float, float] | None:
@@ -114,6 +117,10 @@ class Space:
         """Whether `point` keeps every cap."""
         widths = {name: point[name] for name in self.widths}
         return all(cost(widths) <= cap for cost, cap in self.limits.values())
+
+    def agrees(self, params: Mapping[str, Any]) -> bool:
+        """Whether `params` are as is fixed here, whatever the length."""
+        return all(params.get(name) == value for name, value in self.fixed.items() if name != LENGTH)
 
     def at(self, fraction: float, length: float = 0.5) -> Point:
         """Every width at the same fraction of its log range."""

@@ -15,7 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.errors import UserError
-from phashopt.search import ADOPTED_KEY
+from phashopt.search import ADOPTED_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
 from phashopt.service.study import open_plain, read_subject
@@ -67,8 +67,9 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
 
     Parameters are matched by name: the same, a usual other one (`lr`, `n_epochs`), for widths a common stem with
     numbers, or as `renamed` (ours -> theirs) says. `given` are values of ours that theirs held fixed. Widths off our
-    grid become the nearest on it; a trial outside our ranges is left out. Nothing is written unless all names fit and
-    one trial at least; raises `UserError`. Adopted trials count in no budget and are never the best.
+    grid become the nearest on it; a trial outside our ranges is left out, and a child where this study trains none.
+    Nothing is written unless all names fit and one trial at least; raises `UserError`. Adopted trials count in no
+    budget and are never the best.
     """
     other = _open(source)
     names = _matched(spec, other, renamed, given)
@@ -78,14 +79,15 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     taken = {trial.user_attrs.get(ADOPTED_KEY) for trial in study.get_trials(deepcopy=False)}
     ready, known, outside = [], 0, 0
     for trial, share in zip(complete, shares, strict=True):
-        origin = f"{other.study_name}:{trial.number}"
+        origin, start = f"{other.study_name}:{trial.number}", Start.read(trial.system_attrs)
         params = _translated(trial.params, names, fixed, spec)
         if origin in taken:
             known += 1
-        elif params is None:
+        elif params is None or (start and not spec.search.inherit):
             outside += 1
         else:
-            ready.append(_as_ours(study, spec, params, share, {ADOPTED_KEY: origin, **_readings(trial, names)}))
+            told: dict[str, str | float] = {ADOPTED_KEY: origin, **_readings(trial, names)}
+            ready.append(_as_ours(study, spec, params, share, start=start, told=told))
     if not ready and not known:
         raise UserError(
             f"no complete trial of {other.study_name!r} lies within this study's ranges: widen them, or adopt another"
@@ -218,7 +220,13 @@ def _readings(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, float]:
 
 
 def _as_ours(
-    study: Study, spec: Spec, params: dict[str, Any], share: float, told: Mapping[str, str | float]
+    study: Study,
+    spec: Spec,
+    params: dict[str, Any],
+    share: float,
+    *,
+    start: Start | None,
+    told: Mapping[str, str | float],
 ) -> FrozenTrial:
     subject = read_subject(study)
     widths = spec.widths(params)
@@ -239,4 +247,5 @@ def _as_ours(
             "decision": f"Adopted as evidence: trial {number} of {other}.",
             "parent": -1,
         },
+        system_attrs={START_KEY: start.note()} if start else {},
     )

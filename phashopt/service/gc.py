@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from optuna import Study
 
 from phashopt.search import ADOPTED_KEY
+from phashopt.search.improvement import FINALISTS
 from phashopt.service.storage import trial_folder
-from phashopt.service.summary import FINISHED, StudySummary, summarize
+from phashopt.service.summary import FINISHED, StudySummary, TrialSummary, summarize
 from phashopt.training.run import CHECKPOINT, STABLE
 from phashopt.training.weights import NETWORK, WEIGHTS
 
@@ -22,12 +23,13 @@ def garbage(study: Study, root: Path, *, best: int = BEST) -> Iterator[Path]:
     """The files that nothing needs any more.
 
     Kept are the weights of the `best` feasible trials, the baseline, every trial that another names as its parent,
-    and everything of trials that are not over; of all others what the report draws, and until the study is over the
-    stable phases that its trials may yet be extended from.
+    and everything of trials that are not over; of all others what the report draws, and until the study is over what
+    the search may yet build on: the stable phases, and where kernels are inherited the weights of the best trials.
     """
     summary = summarize(study)
-    kept = _kept(summary, best)
-    dropped = [CHECKPOINT, WEIGHTS, NETWORK, *([STABLE] if _is_over(summary) else [])]
+    over = _is_over(summary)
+    kept = _kept(summary, best) | (set() if over else _possible_parents(summary))
+    dropped = [CHECKPOINT, WEIGHTS, NETWORK, *([STABLE] if over else [])]
     for trial in summary.trials:
         if trial.state in FINISHED:
             folder = trial_folder(root, summary.name, trial.number)
@@ -54,9 +56,18 @@ def _is_over(summary: StudySummary) -> bool:
 
 
 def _kept(summary: StudySummary, best: int) -> set[int]:
-    ranked = sorted(
-        (trial for trial in summary.trials if trial.state == "COMPLETE" and trial.feasible and trial.value is not None),
-        key=lambda trial: (-(trial.value or 0.0), trial.number),
-    )
-    kept = {trial.number for trial in ranked[:best]} | {trial.parent for trial in summary.trials}
+    feasible = [trial for trial in summary.trials if trial.feasible]
+    kept = {*_best(feasible, best), *(trial.parent for trial in summary.trials)}
     return kept | ({summary.baseline.number} if summary.baseline else set())
+
+
+def _possible_parents(summary: StudySummary) -> set[int]:
+    """Those that the sampler chooses parents from, feasible or not."""
+    inherits = summary.spec.get("search", {}).get("inherit", False)
+    return set(_best(summary.trials, FINALISTS)) if inherits else set()
+
+
+def _best(trials: Sequence[TrialSummary], count: int) -> list[int]:
+    complete = [trial for trial in trials if trial.state == "COMPLETE" and trial.value is not None]
+    ranked = sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    return [trial.number for trial in ranked[:count]]

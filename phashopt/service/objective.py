@@ -15,8 +15,8 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 
 from phashopt.networks import Blueprint
-from phashopt.search import STABLE_KEY, PHashPruner, Verdict
-from phashopt.service.origin import extended, origin
+from phashopt.search import STABLE_KEY, PHashPruner, Start, Verdict
+from phashopt.service.origin import OrphanError, extended, origin, orphaned
 from phashopt.service.publish import Trained, upload_pictures
 from phashopt.service.ranges import ends
 from phashopt.service.spec import Spec
@@ -117,18 +117,30 @@ class Objective:
 
         A file that cannot be read is as good as none.
         """
-        for _ in range(2):
-            run = self._run(trial, blueprint)
+        extends = extended(self._study, self._stored(trial), self._spec, self._root)
+        while True:
+            run = self._begun(trial, blueprint, extends)
+            source = run.saved
             try:
                 run.resume()
             except (ValueError, RuntimeError) as error:
                 logger.warning("Trial %d starts afresh: %s.", trial.number, str(error).splitlines()[0])
                 run.discard_checkpoint()
+                extends = None if source == extends else extends
             else:
+                if source is None and not Start.read(self._stored(trial).system_attrs):
+                    orphaned(trial)
                 return run
-        return self._run(trial, blueprint)
 
-    def _run(self, trial: Trial, blueprint: Blueprint) -> Run:
+    def _begun(self, trial: Trial, blueprint: Blueprint, extends: Path | None) -> Run:
+        try:
+            return self._run(trial, blueprint, extends)
+        except OrphanError as error:
+            logger.warning("Trial %d starts from scratch: %s.", trial.number, error)
+            orphaned(trial)
+            return self._run(trial, blueprint, extends)
+
+    def _run(self, trial: Trial, blueprint: Blueprint, extends: Path | None) -> Run:
         stored = self._stored(trial)
         run = Run(
             blueprint,
@@ -140,7 +152,7 @@ class Objective:
             every=self._spec.signal.every,
             longest=max(ends(self._spec.training.epochs)),
             origin=origin(self._study, stored, self._spec, self._data, self._root),
-            extends=extended(self._study, stored, self._spec, self._root),
+            extends=extends,
             judge=lambda trace: self._judge(trial, run, trace),
             interrupted=self._hooks.interrupted,
         )

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from optuna import Study
+from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 from safetensors import SafetensorError
 
-from phashopt.networks import build, inherit
-from phashopt.search import NO_PARENT, PARENT_KEY, START_KEY
+from phashopt.networks import Network, build, inherit
+from phashopt.search import NO_PARENT, PARENT_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
 from phashopt.training.data import DataSet
@@ -22,6 +22,10 @@ from phashopt.training.weights import load_weights
 logger = logging.getLogger("phashopt")
 
 FITTED_ON = 1024  # training images on which a child's layers are refitted to its parent's responses
+
+
+class OrphanError(Exception):
+    """A parent left no kernels that could be inherited."""
 
 
 def parent_of(study: Study, trial: FrozenTrial) -> FrozenTrial | None:
@@ -38,42 +42,63 @@ def extended(study: Study, trial: FrozenTrial, spec: Spec, root: Path) -> Path |
     return trial_folder(root, study.study_name, parent.number) / STABLE
 
 
-def inherited_images(study: Study, trial: FrozenTrial, spec: Spec) -> int:
-    """How many training images a child's kernels, or those of the child that it goes on from, had seen before."""
-    parent = parent_of(study, trial)
+def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Path) -> Origin:
+    """The first weights: of a child, and of what goes on from one, those of the kernels inherited, else random ones.
+
+    The parent's weights are read when a network is made, which raises `OrphanError` if they cannot be: what goes on
+    from a checkpoint of its own needs them no more.
+    """
+    blueprint = spec.blueprint(spec.widths(trial.params), data.shape, len(data.classes))
+    parent = _bequeather(study, trial, spec)
     if parent is None:
-        return 0
-    if spec.widths(parent.params) == spec.widths(trial.params):
-        return inherited_images(study, parent, spec)
-    return int(parent.user_attrs["images_seen"])
+        return Origin(partial(build, blueprint))
+    folder = trial_folder(root, study.study_name, parent.number)
+    ancestor = spec.blueprint(spec.widths(parent.params), data.shape, len(data.classes))
+    fitted_on = data.train.pixels[:FITTED_ON]
+
+    def child(seed: int) -> Network:
+        try:
+            network = load_weights(folder, build(ancestor, 0))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise OrphanError(f"trial {parent.number} left no kernels to inherit: {reason}") from error
+        return inherit(network.to(data.train.device), blueprint.widths, data.train.standardise(fitted_on), seed)
+
+    macs = len(fitted_on) * (ancestor.cost.macs + blueprint.cost.macs)
+    return Origin(child, macs, int(parent.user_attrs.get("images_seen", 0)))
+
+
+def _bequeather(study: Study, trial: FrozenTrial, spec: Spec) -> FrozenTrial | None:
+    """Whose kernels a child has, or the child that it goes on from: the nearest ancestor that is another network."""
+    if Start.read(trial.system_attrs) is None:
+        return None
+    parent = parent_of(study, trial)
+    while parent is not None and spec.widths(parent.params) == spec.widths(trial.params):
+        parent = parent_of(study, parent)
+    return parent
+
+
+def orphaned(trial: Trial) -> None:
+    """Note of what begins from random kernels that it takes over nobody's, if a parent was meant."""
+    storage, key = trial.study._storage, trial._trial_id
+    if storage.get_trial_system_attrs(key).get(PARENT_KEY, NO_PARENT) == NO_PARENT:
+        return
+    storage.set_trial_system_attr(key, START_KEY, None)
+    storage.set_trial_system_attr(key, PARENT_KEY, NO_PARENT)
+    trial.set_user_attr(PARENT_KEY, NO_PARENT)
 
 
 def children(study: Study, numbers: Iterable[int], spec: Spec, data: DataSet, root: Path) -> dict[int, Origin]:
-    """Where those of the trials begin that inherit kernels."""
+    """Where those of the trials begin that inherit kernels, and still can."""
     trials = study.get_trials(deepcopy=False)
-    found = {number: origin(study, trials[number], spec, data, root) for number in numbers}
-    return {number: begun for number, begun in found.items() if begun.macs}
-
-
-def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Path) -> Origin:
-    """The first weights: of a child those of its parent's kernels, otherwise random ones.
-
-    A parent whose weights are gone leaves no child: the trial starts from scratch, and no longer counts as one.
-    """
-    blueprint = spec.blueprint(spec.widths(trial.params), data.shape, len(data.classes))
-    parent, images_seen = parent_of(study, trial), inherited_images(study, trial, spec)
-    if parent is None or spec.widths(parent.params) == spec.widths(trial.params):
-        return Origin(partial(build, blueprint), images=images_seen)
-    folder = trial_folder(root, study.study_name, parent.number)
-    ancestor = spec.blueprint(spec.widths(parent.params), data.shape, len(data.classes))
-    try:
-        network = load_weights(folder, build(ancestor, 0)).to(data.train.device)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        logger.warning("Trial %d: trial %d left no kernels to inherit: %s.", trial.number, parent.number, reason)
-        if not trial.state.is_finished():
-            study._storage.set_trial_system_attr(trial._trial_id, START_KEY, None)
-        return Origin(partial(build, blueprint))
-    images = data.train.standardise(data.train.pixels[:FITTED_ON])
-    macs = len(images) * (ancestor.cost.macs + blueprint.cost.macs)
-    return Origin(lambda seed: inherit(network, blueprint.widths, images, seed), macs, images_seen)
+    found = {}
+    for number in numbers:
+        begun = origin(study, trials[number], spec, data, root)
+        if begun.macs:
+            try:
+                begun.network(0)
+            except OrphanError as error:
+                logger.warning("Trial %d: %s.", number, error)
+            else:
+                found[number] = begun
+    return found

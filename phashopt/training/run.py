@@ -98,19 +98,26 @@ class Run:
         self._trace = Trace()
         self._clock = Clock()
         self._saved_at = time.monotonic()
-        self._begin(seed)
+        self._begin(build(blueprint, seed) if self.saved else self._origin.network(seed), seed)
 
-    def _begin(self, seed: int) -> None:
-        self.trainer = Trainer(self._origin.network(seed), self._recipe, self._data.train, seed)
+    def _begin(self, network: Network, seed: int) -> None:
+        self.trainer = Trainer(network, self._recipe, self._data.train, seed)
         self._camera = Camera(self.folder, self._data.train, self.blueprint.readouts)
 
+    @property
+    def saved(self) -> Path | None:
+        """What there is to go on from: the folder's last checkpoint, else the training that is extended."""
+        states = (self.folder / CHECKPOINT, self._extends)
+        return next((state for state in states if state is not None and state.exists()), None)
+
     def resume(self) -> None:
-        """Go on from the folder's last checkpoint, else from the training that is extended, where they are there."""
-        if (self.folder / CHECKPOINT).exists():
-            self._trace, self._clock = load_checkpoint(self.folder / CHECKPOINT, self.trainer)
-        elif self._extends is not None and self._extends.exists():
-            self._trace, _ = load_checkpoint(self._extends, self.trainer)
+        """Go on from what was saved, where anything was: without it such a training must not begin."""
+        saved = self.saved
+        if saved is not None:
+            self._trace, self._clock = load_checkpoint(saved, self.trainer)
+        if saved is not None and saved == self._extends:
             self._clock = Clock(inherited_epochs=self.trainer.epoch)
+            self._save_stable()  # what goes on from here may itself be gone on with
         self._camera.rewind(self.trainer.epoch)
 
     def train(self) -> Outcome:
@@ -144,7 +151,8 @@ class Run:
         self._clock.lost_images += self.trainer.images_seen
         self._clock.lost_readings += sum(bool(row.readings) for row in self._trace.epochs)
         self._trace = Trace()
-        self._begin(int(np.random.SeedSequence([self._seed, self._clock.restarts]).generate_state(1)[0]))
+        seed = int(np.random.SeedSequence([self._seed, self._clock.restarts]).generate_state(1)[0])
+        self._begin(self._origin.network(seed), seed)
         self._film()
         save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
 
@@ -196,11 +204,14 @@ class Run:
         self._clock.signal_seconds += time.perf_counter() - start
 
     def _save(self) -> None:
-        if self.trainer.epoch == self.trainer.schedule.decay_start:
-            save_checkpoint(self.folder / STABLE, self.trainer, self._trace, self._clock)
+        self._save_stable()
         if self.trainer.finished or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
             save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
             self._saved_at = time.monotonic()
+
+    def _save_stable(self) -> None:
+        if self.trainer.epoch == self.trainer.schedule.decay_start:
+            save_checkpoint(self.folder / STABLE, self.trainer, self._trace, self._clock)
 
     @property
     def images_per_second(self) -> float:
@@ -228,7 +239,7 @@ class Run:
     @property
     def train_macs(self) -> int:
         """What was paid so far, a full reading at the end included."""
-        made = self._origin.macs * (1 + self._clock.restarts)
+        made = 0 if self._clock.inherited_epochs else self._origin.macs * (1 + self._clock.restarts)
         return made + 3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs()
 
     def _images_paid(self) -> int:

@@ -71,3 +71,10 @@ def test_the_same_network_that_was_trained_for_as_long_is_trained_anew(epochs: i
     found, _, trial = _left(PROPOSED, _network(8, 16, epochs))
     assert found == PROPOSED
     assert trial.system_attrs.get(PARENT_KEY, NO_PARENT) == NO_PARENT
+
+
+def test_what_was_gone_on_with_before_is_trained_anew() -> None:
+    longer = {**_network(8, 16), "epochs": PROPOSED["epochs"]}
+    found, _, trial = _left(PROPOSED, longer, _network(8, 16))
+    assert found == PROPOSED
+    assert trial.system_attrs.get(PARENT_KEY, NO_PARENT) == NO_PARENT

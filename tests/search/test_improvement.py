@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from optuna.distributions import FloatDistribution
 
 from phashopt.search.costs import Quadratic
 from phashopt.search.history import Past, Pending
@@ -76,6 +77,15 @@ def test_a_finished_training_can_be_gone_on_with_for_the_added_epochs(
     assert not [action for action in _actions(make_space(), records, 1.0) if action.parent]
 
 
+@pytest.mark.parametrize(("fixed", "agrees"), [({"width_01": 1}, False), ({}, True), ({"epochs": 16}, True)])
+def test_what_is_fixed_is_gone_on_with_only_where_it_was_so(
+    make_space: MakeSpace, records: list[Record], fixed: dict[str, int], agrees: bool
+) -> None:
+    kept = [replace(record, stable_epochs=record.params["epochs"] - 1) for record in records]
+    space = replace(make_space(), fixed=fixed)
+    assert any(action.parent for action in _actions(space, kept, 1.0)) is agrees
+
+
 def _children(space: Space, records: list[Record]) -> list[Action]:
     return [action for action in _actions(replace(space, inherits=True), records, 1.0) if action.start]
 
@@ -94,6 +104,19 @@ def test_a_child_has_the_kernels_of_the_nearest_good_network(make_space: MakeSpa
         assert action.parent in best
         assert action.start in starts
         assert action.start.down + action.start.up == min(distances)
+
+
+def test_a_child_tells_of_its_network_as_it_would_be_from_scratch(make_space: MakeSpace, records: list[Record]) -> None:
+    rates = {"learning_rate": FloatDistribution(0.01, 0.3, log=True)}
+    space = replace(make_space(), inherits=True, others=rates)
+    known = [replace(record, params={**record.params, "learning_rate": 0.05}) for record in records]
+    past = Past(known, [], [], {})
+    model, tried, rng = Model(space, past), Tried(space).update(past), np.random.default_rng(0)
+    improvement = Improvement(model, model.posterior, Quadratic(space), tried, rng, left=1.0)
+    (network,) = [{**space.at(0.5), "width_00": 64, "learning_rate": 0.05}]
+    options = list(improvement._children([network]))
+    assert options
+    assert all(option.shipped == network for option in options)
 
 
 def test_a_grandchilds_kernels_are_as_old_as_all_their_trainings(make_space: MakeSpace, records: list[Record]) -> None:

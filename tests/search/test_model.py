@@ -12,7 +12,7 @@ from phashopt.search.prefix import expected_end
 from phashopt.search.record import Record
 from phashopt.search.space import Space
 from phashopt.search.start import Start
-from phashopt.trace import Trace
+from phashopt.trace import Reading, Trace
 
 MakeSpace = Callable[..., Space]
 MakeRecord = Callable[..., Record]
@@ -125,6 +125,21 @@ def test_what_moving_costs_is_learnt_from_children(make_space: MakeSpace, finish
         costs.append(float(np.diff(rows @ model.posterior.mean)[0]))
     assert costs[0] == pytest.approx(0.0, abs=0.1)
     assert costs[1] == pytest.approx(0.5, abs=0.15)
+
+
+def test_while_there_is_no_child_luck_is_read_as_if_there_could_be_none(
+    make_space: MakeSpace, make_record: MakeRecord
+) -> None:
+    rng = np.random.default_rng(0)
+    few = [make_record(number, [8 * (number + 1), 16, 8], (0.1,) * 3, value=0.8) for number in range(7)]
+    read = [
+        replace(record, readings={name: Reading(0.1, *rng.uniform(0, 0.5, 2)) for name in record.readings})
+        for record in few
+    ]
+    models = [Model(replace(make_space(), inherits=inherits), _past(read)) for inherits in (False, True)]
+    none, some = (model._observations().features[:, model.basis.parts["luck"]] for model in models)
+    assert none.any()
+    assert (none == some).all()
 
 
 @pytest.mark.parametrize("child", [False, True])

@@ -93,6 +93,21 @@ def test_stable_epochs_of_other_lengths_are_a_measure(peers: list[Trace], make_t
     assert _verdict(_study(peers, epochs=6), make_trace([0.2, 0.3, 0.4, 0.45]), epochs=12) == Verdict.STOP
 
 
+@pytest.mark.parametrize(("own", "verdict"), [({}, Verdict.CONTINUE), ({"start": [6, 1.0, 0.0]}, Verdict.STOP)])
+def test_children_are_the_measure_of_children_alone(
+    own: dict[str, object], verdict: Verdict, peers: list[Trace], make_trace: MakeTrace
+) -> None:
+    study = _study([])
+    for trace in peers:
+        attrs = {"trace": trace.to_json(), "start": [12, 0.0, 1.0]}
+        study.add_trial(create_trial(value=0.9, params={"epochs": 6}, distributions=LENGTH, system_attrs=attrs))
+    trial = study.ask(LENGTH)
+    for key, value in own.items():
+        study._storage.set_trial_system_attr(trial._trial_id, key, value)
+    write_trace(trial, make_trace(BAD))
+    assert PHashPruner().verdict(study, study.trials[-1]) == verdict
+
+
 @pytest.mark.parametrize("loss", [math.nan, 9.0])
 def test_an_exploded_loss_stops_at_once(loss: float, make_trace: MakeTrace) -> None:
     trace = make_trace([0.5, 0.6])

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.errors import UserError
 from phashopt.search import PHashSampler, Start, is_feasible
@@ -171,6 +171,24 @@ def test_what_was_enqueued_is_kept_and_the_rest_fitted_to_it(strategy: str) -> N
     assert (second["width_00"], second["width_01"], second["epochs"]) == (8, 88, 9)
     assert (third["width_00"], third["width_01"]) == (88, 88)
     assert "given" in study.trials[2].system_attrs["decision"]
+
+
+def test_a_proposal_cut_off_leaves_no_start_and_keeps_what_was_stored() -> None:
+    study = _study(_sampler(), 3)
+    trial = study._storage.create_new_trial(
+        study._study_id,
+        create_trial(
+            state=TrialState.WAITING,
+            params={"width_00": 56},
+            distributions={"width_00": SPACE["width_00"]},
+            system_attrs={"start": Start(9, 1.0, 1.0).note()},
+        ),
+    )
+    study.ask(SPACE)
+    begun = study._storage.get_trial(trial)
+    assert Start.read(begun.system_attrs) is None
+    assert begun.system_attrs["proposal"]["width_00"] == begun.params["width_00"] == 56
+    assert _cost({name: begun.params[name] for name in WIDTHS}) <= CAP
 
 
 def test_a_study_that_minimises_walks_the_same_way() -> None:

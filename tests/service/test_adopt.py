@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
 from phashopt.errors import UserError
-from phashopt.search import ADOPTED_KEY
+from phashopt.search import ADOPTED_KEY, START_KEY, Start
 from phashopt.service.adopt import Adoption, adopt
 from phashopt.service.belief import predicted_best
 from phashopt.service.budget import used_up
@@ -52,6 +52,26 @@ def test_a_study_with_our_names_is_adopted_once(url: str, study: str, tmp_path: 
     assert [trial.value for trial in trials] == [0.8, 0.81]
     assert [trial.user_attrs["kernels"] for trial in trials] == ["4-6", "4-8"]
     assert trials[0].params == SAME
+
+
+@pytest.mark.parametrize(("inherits", "adopted"), [("true", 2), ("false", 1)])
+def test_a_child_is_adopted_as_one_where_this_study_trains_any(
+    url: str, spec_of: Callable[..., Spec], tmp_path: Path, inherits: str, adopted: int
+) -> None:
+    create_study(url, spec_of(f"search.inherit={inherits}"), tmp_path)
+    source, start = _other(tmp_path, SAME), Start(6, 1.0, 0.5)
+    other = optuna.load_study(study_name="old", storage=source)
+    other.add_trial(
+        create_trial(
+            value=0.9,
+            params={**SAME, "width_01": 8},
+            distributions=other.trials[0].distributions,
+            system_attrs={START_KEY: start.note()},
+        )
+    )
+    assert _adopt(url, source).adopted == adopted
+    taken = [Start.read(trial.system_attrs) for trial in open_study(url, "tiny")[0].trials[1:]]
+    assert taken == [None, start][:adopted]
 
 
 def test_usual_other_names_and_numbered_widths_are_understood(url: str, study: str, tmp_path: Path) -> None:

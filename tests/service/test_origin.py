@@ -6,22 +6,25 @@ from pathlib import Path
 import pytest
 import torch
 from optuna import Study
-from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.networks import inherit
-from phashopt.search import PARENT_KEY, START_KEY, Start
+from phashopt.search import NO_PARENT, PARENT_KEY, START_KEY, Start
 from phashopt.service.check import check_study
-from phashopt.service.origin import FITTED_ON, extended, origin
+from phashopt.service.objective import Progress
+from phashopt.service.origin import FITTED_ON, children, extended, origin
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
 from phashopt.service.study import create_study, load_data, open_study
 from phashopt.service.summary import summarize_trial
 from phashopt.service.worker import Worker
+from phashopt.training import run
 from phashopt.training.data import DataSet
 from phashopt.training.run import STABLE
 from phashopt.training.weights import WEIGHTS, load_weights
 
 WIDTHS = [8, 2]
+START = Start(2, 1.0, 1.0)
 BATCH = 128  # one fits into an epoch
 
 
@@ -46,7 +49,7 @@ def data(spec: Spec, tmp_path: Path) -> DataSet:
 def _child(study: Study, widths: list[int]) -> FrozenTrial:
     """Of the first trial."""
     params = study.trials[0].params | dict(zip(("width_00", "width_01"), widths, strict=True))
-    notes = {PARENT_KEY: 0, START_KEY: Start(2, 1.0, 1.0).note()}
+    notes = {PARENT_KEY: 0, START_KEY: START.note()}
     study.add_trial(
         create_trial(params=params, distributions=study.trials[0].distributions, value=0.0, system_attrs=notes)
     )
@@ -67,19 +70,91 @@ def test_a_child_begins_with_its_parents_kernels(parented: Study, spec: Spec, da
     assert found.macs == len(images) * (parent.blueprint.cost.macs + found.network(3).blueprint.cost.macs)
 
 
+def _claimed(study: Study, parent: int, **changes: int) -> int:
+    """The number of a waiting child of `parent`, or of what goes on from it, as a worker hands one back."""
+    params = study.trials[0].params | {"width_00": 8, "width_01": 2} | changes
+    notes = {PARENT_KEY: parent, START_KEY: START.note(), "decision": "as it was"}
+    distributions = study.trials[0].distributions
+    study.add_trial(
+        create_trial(state=TrialState.WAITING, params=params, distributions=distributions, system_attrs=notes)
+    )
+    return len(study.trials) - 1
+
+
+def _work(url: str, folder: Path, **settings: Callable[..., object]) -> None:
+    Worker(url, "tiny", folder, label="heir", **settings).work(limit=1)
+
+
+def _weights(url: str, number: int = 0) -> Path:
+    return trial_folder(artifact_root(url), "tiny", number) / WEIGHTS
+
+
 def test_a_parent_without_weights_leaves_no_child(
-    parented: Study, spec: Spec, data: DataSet, url: str, caplog: pytest.LogCaptureFixture
+    parented: Study, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (trial_folder(artifact_root(url), "tiny", 0) / WEIGHTS).unlink()
-    parented.enqueue_trial({"width_00": 8, "width_01": 2})
-    child = parented.ask(spec.space)
-    parented._storage.set_trial_system_attr(child._trial_id, PARENT_KEY, 0)
-    parented._storage.set_trial_system_attr(child._trial_id, START_KEY, [2, 1.0, 1.0])
-    stored = parented._storage.get_trial(child._trial_id)
-    found = origin(parented, stored, spec, data, artifact_root(url))
-    assert found.macs == 0
-    assert Start.read(parented._storage.get_trial(child._trial_id).system_attrs) is None
-    assert "Trial 1: trial 0 left no kernels to inherit" in caplog.text
+    _weights(url).unlink()
+    number = _claimed(parented, 0)
+    _work(url, tmp_path)
+    trial = parented.trials[number]
+    assert trial.state == TrialState.COMPLETE
+    assert Start.read(trial.system_attrs) is None
+    assert trial.system_attrs[PARENT_KEY] == trial.user_attrs["parent"] == NO_PARENT
+    assert trial.user_attrs["images_seen"] == BATCH * trial.user_attrs["epochs_used"]
+    assert "Trial 1 starts from scratch: trial 0 left no kernels to inherit" in caplog.text
+
+
+def test_a_child_that_was_handed_back_needs_its_parent_no_more(
+    parented: Study, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0.0)
+    number, seen = _claimed(parented, 0), []
+    _work(url, tmp_path, notify=seen.append, stopping=lambda: any(isinstance(event, Progress) for event in seen))
+    assert parented.trials[number].state == TrialState.WAITING
+    _weights(url).unlink()
+    _work(url, tmp_path)
+    trial = parented.trials[number]
+    assert trial.state == TrialState.COMPLETE
+    assert Start.read(trial.system_attrs) == START
+    assert trial.user_attrs["images_seen"] == 2 * BATCH + parented.trials[0].user_attrs["images_seen"]
+
+
+def test_a_parent_that_phashopt_did_not_train_leaves_no_child(
+    parented: Study, spec: Spec, url: str, tmp_path: Path
+) -> None:
+    first = parented.trials[0]
+    parented.add_trial(create_trial(value=0.9, params=first.params, distributions=first.distributions))
+    number = _claimed(parented, 1)
+    _work(url, tmp_path)
+    assert parented.trials[number].state == TrialState.COMPLETE
+    assert Start.read(parented.trials[number].system_attrs) is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_goes_on_from_a_child_has_its_kernels_whether_its_stable_phase_was_kept_or_not(
+    parented: Study, url: str, tmp_path: Path, kept: bool
+) -> None:
+    child = _claimed(parented, 0, epochs=1)
+    _work(url, tmp_path)
+    if not kept:
+        (trial_folder(artifact_root(url), "tiny", child) / STABLE).unlink(missing_ok=True)
+    longer = _claimed(parented, child, epochs=2)
+    _work(url, tmp_path)
+    trial = parented.trials[longer]
+    assert Start.read(trial.system_attrs) == START
+    assert trial.user_attrs["images_seen"] == 2 * BATCH + parented.trials[0].user_attrs["images_seen"]
+
+
+def test_a_child_and_what_goes_on_from_it_begin_with_the_same_kernels_while_these_are_kept(
+    parented: Study, spec: Spec, data: DataSet, url: str
+) -> None:
+    child = _claimed(parented, 0)
+    longer = _claimed(parented, child)
+    begun = children(parented, [0, child, longer], spec, data, artifact_root(url))
+    assert begun.keys() == {child, longer}
+    first, second = (begun[number].network(3).state_dict() for number in (child, longer))
+    assert all(torch.equal(first[name], tensor) for name, tensor in second.items())
+    _weights(url).unlink()
+    assert not children(parented, [child, longer], spec, data, artifact_root(url))
 
 
 def test_the_same_network_goes_on_and_is_no_child(parented: Study, spec: Spec, data: DataSet, url: str) -> None:
@@ -93,9 +168,9 @@ def test_a_study_that_inherits_trains_children_and_pays_for_the_making(
     parented: Study, spec: Spec, data: DataSet, url: str, tmp_path: Path
 ) -> None:
     Worker(url, "tiny", tmp_path, label="heir").work()
-    children = [trial for trial in parented.trials if Start.read(trial.system_attrs)]
-    assert children
-    for child in children:
+    born = [trial for trial in parented.trials if Start.read(trial.system_attrs)]
+    assert born
+    for child in born:
         attrs, begun = child.user_attrs, origin(parented, child, spec, data, artifact_root(url))
         own = attrs["images_seen"] - begun.images
         assert own == BATCH * attrs["epochs_used"]

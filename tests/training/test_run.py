@@ -90,6 +90,14 @@ def test_an_extension_pays_for_the_added_epochs_only(room: Room, tmp_path: Path)
     assert outcome.train_macs == whole.train_macs - shared - readings
 
 
+def test_what_goes_on_from_where_it_decays_itself_can_be_gone_on_with(room: Room, tmp_path: Path) -> None:
+    room.run(tmp_path / "short").train()
+    again = room.run(tmp_path / "again", extends=tmp_path / "short" / STABLE)
+    again.resume()
+    assert again.train().stable_epochs == again.trainer.schedule.decay_start == 3
+    assert (tmp_path / "again" / STABLE).exists()
+
+
 def test_a_training_whose_parent_is_gone_starts_afresh(room: Room, tmp_path: Path) -> None:
     alone = room.run(tmp_path / "alone", extends=tmp_path / "gone" / STABLE)
     alone.resume()
