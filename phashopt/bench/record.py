@@ -54,6 +54,8 @@ class Recording:
         self._out = out
         self._part = out.with_name(f"{out.name}.part")
         self._data_dir = data_dir
+        if not out.absolute().parent.is_dir():
+            raise UserError(f"{out.parent} is no folder; make it, or give another --out")
         data = load(task, data_dir)
         self._networks = configurations(task, ImageShape(*data.shape), len(data.classes))
         self._header = header(task, data)
@@ -139,7 +141,10 @@ def parquet(rows: Sequence[Row], metadata: Mapping[str, Any]) -> bytes:
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    found = pq.read_schema(path).metadata or {}
+    try:
+        found = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path} is no Parquet table; choose another --out, or remove it") from error
     return {key.decode(): value.decode() for key, value in found.items()}
 
 

@@ -64,7 +64,7 @@ def replay(
     table: Annotated[
         Path | None, typer.Argument(help="A recorded table; without one, synthetic worlds.", show_default=False)
     ] = None,
-    layers: Annotated[int, typer.Option(min=1, help="Depth of the synthetic networks.")] = 5,
+    layers: Annotated[int, typer.Option(min=2, help="Depth of the synthetic networks.")] = 5,
     worlds: Annotated[int, typer.Option(min=2, help="Searches of each arm, each in a world of its own.")] = 20,
     trials: Annotated[int, typer.Option(min=5, help="Trials a search.")] = 40,
     cap: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of the widest network's MACs.")] = 0.25,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from phashopt.cli.address import check_address
 from phashopt.cli.options import Storage
 from phashopt.cli.output import messages, plain_errors
 
@@ -24,6 +25,7 @@ def run(
         from phashopt.service.storage import artifact_root, default_storage, open_storage
         from phashopt.service.study import open_plain, read_artifact_root
 
+        check_address(host, port)
         url = storage or default_storage()
         database = open_storage(url)
         root, path = artifact_root(url), "dashboard"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phashopt.cli.options import DataDir, Json
-from phashopt.cli.output import console, messages, plain_errors, print_json
+from phashopt.cli.output import LEAST_WIDTH, console, messages, plain_errors, print_json
 from phashopt.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run(
         Path | None, typer.Option(help="Safetensors, or a saved state dict.", show_default=False)
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=4, help="Pixels a side to resize images to.", show_default=False)
+        int | None, typer.Option(min=4, max=1024, help="Pixels a side to resize images to.", show_default=False)
     ] = None,
     probes: Annotated[int, typer.Option(min=3, help="How many images; 8 to 16 are advised.")] = 16,
     layers: Annotated[
@@ -177,7 +177,10 @@ def _table(inspection: Inspection) -> Table:
     )
     for column in ("layer", "channels", "alive", "dead", "distinct", "redund.", "dupl.", "mean S", "MACs"):
         is_name = column == "layer"
-        table.add_column(column, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
+        if is_name:
+            table.add_column(column, overflow="fold", min_width=LEAST_WIDTH)
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
     for layer in inspection.layers:
         report = layer.report
         low, high = report.interval

@@ -16,27 +16,40 @@ from phashopt.errors import UserError
 BAD_INPUT = 2
 FAILED = 1
 INTERRUPTED = 130
+LEAST_WIDTH = 12  # of the column that says what a row is of, however narrow the terminal
 
-console = Console(highlight=False)
-messages = Console(stderr=True, highlight=False)
+console = Console(highlight=False, emoji=False)  # :x: is a part of a path
+messages = Console(stderr=True, highlight=False, emoji=False)
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turn a `UserError` into its one line and exit status 2, Ctrl-C into 130. Optuna's own chatter is left out."""
+    """Turn a `UserError` into its one line and exit status 2, Ctrl-C into 130. Optuna's own chatter is left out.
+
+    A file that cannot be read or written is the user's to mend as well; a reader who has gone away is nobody's mistake.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         yield
     except UserError as error:
-        messages.print(f"phashopt: {' '.join(str(error).split())}", markup=False, soft_wrap=True)
+        say_wrong(str(error))
+        raise typer.Exit(BAD_INPUT) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        say_wrong(f"{error.filename or 'the output'}: {error.strerror or error}; look at its folder, owner and disk")
         raise typer.Exit(BAD_INPUT) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(INTERRUPTED) from error
 
 
+def say_wrong(message: str) -> None:
+    """In one line on stderr."""
+    messages.print(f"phashopt: {' '.join(message.split())}", markup=False, soft_wrap=True)
+
+
 def print_json(document: Any) -> None:
-    """One JSON document on stdout, and nothing beside it."""
-    json.dump(document, sys.stdout, indent=2, allow_nan=False)
-    sys.stdout.write("\n")
+    """One JSON document on stdout, and nothing beside it: all of it or none."""
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from phashopt.cli.address import check_address
 from phashopt.cli.options import Storage
 from phashopt.cli.output import messages, plain_errors
 
@@ -33,6 +34,8 @@ def run(
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a container's end is an orderly one
         url = storage or default_storage()
+        check_address(host, port)
+        check_address(host, proxy_port, "--proxy-port")
         with Server(url, host, proxy_port) as server:
             messages.print(f"workers:   --storage grpc://{host}:{proxy_port}", markup=False, soft_wrap=True)
             messages.print(f"dashboard: http://{host}:{port}/dashboard  (Ctrl-C ends)", markup=False, soft_wrap=True)

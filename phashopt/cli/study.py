@@ -31,7 +31,7 @@ def create(
         from phashopt.service.study import create_study
         from phashopt.training.data import default_data_dir
 
-        named = [f'study.name="{name}"'] if name else []
+        named = [] if name is None else [f'study.name="{name}"']
         checked = load_spec(spec, [*(overrides or []), *named])
         create_study(storage or default_storage(), checked, data_dir or default_data_dir())
         if json:
@@ -105,7 +105,7 @@ def best(
 @app.command()
 def worth(
     name: Name,
-    hours: Annotated[float, typer.Option(min=0.01, help="How much longer.")] = 1.0,
+    hours: Annotated[float, typer.Option(min=0.01, max=1e6, help="How much longer.")] = 1.0,
     workers: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
     storage: Storage = None,
     json: Json = False,

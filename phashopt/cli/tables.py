@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from phashopt.cli.output import LEAST_WIDTH
 from phashopt.figures.labels import amount, percent
 from phashopt.service.summary import StudySummary, TrialSummary
 
@@ -59,7 +60,7 @@ def _trial_table(title: str, trials: list[TrialSummary]) -> Table:
     table.caption = "images: seen in training; redund., dupl.: means over layers" + "; *: over the cap" * over
     for column in ("trial", "kernels", "accuracy", "MACs", "params", "epochs", "images", "redund.", "dupl."):
         if column == "kernels":
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", min_width=LEAST_WIDTH)
         else:
             table.add_column(column, justify="right", no_wrap=True)
     for trial in trials:

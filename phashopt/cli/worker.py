@@ -55,6 +55,7 @@ def run(
         _check_options(ray, here=(processes > 1, gpus, per_gpu > 1), there=(workers, gpus_per_worker))
         url = storage or default_storage()
         study, spec = open_study(url, name)
+        _check_gpus(gpus)
         devices = _slots(processes, gpus, per_gpu)
         slots = len(devices) if ray is None else workers or 1
         assignment = Assignment(
@@ -87,6 +88,18 @@ def _check_options(ray: str | None, here: tuple[object, ...], there: tuple[objec
         raise UserError("--workers and --gpus-per-worker go with --ray ADDRESS; without it give --processes, --gpus")
     if ray is not None and any(here):
         raise UserError("with --ray, give --workers and --gpus-per-worker, not --processes, --gpus or --per-gpu")
+
+
+def _check_gpus(gpus: str | None) -> None:
+    """Raise `UserError` for a number that no GPU of this machine has; UUIDs are taken on trust where there is any."""
+    if gpus is None:
+        return
+    import torch
+
+    known = torch.cuda.device_count()
+    for gpu in map(str.strip, gpus.split(",")):
+        if not known or not gpu or (gpu.isdigit() and int(gpu) >= known):
+            raise UserError(f"--gpus {gpus}: there are {known} GPUs here; leave it out to train on the CPU")
 
 
 def _slots(processes: int, gpus: str | None, per_gpu: int) -> list[str | None]:

@@ -18,7 +18,7 @@ from phashopt.errors import UserError
 from phashopt.search import ADOPTED_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
-from phashopt.service.study import open_plain, read_subject
+from phashopt.service.study import CREATED_KEY, open_plain, read_subject
 from phashopt.trace import READING_FIELDS
 
 ALIASES = {
@@ -72,9 +72,11 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     budget and are never the best.
     """
     other = _open(source)
+    if (other.study_name, other.user_attrs.get(CREATED_KEY)) == (study.study_name, study.user_attrs[CREATED_KEY]):
+        raise UserError(f"{source} is this study itself; adopt another")
     names = _matched(spec, other, renamed, given)
     fixed = {name: _read(name, text, spec.space[name]) for name, text in given.items()}
-    complete = other.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    complete = _own(other)
     shares = _shares(other, complete)
     taken = {trial.user_attrs.get(ADOPTED_KEY) for trial in study.get_trials(deepcopy=False)}
     ready, known, outside = [], 0, 0
@@ -132,9 +134,11 @@ def _matched(spec: Spec, other: Study, renamed: Mapping[str, str], given: Mappin
     for name in (*renamed, *given):
         if name not in spec.space:
             raise UserError(f"this study has no parameter {name!r}; it has {', '.join(spec.space)}")
+    if both := sorted(renamed.keys() & given.keys()):
+        raise UserError(f"{both[0]} is given and mapped; leave out --map or --given")
     theirs = _parameters(other)
     widths = _numbered_widths(theirs, len(spec.grids))
-    names = {}
+    names: dict[str, str] = {}
     for index, name in enumerate(spec.space):
         if name in given:
             continue
@@ -143,17 +147,26 @@ def _matched(spec: Spec, other: Study, renamed: Mapping[str, str], given: Mappin
             candidates.append(widths[index])
         match = next((candidate for candidate in candidates if candidate in theirs), None)
         if match is None:
+            wanted = renamed.get(name, name)
             raise UserError(
-                f"{other.study_name!r} has no {name}; its parameters are {', '.join(theirs) or 'none'}: "
+                f"{other.study_name!r} has no {wanted}; its parameters are {', '.join(theirs) or 'none'}: "
                 f"say --map {name}=THEIRS, or --given {name}=VALUE if it was fixed"
             )
+        if match in names.values():
+            raise UserError(f"{match} of {other.study_name!r} cannot be two of our parameters; say which with --map")
         names[name] = match
     return names
 
 
+def _own(other: Study) -> list[FrozenTrial]:
+    """The complete trials that it did not adopt itself."""
+    complete = other.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    return [trial for trial in complete if ADOPTED_KEY not in trial.user_attrs]
+
+
 def _parameters(other: Study) -> list[str]:
     """Those that all complete trials share."""
-    sets = [set(trial.params) for trial in other.get_trials(deepcopy=False, states=[TrialState.COMPLETE])]
+    sets = [set(trial.params) for trial in _own(other)]
     if not sets:
         raise UserError(f"{other.study_name!r} has no complete trial to adopt")
     return sorted(set.intersection(*sets))
@@ -185,7 +198,8 @@ def _read(name: str, text: str, distribution: BaseDistribution) -> Any:
         if isinstance(distribution, IntDistribution | FloatDistribution):
             return int(text) if isinstance(distribution, IntDistribution) else float(text)
     except ValueError as error:
-        raise UserError(f"--given {name}={text}: write a number") from error
+        kind = "whole number" if isinstance(distribution, IntDistribution) else "number"
+        raise UserError(f"--given {name}={text}: write a {kind}") from error
     choices = getattr(distribution, "choices", ())
     return next((choice for choice in choices if str(choice) == text), text)
 

@@ -30,9 +30,11 @@ def believed_order(study: Study, spec: Spec) -> list[int] | None:
 
 
 def predicted_best(study: Study, spec: Spec, caps: Mapping[str, float]) -> Prediction:
-    """The best network under `caps`, which take the place of the spec's; raises `UserError` where there is no model."""
+    """The best network under `caps`, which take the place of the spec's; raises `UserError` if nothing was learnt."""
     subject = read_subject(study)
     model = _model(study, spec)
+    if not model.finished:
+        raise UserError(f"study {study.study_name!r} has no finished trial yet; let workers finish one")
     limited = spec.model_copy(update={"limits": spec.limits.model_copy(update=dict(caps))})
     return best_under(model, limits(limited, subject.image, len(subject.classes)))
 

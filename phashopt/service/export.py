@@ -31,8 +31,9 @@ def export_study(url: str, name: str, out: Path, number: int | None = None) -> I
     summary = summarize(study)
     trial = summary.best if number is None else _trial(summary, number)
     folder = trial_folder(read_artifact_root(study, url), name, trial.number) if trial else None
-    if number is not None and folder and not (folder / WEIGHTS).exists():
-        raise UserError(f"trial {number} has left no weights; `study gc` keeps those of the best only")
+    if number is not None and trial and folder and not (folder / WEIGHTS).exists():
+        reason = "`study gc` keeps those of the best only" if trial.state == "COMPLETE" else f"it is {trial.state}"
+        raise UserError(f"trial {number} has left no weights: {reason}")
     try:
         yield _write(out / "study.json", json.dumps(summary.to_json(), indent=2))
         yield _write(out / "trials.csv", summary.table().to_csv(index=False))

@@ -79,6 +79,12 @@ class Choices(_Range):
 
     choices: tuple[str | int | float, ...] = Field(min_length=2)
 
+    @model_validator(mode="after")
+    def _check(self) -> Choices:
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError("a choice is there twice; name each once")
+        return self
+
     @property
     def distribution(self) -> CategoricalDistribution:
         """As Optuna knows it."""

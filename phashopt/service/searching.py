@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
@@ -73,10 +75,14 @@ def named(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:
         raise UserError(
             f"{key}: there is no {name!r}; write phash, a class of {home.__name__}, or module:Class"
         ) from error
+    except Exception as error:  # the user's own module, which may do anything
+        raise UserError(f"{key}: {module!r} cannot be imported ({type(error).__name__}: {error})") from error
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UserError(f"{key}: {name!r} is no {base.__name__}")
     known = inspect.signature(found).parameters
     try:
-        return found(**{setting: value for setting, value in settings.items() if setting in known})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return found(**{setting: value for setting, value in settings.items() if setting in known})
     except TypeError as error:
         raise UserError(f"{key}: {name!r} cannot be made from a seed alone ({error})") from error

@@ -324,6 +324,12 @@ def _value(text: str) -> Any:
         return text
 
 
+INSTEAD = {
+    "model_type": "write a table",
+    "string_pattern_mismatch": "write letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+}
+
+
 def _explain(error: ValidationError, document: Mapping[str, Any], kind: type[Spec]) -> str:
     """The first error as one line: where, what, and the nearest right spelling of an unknown key."""
     errors = error.errors(include_url=False, include_context=False)
@@ -336,7 +342,7 @@ def _explain(error: ValidationError, document: Mapping[str, Any], kind: type[Spe
         return f"{place} is missing"
     if first["type"] == "union_tag_invalid":
         return f"{place}: {_mismatch(keys, first['input'])}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = INSTEAD.get(first["type"], first["msg"].removeprefix("Value error, "))
     given = first["input"]
     shown = "" if isinstance(given, dict | list) or first["type"] == "value_error" else f", not {given!r}"
     return f"{place}: {_lower(message)}{shown}"
@@ -350,7 +356,8 @@ def _mismatch(keys: Sequence[str], given: Any) -> str:
     if list(keys) == ["network"]:
         family = given.get("family", "plain")
         return f"there is no family {family!r}{_nearest(str(family), list(FAMILIES))}"
-    return "write a number, or a table such as { low = 1, high = 8 }"
+    table = "a table such as { low = 1, high = 8 }"
+    return f"write {table}, or a list of them" if keys[-1] == "widths" else f"write a number, or {table}"
 
 
 def _known_keys(path: Sequence[str], document: Mapping[str, Any], kind: type[Spec]) -> list[str]:

@@ -41,17 +41,31 @@ def open_storage(url: str, *, create: bool = False, give_up: Callable[[], bool] 
     Once open, a server that goes away is waited for until `give_up()`. Raises `UserError` if there is none, if the
     file is something else, or if the server cannot be reached.
     """
+    _check_form(url)
     match kind(url):
         case "sqlite":
-            return _open_sqlite(file_of(url), create=create)
+            return _open_sqlite(url, create=create)
         case "journal":
-            return _open_journal(file_of(url), create=create)
+            return _open_journal(url, create=create)
         case "postgresql":
             return _open_postgresql(url, give_up)
-        case "grpc":
-            return _open_proxy(url, give_up)
         case _:
-            raise UserError(f"{shown(url)!r} is no storage URL; write {KINDS}")
+            return _open_proxy(url, give_up)
+
+
+def check_place(url: str) -> None:
+    """Raise `UserError` for what is no URL of a database, and for a file in a folder that is none."""
+    _check_form(url)
+    path = file_path(url)
+    if path is not None and not path.parent.is_dir():
+        raise UserError(f"{path.parent} is no folder; make it, or give another --storage")
+
+
+def _check_form(url: str) -> None:
+    if kind(url) not in ("sqlite", "journal", "postgresql", "grpc"):
+        raise UserError(f"{shown(url)!r} is no storage URL; write {KINDS}")
+    if kind(url) in ("sqlite", "journal") and not url.partition(":///")[2]:
+        raise UserError(f"{url!r} names no file; write {kind(url)}:///FILE")
 
 
 def kind(url: str) -> str:
@@ -65,7 +79,7 @@ def shown(url: str) -> str:
     try:
         return make_url(url).render_as_string(hide_password=True)
     except (ArgumentError, ValueError):
-        return "the storage"
+        return url.rpartition("@")[2]
 
 
 def without_password(text: str, url: str) -> str:
@@ -130,15 +144,17 @@ def inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _open_sqlite(path: Path, *, create: bool) -> BaseStorage:
-    if _exists(path, create=create):
+def _open_sqlite(url: str, *, create: bool) -> BaseStorage:
+    path = file_of(url)
+    if _exists(url, create=create):
         _check_sqlite(path, create=create)
     storage = _rdb(f"sqlite:///{path}", {"connect_args": {"timeout": BUSY_SECONDS}})
     return optuna.storages.get_storage(storage)  # with Optuna's cache of finished trials
 
 
-def _open_journal(path: Path, *, create: bool) -> BaseStorage:
-    if _exists(path, create=create):
+def _open_journal(url: str, *, create: bool) -> BaseStorage:
+    path = file_of(url)
+    if _exists(url, create=create):
         _check_journal(path)
     return JournalStorage(JournalFileBackend(str(path)))
 
@@ -200,13 +216,13 @@ def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:
         raise UserError(f"{shown(url)} cannot be opened: {reason}") from error
 
 
-def _exists(path: Path, *, create: bool) -> bool:
+def _exists(url: str, *, create: bool) -> bool:
+    path = file_of(url)
     if path.exists():
         return True
     if not create:
         raise UserError(f"there is no study database {path.name}; create a study first, or give --storage")
-    if not path.parent.is_dir():
-        raise UserError(f"{path.parent} is no folder; make it, or give another --storage")
+    check_place(url)
     return False
 
 

@@ -6,7 +6,8 @@ import difflib
 import json
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +23,7 @@ from phashopt.errors import UserError
 from phashopt.networks import ImageShape
 from phashopt.service.searching import limits, make_pruner, make_sampler
 from phashopt.service.spec import Spec, parse_spec
-from phashopt.service.storage import artifact_root, inside, open_storage, study_folder, uploads_folder
+from phashopt.service.storage import artifact_root, check_place, inside, open_storage, study_folder, uploads_folder
 from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
 from phashopt.signal import content_hash
 from phashopt.training.data import DataSet, choose_probes, load_raw, prepare
@@ -64,7 +65,9 @@ def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
     data = load_data(spec, data_dir, torch.device("cpu"))
     subject = Subject(data.shape, data.classes)
     _check(spec, subject)
-    storage = open_storage(url, create=True)
+    check_place(url)
+    with _artifact_root_made(url):
+        storage = open_storage(url, create=True)
     name = spec.study.name
     if name in optuna.get_all_study_names(storage):
         raise UserError(f"there is a study {name!r} already; choose another --name, or delete it")
@@ -73,7 +76,6 @@ def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
         for key, value in _attributes(url, spec, data, subject).items():
             study.set_user_attr(key, value)
         study.enqueue_trial(spec.baseline, user_attrs={ROLE_KEY: BASELINE_ROLE})
-        artifact_root(url).mkdir(parents=True, exist_ok=True)
     except BaseException:
         optuna.delete_study(study_name=name, storage=storage)
         raise
@@ -174,7 +176,29 @@ def delete_study(url: str, name: str) -> None:
         upload.unlink(missing_ok=True)
 
 
+@contextmanager
+def _artifact_root_made(url: str) -> Iterator[None]:
+    """The folder is there, and goes again if what follows fails; raises `UserError` if it cannot be made."""
+    root = artifact_root(url)
+    new = not root.exists()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"the artifacts' folder {root} cannot be made ({reason}); set PHASHOPT_ARTIFACTS") from error
+    try:
+        yield
+    except UserError:
+        if new:
+            root.rmdir()
+        raise
+
+
 def _check(spec: Spec, subject: Subject) -> None:
+    side, augmentation = min(subject.image[1:]), spec.training.augmentation
+    for name in ("shift", "cutout"):
+        if getattr(augmentation, name) >= side:
+            raise UserError(f"training.augmentation.{name}: images are {side} pixels a side; write less than {side}")
     spec.blueprint(spec.network.baseline, subject.image, len(subject.classes))
     make_sampler(spec, subject.image, len(subject.classes))
     make_pruner(spec)

@@ -50,7 +50,7 @@ class TrialSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The TRIAL of DESIGN.md's `study show --json`; NaN becomes null."""
-        document = {name: value for name, value in vars(self).items() if name != "trace"}
+        document = {name: value for name, value in vars(self).items() if name not in ("trace", "epochs_inherited")}
         return {name: _jsonable(value) for name, value in document.items()}
 
 

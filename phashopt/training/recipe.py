@@ -14,7 +14,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=100_000)  # more than anybody waits for
     learning_rate: float = Field(gt=0)
     batch_size: int = Field(64, ge=1)
     weight_decay: float = Field(5e-4, ge=0)

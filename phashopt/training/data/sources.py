@@ -80,8 +80,9 @@ def _torchvision(dataset: str, data_dir: Path, download: bool) -> RawData:
     looked = [str(data_dir)]
     if dataset == "fashion_mnist":
         looked.append(f"{DEBIAN_FASHION_MNIST} (Debian package dataset-fashion-mnist)")
-        _unpack_debian_fashion_mnist(data_dir)
     try:
+        if dataset == "fashion_mnist":
+            _unpack_debian_fashion_mnist(data_dir)
         train, test = _find(dataset, data_dir, download)
     except (RuntimeError, OSError) as error:
         places = ", ".join(looked)
