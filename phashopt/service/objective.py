@@ -183,10 +183,11 @@ class Objective:
                 (planned - row.number) * len(self._data.train) / speed,
             )
         )
-        pruner = self._study.pruner
+        pruner, stored = self._study.pruner, self._stored(trial)
         if isinstance(pruner, PHashPruner):
-            return pruner.verdict(self._study, self._stored(trial))
-        return Verdict.STOP if trial.should_prune() else Verdict.CONTINUE
+            return pruner.verdict(self._study, stored)
+        # not `trial.should_prune`: what was not reported through the trial it does not know
+        return Verdict.STOP if pruner.prune(self._study, stored) else Verdict.CONTINUE
 
     def _stored(self, trial: Trial) -> FrozenTrial:
         return self._study._storage.get_trial(trial._trial_id)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from optuna import Study
+from optuna.pruners import BasePruner
+from optuna.trial import FrozenTrial
 
 from phashopt.search import PHashPruner, Verdict
 from phashopt.service import worker as module
@@ -118,3 +121,34 @@ def test_a_restarted_trial_shows_its_second_course_and_pays_for_both(
     assert trial.attrs["images_seen"] == 3 * 128
     assert trial.attrs["train_macs"] > 3 * trial.attrs["macs"] * 3 * 128
     assert check_study(opened, artifact_root(url)) == []
+
+
+class AfterTwo(BasePruner):
+    """Stops every trial at its second value."""
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """As Optuna's pruners, it looks at what the trial it is given has reported."""
+        return trial.last_step == len(trial.intermediate_values) == 2
+
+
+def test_anybodys_pruner_sees_every_epoch_and_stops_a_trial(
+    url: str, spec_of: Callable[..., Spec], tmp_path: Path
+) -> None:
+    create_study(url, spec_of(EPOCHS, "study.trials=1", f"search.pruner='{__name__}:AfterTwo'"), tmp_path)
+    Worker(url, "tiny", tmp_path, label="test").work()
+    trial = first_trial(url)
+    assert (trial.state, trial.epochs_used) == ("PRUNED", 2)
+
+
+@pytest.mark.parametrize("pruner", ["MedianPruner", "HyperbandPruner"])
+def test_optunas_pruners_stop_trials(url: str, spec_of: Callable[..., Spec], tmp_path: Path, pruner: str) -> None:
+    overrides = (
+        EPOCHS,
+        "study.trials=12",
+        f"search.pruner='{pruner}'",
+        "search.sampler='RandomSampler'",
+        "data.limit=100",
+    )
+    create_study(url, spec_of(*overrides), tmp_path)
+    Worker(url, "tiny", tmp_path, label="test").work()
+    assert any(trial.state == "PRUNED" for trial in summarize(open_study(url, "tiny")[0]).trials)
