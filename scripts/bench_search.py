@@ -73,7 +73,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(arguments.work / "searches.jsonl")
     makes = {name: SyntheticWorlds(formula) for name, formula in WORLDS.items()} | dict(recorded(arguments.tables))
-    for name, make in makes.items():
+    for name, make in makes.items() if arguments.search else ():
         search(ledger, name, make, arguments)
     speeds = Ledger(arguments.work / "proposals.jsonl")
     for layers, finished in product(LAYERS, FINISHED):
@@ -100,6 +100,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=int, default=16)
     parser.add_argument("--paired", type=int, default=144, help="worlds of the arms that are compared pair by pair")
+    parser.add_argument("--no-search", dest="search", action="store_false", help="write what is there")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--tables", type=Path, default=RESULTS / "tables", help="a folder of recorded tables")
     parser.add_argument("--work", type=Path, default=Path("search"), help="where searches are kept as they end")
