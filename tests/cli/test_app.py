@@ -57,5 +57,12 @@ def test_a_folder_that_cannot_be_made_leaves_no_database(
     assert not (tmp_path / "phashopt.db").exists()
 
 
+def test_before_anything_was_learnt_there_is_no_best(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    result = run("study", "best", "tiny")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "no finished trial yet" in result.stderr
+
+
 def test_words_between_colons_are_no_pictures(run: Run) -> None:
     assert "there is no spec :x:.toml" in run("study", "create", ":x:.toml").stderr

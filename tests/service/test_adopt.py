@@ -113,6 +113,35 @@ def test_what_does_not_fit_is_one_line_and_writes_nothing(
     assert len(open_study(url, "tiny")[0].trials) == 1
 
 
+def test_a_study_adopts_neither_itself_nor_what_another_adopted(
+    url: str, study: str, spec_of: Callable[..., Spec], tmp_path: Path
+) -> None:
+    source = _other(tmp_path, SAME)
+    _adopt(url, source)
+    with pytest.raises(UserError, match="this study itself"):
+        _adopt(url, f"{url}/tiny")
+    create_study(url, spec_of("study.name=second"), tmp_path)
+    with pytest.raises(UserError, match="no complete trial to adopt"):
+        adopt(*open_study(url, "second"), f"{url}/tiny", {}, {})
+
+
+@pytest.mark.usefixtures("study")
+@pytest.mark.parametrize(
+    ("renamed", "given", "message"),
+    [
+        ({"width_00": "width_01", "width_01": "width_01"}, {}, "cannot be two of our parameters"),
+        ({"epochs": "epochs"}, {"epochs": "2"}, "given and mapped"),
+        ({"epochs": "zzz"}, {}, "has no zzz"),
+        ({}, {"epochs": "1.5"}, "write a whole number"),
+    ],
+)
+def test_contradictions_are_refused(
+    url: str, tmp_path: Path, renamed: dict[str, str], given: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        _adopt(url, _other(tmp_path, SAME), renamed, **given)
+
+
 def test_a_study_that_minimises_is_refused(url: str, study: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not maximise one accuracy"):
         _adopt(url, _other(tmp_path, SAME, direction="minimize"))
