@@ -193,12 +193,13 @@ class SignalTable(Table):
 class SearchTable(Table):
     """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`.
 
-    `strategy` is that of `phash`, which where `inherit` is set also lets trials begin with kernels of finished ones.
+    `strategy` is that of `phash`, which under `model` lets trials begin with kernels of finished ones unless `inherit`
+    is off.
     """
 
     sampler: str = "phash"
     strategy: Literal["model", "paper"] = "model"
-    inherit: bool = False
+    inherit: bool = True
     pruner: str = "phash"
 
 

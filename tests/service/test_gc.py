@@ -34,9 +34,11 @@ def run_trials(url: str, study: str, folder: Path, trials: int) -> None:
 
 
 @pytest.fixture
-def finished(url: str, study: str, tmp_path: Path) -> str:
-    run_trials(url, study, tmp_path, 3)
-    return study
+def finished(url: str, spec_of: Callable[..., Spec], tmp_path: Path) -> str:
+    """Of trials that have no parents."""
+    create_study(url, spec_of("search.inherit=false"), tmp_path)
+    run_trials(url, "tiny", tmp_path, 3)
+    return "tiny"
 
 
 def left(url: str, number: int) -> set[str]:
@@ -56,7 +58,7 @@ def test_the_best_and_the_baseline_keep_their_weights(url: str, finished: str) -
 def test_while_the_study_goes_on_any_trial_may_yet_be_extended(
     url: str, spec_of: Callable[..., Spec], tmp_path: Path
 ) -> None:
-    create_study(url, spec_of("study.trials=4"), tmp_path)
+    create_study(url, spec_of("study.trials=4", "search.inherit=false"), tmp_path)
     run_trials(url, "tiny", tmp_path, 3)
     gather(url, best=1)
     assert left(url, 1) == {STABLE, SNAPSHOT}
