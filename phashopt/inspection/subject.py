@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from phashopt.errors import UserError
+from phashopt.errors import UserError, meant
 from phashopt.inspection.state import fill, read_state
 from phashopt.networks import FAMILIES, ImageShape, build
 from phashopt.training.data import Standardisation
@@ -84,8 +84,7 @@ def _torchvision(model: str, weights: Path | None) -> Subject:
 
     name, known = model.removeprefix(TORCHVISION), models.list_models(module=models)
     if name not in known:
-        nearest = get_close_matches(name, known, 1, 0.0)[0]
-        raise UserError(f"torchvision has no classifier {name!r}: did you mean {nearest!r}?")
+        raise UserError(f"torchvision has no classifier {name!r}{meant(name, known)}")
     with warnings.catch_warnings(), _same_draw():
         warnings.simplefilter("ignore")  # on how some networks draw the weights
         network = models.get_model(name, weights=None)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from phashopt.errors import UserError
+from phashopt.errors import UserError, meant
 from phashopt.inspection.probes import Probes, resized, with_channels
 from phashopt.networks import ImageShape
 from phashopt.report.exhibit import Exhibit
@@ -66,8 +65,7 @@ def _probes(images: Images, indices: list[int], classes: Sequence[str]) -> Probe
 def _class(name: str, classes: Sequence[str]) -> int:
     if name in classes:
         return classes.index(name)
-    near = difflib.get_close_matches(name, classes, 1, 0.0)
-    raise UserError(f"--classes: there is no class {name!r}; did you mean {near[0]!r}?")
+    raise UserError(f"--classes: there is no class {name!r}{meant(name, classes)}")
 
 
 def _evenly(classes: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from optuna.distributions import BaseDistribution
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from phashopt.errors import UserError
+from phashopt.errors import UserError, meant
 from phashopt.networks import FAMILIES, Blueprint, Cost, ImageShape, Plain, ResNet, Vgg, width_name
 from phashopt.service.ranges import Choices, FloatRange, IntRange, WidthRange, WidthValues, distribution, ends, middle
 from phashopt.service.storage import UPLOADS
@@ -89,7 +88,7 @@ class DataTable(Table):
     @model_validator(mode="after")
     def _check(self) -> DataTable:
         if self.dataset not in SOURCES and not self.dataset.startswith("folder:"):
-            raise ValueError(f"there is no data set {self.dataset!r}{_nearest(self.dataset, SOURCES)}")
+            raise ValueError(f"there is no data set {self.dataset!r}{meant(self.dataset, SOURCES)}")
         if self.validation + self.held_out >= 1:
             raise ValueError("validation and held_out leave no image to train on; lower one")
         return self
@@ -338,7 +337,7 @@ def _explain(error: ValidationError, document: Mapping[str, Any], kind: type[Spe
     keys = [str(part) for part in first["loc"] if not str(part).startswith("<")]
     place = ".".join(keys) or "the file"
     if first["type"] == "extra_forbidden":
-        return f"there is no {place}{_nearest(keys[-1], _known_keys(keys[:-1], document, kind))}"
+        return f"there is no {place}{meant(keys[-1], _known_keys(keys[:-1], document, kind))}"
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "union_tag_invalid":
@@ -356,7 +355,7 @@ def _lower(message: str) -> str:
 def _mismatch(keys: Sequence[str], given: Any) -> str:
     if list(keys) == ["network"]:
         family = given.get("family", "plain")
-        return f"there is no family {family!r}{_nearest(str(family), list(FAMILIES))}"
+        return f"there is no family {family!r}{meant(str(family), list(FAMILIES))}"
     table = "a table such as { low = 1, high = 8 }"
     return f"write {table}, or a list of them" if keys[-1] == "widths" else f"write a number, or {table}"
 
@@ -379,8 +378,3 @@ def _known_keys(path: Sequence[str], document: Mapping[str, Any], kind: type[Spe
             return list(model.model_fields)
         case _:
             return ["low", "high", "step", "log", "values", "choices"]
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

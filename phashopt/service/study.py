@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import platform
 import shutil
@@ -19,7 +18,7 @@ from optuna import Study
 from optuna.artifacts import get_all_artifact_meta
 from optuna.storages import BaseStorage
 
-from phashopt.errors import UserError
+from phashopt.errors import UserError, meant
 from phashopt.networks import ImageShape
 from phashopt.service.searching import limits, make_pruner, make_sampler
 from phashopt.service.spec import Spec, parse_spec
@@ -99,9 +98,7 @@ def open_plain(storage: BaseStorage, name: str) -> Study:
     """Any Optuna study by name, for reading; raises `UserError`."""
     names = optuna.get_all_study_names(storage)
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-        known = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(names) or 'none yet'}"
-        raise UserError(f"there is no study {name!r}; {known}")
+        raise UserError(f"there is no study {name!r}{meant(name, names, alike=0.4)}")
     return optuna.load_study(study_name=name, storage=storage)
 
 

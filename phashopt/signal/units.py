@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import torch
 from torch import Tensor, nn
 
-from phashopt.errors import UserError
+from phashopt.errors import UserError, meant
 from phashopt.signal.operations import Rectifier
 from phashopt.signal.tape import Node
 
@@ -56,6 +55,7 @@ def find_layers(model: nn.Module, names: Iterable[str]) -> dict[str, nn.Module]:
     modules = dict(model.named_modules())
     for name in names:
         if name not in modules:
-            nearest = get_close_matches(name, modules, 1, 0.0)[0]
-            raise UserError(f"{type(model).__name__} has no layer {name!r}: did you mean {nearest!r}?")
+            raise UserError(
+                f"{type(model).__name__} has no layer {name!r}{meant(name, [*filter(None, modules)], alike=0.25)}"
+            )
     return {name: modules[name] for name in names}

@@ -78,7 +78,7 @@ def test_a_slot_that_dies_again_and_again_is_given_up(
 
 def test_a_users_error_is_told_apart(url: str, study: str, tmp_path: Path) -> None:
     events = [event for _, event in Supervisor(assignment(url, "other", tmp_path), [None]).listen() if event]
-    assert events == [Closed(error="there is no study 'other'; known are: tiny", users_error=True)]
+    assert events == [Closed(error="there is no study 'other'; known are tiny", users_error=True)]
 
 
 @pytest.mark.parametrize("before", [None, "0,1"])
