@@ -171,6 +171,8 @@ def _choice(summary: StudySummary, number: int) -> dict[str, Any]:
     )
     if trial.epochs_used != trial.params.get("epochs", trial.epochs_used):  # cut short, or extended
         words += f", {trial.epochs_used} epochs in the end"
+    if trial.epochs_inherited:
+        words += f", with kernels that were trained for {trial.epochs_inherited} epochs before"
     return {"trial": number, "macs": trial.attrs["macs"], "accuracy": trial.value, "words": words}
 
 

@@ -18,7 +18,7 @@ from phashopt.errors import UserError
 from phashopt.report import Scene, write_report
 from phashopt.report.exhibit import Exhibit, gather, measured
 from phashopt.report.images import of_classes
-from phashopt.report.page import script_safe
+from phashopt.report.page import _choice, script_safe
 from phashopt.service.summary import StudySummary, roles, summarize
 
 from .conftest import Real
@@ -114,6 +114,15 @@ def test_hostile_text_in_plots_cannot_leave_the_json(tmp_path: Path, write_study
     hovers = [text for figure in figures for trace in figure["data"] for text in trace.get("hovertext", [])]
     assert any("&lt;/script&gt;" in text for text in hovers)
     assert not any("<script" in text for text in hovers)
+
+
+def test_a_child_that_is_chosen_says_how_old_its_kernels_are(write_study: Write) -> None:
+    summary = summarize(write_study())
+    number = summary.front[-1]
+    aged = [replace(trial, epochs_inherited=24 * (trial.number == number)) for trial in summary.trials]
+    words = _choice(replace(summary, trials=aged), number)["words"]
+    assert words.endswith(", with kernels that were trained for 24 epochs before")
+    assert "before" not in _choice(summary, number)["words"]
 
 
 def test_script_safe_json_is_the_same_document() -> None:
