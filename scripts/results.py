@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ def publish(
     `notes` are Markdown to follow the tables, `details` what only the JSON holds.
     """
     facts = {
-        "command": f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python {' '.join(sys.argv)}",
+        "command": f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python {shlex.join(sys.argv)}",
         "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
         "devices": ", ".join(device_name(device) for device in available_devices()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -92,21 +92,20 @@ def standings(lines: Sequence[Line]) -> dict[str, dict[str, Estimate]]:
 
 def gains(lines: Sequence[Line], rival: str) -> dict[str, list[float]]:
     """By contestant, test accuracy of its choice with the whole budget less that of the rival's, seed by seed."""
-    rivals = {each.seed: each for each in lines if each.arm == rival}
-    found: dict[str, list[float]] = {}
-    for each in lines:
-        if each.seed in rivals and each.arm != rival:
-            found.setdefault(each.arm, []).append(each.at(1) - rivals[each.seed].at(1))
-    return found
+    return _against(lines, rival, lambda ours, theirs: ours.at(1) - theirs.at(1))
 
 
 def speed_ups(lines: Sequence[Line]) -> dict[str, list[float]]:
     """By contestant, against the rival of the same seed; infinite where it never got so far."""
-    rivals = {each.seed: each for each in lines if each.arm == RIVAL}
+    return _against(lines, RIVAL, speed_up)
+
+
+def _against(lines: Sequence[Line], rival: str, compared: Callable[[Line, Line], float]) -> dict[str, list[float]]:
+    rivals = {each.seed: each for each in lines if each.arm == rival}
     found: dict[str, list[float]] = {}
     for each in lines:
-        if each.seed in rivals and each.arm != RIVAL:
-            found.setdefault(each.arm, []).append(speed_up(each, rivals[each.seed]))
+        if each.seed in rivals and each.arm != rival:
+            found.setdefault(each.arm, []).append(compared(each, rivals[each.seed]))
     return found
 
 

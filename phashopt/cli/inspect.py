@@ -176,8 +176,7 @@ def _table(inspection: Inspection) -> Table:
         padding=(0, 1, 0, 0),
     )
     for column in ("layer", "channels", "alive", "dead", "distinct", "redund.", "dupl.", "mean S", "MACs"):
-        is_name = column == "layer"
-        if is_name:
+        if column == "layer":
             table.add_column(column, overflow="fold", min_width=LEAST_WIDTH)
         else:
             table.add_column(column, justify="right", no_wrap=True)

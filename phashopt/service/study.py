@@ -185,7 +185,7 @@ def _artifact_root_made(url: str) -> Iterator[None]:
         raise UserError(f"the artifacts' folder {root} cannot be made ({reason}); set PHASHOPT_ARTIFACTS") from error
     try:
         yield
-    except UserError:
+    except Exception:
         if new:
             root.rmdir()
         raise
