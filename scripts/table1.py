@@ -2,7 +2,9 @@
 
 `python scripts/table1.py cifar10 cifar10_vgg` works on these specs in studies/ (by default on all of Table I's) and
 writes studies/results/TABLE1.md and TABLE1.json. It needs no network. `--minutes 9` ends it in time with exit status 3,
-and the same command goes on from there; `--toy` runs all of it in small on the CPU and writes beside its work.
+and the same command goes on from there; rows are written as they come. `--small data.limit=12000` makes all choices on
+as many images, in a fraction of the time, and judges what was chosen in full. `--toy` runs all of it in small on the
+CPU and writes beside its work.
 """
 
 from __future__ import annotations
@@ -44,12 +46,13 @@ def main() -> None:
     overrides = [*(SMALL if arguments.toy else ()), *arguments.overrides]
     parts: dict[str, Part] = {}
     for name in arguments.studies or DEFAULT:
-        spec = load_spec(STUDIES / f"{name}.toml", overrides)
+        path = STUDIES / f"{name}.toml"
+        spec, searched = load_spec(path, overrides), load_spec(path, [*overrides, *arguments.small])
         try:
-            parts[name] = Comparison(spec, size, sitting).part()
+            parts[name] = Comparison(spec, size, sitting, searched).part()
         except OutOfTimeError:
             continue
-    unfinished = [name for name in arguments.studies or DEFAULT if name not in parts]
+    unfinished = [name for name in arguments.studies or DEFAULT if name not in parts or parts[name].missing]
     seconds = add_up(arguments.work / "seconds.json", time.perf_counter() - started)
     if parts:
         publish(
@@ -58,7 +61,7 @@ def main() -> None:
             tables_of(parts),
             PACKAGES,
             time.perf_counter() - seconds,
-            notes=notes(parts, unfinished, overrides),
+            notes=notes(parts, unfinished, overrides, arguments.small),
             details={name: details_of(part) for name, part in parts.items()},
             folder=arguments.out or (arguments.work if arguments.toy else RESULTS),
         )
@@ -79,6 +82,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("table1"), help="where unfinished work is kept")
     parser.add_argument("--out", type=Path, help="where the table goes (default: studies/results; --toy: the work)")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="section.key=value")
+    parser.add_argument("--small", action="append", default=[], metavar="section.key=value", help="for choices only")
     return parser.parse_args()
 
 

@@ -59,7 +59,8 @@ def tables_of(parts: dict[str, Part]) -> Tables:
             dataset = part.spec.data.dataset
             families = {other: parts[other] for other in parts if other != name}
             families = {other: each for other, each in families.items() if each.spec.data.dataset == dataset}
-            tables[f"{name}: the ladder, one change a row"] = ladder(part, families)
+            if all(rung in part.rows for rung in LADDER):
+                tables[f"{name}: the ladder, one change a row"] = ladder(part, families)
     return tables
 
 
@@ -93,7 +94,7 @@ def rivals(part: Part) -> list[TableRow]:
             "searched better by (90%)": "" if row is searched else gain(searched.test, row.test),
             "": row.note,
         }
-        for row in (searched, *(part.rows[name] for name in RIVALS))
+        for row in (searched, *(part.rows[name] for name in RIVALS if name in part.rows))
     ]
 
 
@@ -132,7 +133,7 @@ def details_of(part: Part) -> dict[str, Any]:
     return {"spec": json.loads(part.spec.model_dump_json()), "search": part.search, "rival": part.rival, "rows": rows}
 
 
-def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str]) -> str:
+def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str], small: Sequence[str]) -> str:
     """What the numbers are, which reading of the paper each one answers, and what the search may be credited with."""
     seeds = len(next(iter(parts.values())).rows[comparison.BEFORE].scores)
     lines = [HOW_TO_READ.format(seeds=seeds), *(f"- {name}: {verdict(part)}" for name, part in parts.items())]
@@ -140,8 +141,12 @@ def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str
         lines.append(CIFAR100)
     if overrides:
         lines.append(f"- **Changed from the specs:** `{'`, `'.join(overrides)}`.")
-    if unfinished:
-        lines.append(f"- Not complete yet: {', '.join(unfinished)}.")
+    if small:
+        lines.append(f"- **All choices were made in small** (`{'`, `'.join(small)}`), every row is judged in full.")
+    for name in unfinished:
+        lines.append(
+            f"- Not complete yet: {name}" + (f" ({', '.join(parts[name].missing)})." if name in parts else ".")
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -149,7 +154,7 @@ def verdict(part: Part) -> str:
     """Over which rows the searched network's gain is clear of zero."""
     searched = part.rows[comparison.SEARCHED]
     signs: dict[str, list[str]] = {"better than": [], "within seed noise of": [], "worse than": []}
-    for name in RIVALS:
+    for name in (row for row in RIVALS if row in part.rows):
         low, high = welch_interval(searched.test, part.rows[name].test)
         word = "better than" if low > 0 else "worse than" if high < 0 else "within seed noise of"
         signs[word].append(f"`{name}`")

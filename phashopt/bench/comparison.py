@@ -1,4 +1,8 @@
-"""One study's part of the table: a search, its rival, and every row retrained with fresh seeds and judged on test."""
+"""One study's part of the table: a search, its rival, and every row retrained with fresh seeds and judged on test.
+
+All choices can be made on a `searched` copy of the spec with fewer images, which costs a fraction: widths and rates
+found there are judged in full.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import numpy as np
 from phashopt.bench import contenders
 from phashopt.bench.contenders import Contender
 from phashopt.bench.retrain import Scores, Variant, load
-from phashopt.bench.sitting import Sitting
+from phashopt.bench.sitting import OutOfTimeError, Sitting
 from phashopt.service.belief import believed_order
 from phashopt.service.ranges import IntRange, middle
 from phashopt.service.spec import SearchTable, Spec
@@ -20,6 +24,7 @@ from phashopt.service.summary import StudySummary
 BEFORE, BARE, RECIPE, LENGTH = "before: the baseline as it is", "the baseline, bare", "+ recipe", "+ length"
 SEARCHED, RIVAL = "searched widths", "TPE + Hyperband at equal compute"
 UNIFORM, WIDEST, LONGER = "uniform widths at the same MACs", "the widest net of the space", "trained longer instead"
+ROWS = (BEFORE, SEARCHED, LENGTH, UNIFORM, RIVAL, RECIPE, BARE, WIDEST, LONGER)  # as they are judged, dearest last
 UNLIMITED = 100_000  # trials of the rival, whose budget is compute
 NEVER = 10**6  # epochs between the rival's readings: it reads nothing
 
@@ -67,45 +72,67 @@ class Row:
 
 @dataclass(frozen=True)
 class Part:
-    """One study's rows and what its searches spent, in MACs and trials."""
+    """One study's rows as far as they are judged, in the order of `ROWS`, and what its searches spent, in MACs."""
 
     spec: Spec
     rows: dict[str, Row]
     search: dict[str, Any]
     rival: dict[str, Any]
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The rows that are not judged yet."""
+        return tuple(name for name in ROWS if name not in self.rows)
+
 
 class Comparison:
-    """The searches of one spec and the trainings that judge them, in sittings."""
+    """The searches of one spec and the trainings that judge them, in sittings; choices are made on `searched`."""
 
-    def __init__(self, spec: Spec, size: Size, sitting: Sitting) -> None:
+    def __init__(self, spec: Spec, size: Size, sitting: Sitting, searched: Spec | None = None) -> None:
         self._spec = spec
+        self._searched = searched or spec
         self._size = size
         self._sitting = sitting
         self._data = load(spec, sitting.data_dir)
+        self._images = len(load(self._searched, sitting.data_dir).train)
 
     def part(self) -> Part:
-        """Work until all of it is there; raises `OutOfTimeError`. The test split is opened last."""
-        summary = self._sitting.search(self._spec)
-        rival = rival_of(self._spec, compute(summary))
+        """Work until all of it is there, or the first rows at least; raises `OutOfTimeError` before these.
+
+        The test split is opened after all choices are made.
+        """
+        spec = self._searched
+        summary = self._sitting.search(spec)
+        rival = rival_of(spec, compute(summary))
         theirs = self._sitting.search(rival)
-        order = believed_order(*open_study(self._sitting.url, self._spec.study.name))
-        ours = self._finalists(SEARCHED, contenders.best_of(self._spec, summary, order, self._size.top))
+        order = believed_order(*open_study(self._sitting.url, spec.study.name))
+        ours = self._finalists(SEARCHED, contenders.best_of(spec, summary, order, self._size.top))
         everybody = [
             *self._controls(self._choose(ours), compute(summary)),
             ours,
             self._finalists(RIVAL, contenders.best_of(rival, theirs, None, self._size.top)),
         ]
-        chosen = [self._choose(contender) for contender in everybody]
-        rows = [self._judge(contender, variant) for contender, variant in zip(everybody, chosen, strict=True)]
-        return Part(self._spec, {row.name: row for row in rows}, spent(summary), spent(theirs))
+        chosen = {contender.name: (contender, self._choose(contender)) for contender in everybody}
+        return Part(self._spec, self._judged(chosen), spent(summary), spent(theirs))
+
+    def _judged(self, chosen: dict[str, tuple[Contender, Variant]]) -> dict[str, Row]:
+        """The rows there is time for; raises `OutOfTimeError` where before and after are not among them."""
+        rows: dict[str, Row] = {}
+        for name in ROWS:
+            try:
+                rows[name] = self._judge(*chosen[name])
+            except OutOfTimeError:
+                if name in (BEFORE, SEARCHED):
+                    raise
+                break
+        return rows
 
     def _controls(self, searched: Variant, search_macs: float) -> list[Contender]:
         """Every row but the searches' own; all but `before` at the best of a few rates."""
         spec, data = self._spec, self._data
         alike = contenders.same_training(spec, searched)
         tuned = self._choose(self._tuned(LENGTH, alike))
-        per_epoch = 3.0 * tuned.cost(data, spec).macs * len(data.train)
+        per_epoch = self._training_macs(tuned, len(data.train)) / int(tuned.numbers["epochs"])
         long, note = contenders.longer(tuned, search_macs, per_epoch, self._size.longest * full_length(spec))
         return [
             Contender(BEFORE, (contenders.before(spec),)),
@@ -130,7 +157,7 @@ class Comparison:
         """The variant that does best on validation images, with a seed that judges nobody."""
         if len(contender.variants) == 1:
             return contender.variants[0]
-        scores = self._sitting.retrain(self._spec, [(variant, "choose", 0) for variant in contender.variants])
+        scores = self._sitting.retrain(self._searched, [(variant, "choose", 0) for variant in contender.variants])
         best = int(np.argmax([score["validation"] for score in scores]))
         return contender.variants[best]
 
@@ -145,14 +172,15 @@ class Comparison:
             dict(variant.numbers),
             cost.macs,
             cost.params,
-            choosing_macs=sum(self._training_macs(each) for each in tries),
-            training_macs=self._training_macs(variant),
+            choosing_macs=sum(self._training_macs(each, self._images) for each in tries),
+            training_macs=self._training_macs(variant, len(data.train)),
             scores=scores,
             note=contender.note,
         )
 
-    def _training_macs(self, variant: Variant) -> float:
-        return 3.0 * variant.cost(self._data, self._spec).macs * len(self._data.train) * int(variant.numbers["epochs"])
+    def _training_macs(self, variant: Variant, images: int) -> float:
+        """Three passes of every image."""
+        return 3.0 * variant.cost(self._data, self._spec).macs * images * int(variant.numbers["epochs"])
 
 
 def rival_of(spec: Spec, budget: float) -> Spec:

@@ -65,8 +65,14 @@ class Job:
     @property
     def key(self) -> str:
         """The same for the same result."""
-        told = json.dumps([self.use, self.index, asdict(self.variant)], sort_keys=True)
+        told = json.dumps([self.use, self.index, asdict(self.variant), self._trained_on()], sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def _trained_on(self) -> dict[str, Any]:
+        """What of the spec a training depends on."""
+        return {"seed": self.spec.study.seed} | self.spec.model_dump(
+            mode="json", include={"data", "network", "training"}
+        )
 
 
 def retrain(job: Job) -> Scores | None:
@@ -93,7 +99,7 @@ def load(spec: Spec, data_dir: Path) -> DataSet:
     return _load(spec.model_dump_json(), data_dir)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # what choices are made on, and what is judged
 def _load(spec: str, data_dir: Path) -> DataSet:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return load_data(parse_spec(json.loads(spec), "the spec"), data_dir, device)

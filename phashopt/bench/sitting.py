@@ -18,6 +18,7 @@ import torch
 from joblib import cpu_count
 
 from phashopt.bench.retrain import Job, Scores, Use, Variant, retrain
+from phashopt.errors import UserError
 from phashopt.service.budget import used_up
 from phashopt.service.spec import Spec
 from phashopt.service.storage import open_storage
@@ -49,11 +50,16 @@ class Sitting:
         return f"sqlite:///{self.work}/phashopt.db"
 
     def search(self, spec: Spec) -> StudySummary:
-        """Run the study of `spec` to the end of its budget; raises `OutOfTimeError`."""
+        """Run the study of `spec` to the end of its budget; raises `OutOfTimeError`.
+
+        Raises `UserError` where the work of an earlier sitting was on another spec of this name.
+        """
         name = spec.study.name
         self.work.mkdir(parents=True, exist_ok=True)
         if name not in optuna.get_all_study_names(open_storage(self.url, create=True)):
             create_study(self.url, spec, self.data_dir)
+        elif open_study(self.url, name)[1] != spec:
+            raise UserError(f"{self.work} holds work on {name} with another spec; name another folder, or remove it.")
         if not self._searched(name):
             pull = partial(_pull, self.url, name, self.data_dir)
             list(self._each(pull, [self.deadline] * self.processes))

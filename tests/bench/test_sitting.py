@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from phashopt.bench import retrain as module
-from phashopt.bench.comparison import RIVAL, SEARCHED, Comparison, Size
-from phashopt.bench.retrain import Variant
+from phashopt.bench.comparison import BEFORE, RIVAL, ROWS, SEARCHED, Comparison, Size
+from phashopt.bench.retrain import Scores, Use, Variant, load
 from phashopt.bench.sitting import OutOfTimeError, Sitting
+from phashopt.errors import UserError
 from phashopt.service.spec import Spec, parse_spec
 
 VARIANT = Variant((4, 6), {"epochs": 3, "learning_rate": 0.05})
@@ -53,16 +55,58 @@ def test_seeds_that_choose_never_judge(spec: Spec, tmp_path: Path) -> None:
     assert "test" not in chosen
 
 
-def test_a_whole_part_is_fair_and_kept(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rival spends what the search spent, every row meets the same seeds, and nothing is done twice."""
-    monkeypatch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)  # most of a tiny trial's time
+@pytest.fixture
+def quick(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> Spec:
+    """Two trials without pictures, which are most of a tiny trial's time."""
+    monkeypatch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)
     monkeypatch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)
-    spec = spec.model_copy(update={"study": spec.study.model_copy(update={"trials": 2})})
+    return spec.model_copy(update={"study": spec.study.model_copy(update={"trials": 2})})
+
+
+def test_a_whole_part_is_fair_and_kept(quick: Spec, tmp_path: Path) -> None:
+    """The rival spends what the search spent, every row meets the same seeds, and nothing is done twice."""
+    spec = quick
     sitting, size = Sitting(tmp_path, tmp_path / "work"), Size(seeds=2, top=1, rates=1, longest=1)
     part = Comparison(spec, size, sitting).part()
+    assert not part.missing
     assert part.search["trials"] == 2
     assert part.rival["macs"] >= part.search["macs"]
     assert len({tuple(row.of("seed")) for row in part.rows.values()}) == 1
     assert max(part.rows[SEARCHED].macs, part.rows[RIVAL].macs) <= 20_000
     over = Sitting(tmp_path, tmp_path / "work", deadline=0.0)
     assert Comparison(spec, size, over).part().rows == part.rows
+
+
+def test_what_is_chosen_on_fewer_images_is_judged_on_all_of_them_and_kept_row_by_row(
+    quick: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer = quick.model_copy(update={"data": quick.data.model_copy(update={"limit": 200})})
+    judged: list[int] = []
+    asked = Sitting.retrain
+
+    def until_the_third_row(sitting: Sitting, spec: Spec, tasks: Sequence[tuple[Variant, Use, int]]) -> list[Scores]:
+        if tasks[0][1] == "judge":
+            judged.append(spec.data.limit or 0)
+            if len(judged) == 3:
+                raise OutOfTimeError
+        else:
+            assert spec.data.limit == 200
+        return asked(sitting, spec, tasks)
+
+    monkeypatch.setattr(Sitting, "retrain", until_the_third_row)
+    size = Size(seeds=2, top=1, rates=2, longest=1)
+    part = Comparison(quick, size, Sitting(tmp_path, tmp_path / "work"), searched=fewer).part()
+    assert tuple(part.rows) == (BEFORE, SEARCHED)
+    assert part.missing == ROWS[2:]
+    assert set(judged) == {quick.data.limit or 0}
+    row, images = part.rows[SEARCHED], len(load(fewer, tmp_path).train)
+    trainings_of_fewer = row.choosing_macs / (3.0 * row.macs * int(row.numbers["epochs"]) * images)
+    assert trainings_of_fewer in (1, 2)
+
+
+def test_work_on_another_spec_is_not_gone_on_with(quick: Spec, tmp_path: Path) -> None:
+    sitting = Sitting(tmp_path, tmp_path / "work")
+    sitting.search(quick)
+    other = quick.model_copy(update={"limits": quick.limits.model_copy(update={"macs": 10_000.0})})
+    with pytest.raises(UserError, match="another spec"):
+        sitting.search(other)
