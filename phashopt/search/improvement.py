@@ -8,7 +8,8 @@ one that goes on from a finished one or inherits its kernels, may tell as much f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -126,25 +127,31 @@ class Improvement:
             for params in self._at_each_length(network):
                 yield _Option(params, network, self._epochs(params))
 
-    def _children(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[_Option]:
+    def _children(self, finalists: Sequence[Mapping[str, Any]]) -> list[_Option]:
         """Of the best finished trainings, feasible or not, each network with the kernels of the one nearest to it."""
         able = [record for record in self._model.finished if not record.adopted]
         best = sorted(able, key=lambda record: -record.score)[:FINALISTS]
+        children = []
         for network in finalists:
             starts = [(self._model.start(record, network), record) for record in best]
             others = [(start, record) for start, record in starts if start.down + start.up]
             if others:
                 start, parent = min(others, key=lambda pair: pair[0].down + pair[0].up)
-                for params in self._at_each_length(network):
-                    yield _Option(self._at_its_rate(params, start), network, self._epochs(params), parent, start)
+                lengths = self._at_each_length(network)
+                children += [_Option(params, network, self._epochs(params), parent, start) for params in lengths]
+        return self._at_their_rates(children)
 
-    def _at_its_rate(self, params: Mapping[str, Any], start: Start) -> Mapping[str, Any]:
-        """A child's parameters with the learning rate that is best for it."""
+    def _at_their_rates(self, children: list[_Option]) -> list[_Option]:
+        """Children with the learning rates that are best for them, found for all at once."""
         basis = self._model.basis
-        if not basis.rate:
-            return params
-        place = basis.best_rate(self._mean, basis.coordinates([params], [start]))
-        return {**params, RATE: basis.others[RATE].decode(place)}
+        if not basis.rate or not children:
+            return children
+        params, starts = [child.params for child in children], [child.start for child in children]
+        places = basis.best_rate(self._mean, basis.coordinates(params, starts))
+        rates = [basis.others[RATE].decode(place) for place in places[:, None]]
+        return [
+            replace(child, params={**child.params, RATE: rate}) for child, rate in zip(children, rates, strict=True)
+        ]
 
     def _extensions(self) -> Iterator[_Option]:
         """The best finished trainings gone on with, as far as their stable phase was kept."""
@@ -154,7 +161,7 @@ class Improvement:
         finished = [record for record in self._model.finished if record.feasible and record.stable_epochs]
         able = [record for record in finished if self._model.space.agrees(record.params)]
         for record in sorted(able, key=lambda record: -record.score)[:FINALISTS]:
-            for epochs in self._lengths():
+            for epochs in self._lengths:
                 if epochs > record.params[LENGTH]:
                     paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
                     params = {**record.params, LENGTH: epochs}
@@ -187,9 +194,10 @@ class Improvement:
     def _at_each_length(self, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if self._model.space.length is None:
             yield params
-        for epochs in self._lengths():
+        for epochs in self._lengths:
             yield {**params, LENGTH: epochs}
 
+    @cached_property
     def _lengths(self) -> list[int]:
         length = self._model.space.length
         return sorted({length.at(fraction) for fraction in np.linspace(0, 1, LENGTHS)}) if length else []
