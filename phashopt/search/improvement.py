@@ -148,10 +148,8 @@ class Improvement:
             return children
         params, starts = [child.params for child in children], [child.start for child in children]
         places = basis.best_rate(self._mean, basis.coordinates(params, starts))
-        rates = [basis.others[RATE].decode(place) for place in places[:, None]]
-        return [
-            replace(child, params={**child.params, RATE: rate}) for child, rate in zip(children, rates, strict=True)
-        ]
+        rates = [{RATE: basis.others[RATE].decode(place)} for place in places[:, None]]
+        return [replace(child, params={**child.params, **rate}) for child, rate in zip(children, rates, strict=True)]
 
     def _extensions(self) -> Iterator[_Option]:
         """The best finished trainings gone on with, as far as their stable phase was kept."""
