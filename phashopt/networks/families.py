@@ -58,6 +58,8 @@ class Plain(Family):
         self._check(widths)
         if self.pools is not None and max(self.pools, default=0) >= len(widths):
             raise UserError(f"network.pools names layer {max(self.pools)}, the last layer is {len(widths) - 1}")
+        if self.pools is not None and len(set(self.pools)) < len(self.pools):
+            raise UserError("network.pools names a layer twice; one pool fits behind each")
         parts: dict[str, Part] = {}
         shape = image
         for index, kernels in enumerate(widths):

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class _Range(BaseModel, ABC):
@@ -78,6 +78,15 @@ class Choices(_Range):
     """A few named alternatives."""
 
     choices: tuple[str | int | float, ...] = Field(min_length=2)
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _words_or_numbers(cls, choices: Any) -> Any:
+        if not isinstance(choices, list | tuple):
+            return choices
+        if any(type(choice) not in (str, int, float) for choice in choices):
+            raise ValueError("choices are words or numbers")
+        return tuple(choices)
 
     @model_validator(mode="after")
     def _check(self) -> Choices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -299,8 +300,8 @@ def parse_spec(document: Mapping[str, Any], source: str) -> Spec:
 
 
 def _parse(kind: type[AnySpec], document: Mapping[str, Any], source: str) -> AnySpec:
-    try:
-        return kind.model_validate(document)
+    try:  # strict, or "12" and true were numbers; as JSON, or a list were no tuple
+        return kind.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
         raise UserError(f"{source}: {_explain(error, document, kind)}") from error
 

@@ -58,12 +58,13 @@ def load_data(spec: Spec, data_dir: Path, device: torch.device) -> DataSet:
 def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
     """Check the spec against its data and write the study with its baseline as first trial.
 
-    Raises `UserError` before anything is written: unknown or missing data, a network that does not fit the images, a
-    cap below the smallest network, a name already taken.
+    Raises `UserError` before anything is written: unknown or missing data, fewer images than probes, a network that
+    does not fit the images, a cap below the smallest network, a name already taken.
     """
     data = load_data(spec, data_dir, torch.device("cpu"))
     subject = Subject(data.shape, data.classes)
     _check(spec, subject)
+    _check_probes(spec, len(data.train))
     check_place(url)
     with _artifact_root_made(url):
         storage = open_storage(url, create=True)
@@ -206,6 +207,11 @@ def _check(spec: Spec, subject: Subject) -> None:
             raise UserError(
                 f"limits.{name}: the smallest network needs {cost(smallest):,.0f}; raise the cap {cap:,.0f}"
             )
+
+
+def _check_probes(spec: Spec, images: int) -> None:
+    if spec.signal.probes > images:
+        raise UserError(f"signal.probes: there are {images:,} images to train on, not {spec.signal.probes:,}")
 
 
 def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[str, object]:

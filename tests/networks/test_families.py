@@ -21,6 +21,7 @@ def test_a_family_is_known_by_its_own_name(name: str) -> None:
         (Vgg(stages=(2, 2)), [4, 4, 4], "takes 4 widths, not 3"),
         (ResNet(blocks=(1, 1)), [4] * 5, "takes 4 widths, not 5"),
         (Plain(pools=(2,)), [4, 4], "names layer 2, the last layer is 1"),
+        (Plain(pools=(0, 0)), [4, 4], "names a layer twice"),
         (Plain(pools=(0, 1, 2, 3)), [4] * 4, "nothing is left"),
         (Vgg(stages=(1,) * 5), [4] * 5, "5 stages halve"),
     ],

@@ -62,6 +62,8 @@ def test_optunas_own_can_be_named(url: str, spec_of: SpecOf, tmp_path: Path, sam
         ("search.sampler='PartialFixedSampler'", "cannot be made from a seed alone"),
         ("limits.macs=10", "limits.macs: the smallest network needs"),
         ("network.pools=[5]", "network.pools names layer 5"),
+        ("network.pools=[0,0]", "network.pools names a layer twice"),
+        ("signal.probes=99999", "signal.probes: there are"),
         ("data.dataset='folder:/no/such'", "/no/such is no folder"),
         ("data.limit=10", "too few"),
     ],
