@@ -32,9 +32,9 @@ RIVALS = (
 HOW_TO_READ = """
 ## How to read this
 
-- Test accuracy, mean and standard deviation over {seeds} fresh seeds, the same ones in every row. The test split is
-  opened last, after all choices are made: networks by the searches, rates and candidates by the validation images with
-  a seed that judges nobody. Intervals are Welch's, 90%. Nothing is trained on the validation images.
+- Test accuracy, mean and standard deviation over {seeds} fresh seeds, the same ones in every row. No choice sees a
+  test image: networks are chosen by the searches, rates and candidates by the validation images with a seed that judges
+  nobody. Intervals are Welch's, 90%. Nothing is trained on the validation images.
 - `before` is the spec's baseline with the middle of every range. The other rows of a study share its augmentation and
   have the numbers of the searched network, but for the row's own change; the rate is the best of a few in every row.
 - Compute is in multiply-accumulates: three passes an image, and the readings. TPE had the compute of the search; its
@@ -86,7 +86,7 @@ def before_and_after(name: str, part: Part) -> TableRow:
 def rivals(part: Part) -> list[TableRow]:
     """The searched network and every other row, with what the search won over it."""
     searched = part.rows[comparison.SEARCHED]
-    spent = {comparison.SEARCHED: part.search["macs"], comparison.RIVAL: part.rival["macs"]}
+    spent = {comparison.SEARCHED: part.search["macs"], comparison.RIVAL: part.rival["macs"] if part.rival else 0}
     return [
         {
             **described(row),

@@ -6,7 +6,9 @@ found there are judged in full.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,7 +79,7 @@ class Part:
     spec: Spec
     rows: dict[str, Row]
     search: dict[str, Any]
-    rival: dict[str, Any]
+    rival: dict[str, Any] | None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -99,50 +101,56 @@ class Comparison:
     def part(self) -> Part:
         """Work until all of it is there, or the first rows at least; raises `OutOfTimeError` before these.
 
-        The test split is opened after all choices are made.
+        No choice sees a test image: what stands in a row is chosen on validation images before that row is judged.
         """
-        spec = self._searched
-        summary = self._sitting.search(spec)
-        rival = rival_of(spec, compute(summary))
-        theirs = self._sitting.search(rival)
-        order = believed_order(*open_study(self._sitting.url, spec.study.name))
-        ours = self._finalists(SEARCHED, contenders.best_of(spec, summary, order, self._size.top))
-        everybody = [
-            *self._controls(self._choose(ours), compute(summary)),
-            ours,
-            self._finalists(RIVAL, contenders.best_of(rival, theirs, None, self._size.top)),
-        ]
-        chosen = {contender.name: (contender, self._choose(contender)) for contender in everybody}
-        return Part(self._spec, self._judged(chosen), spent(summary), spent(theirs))
+        summary = self._sitting.search(self._searched)
+        rival = rival_of(self._searched, compute(summary))
+        rows = self._rows(summary, rival)
+        return Part(self._spec, rows, spent(summary), spent(self._sitting.search(rival)) if RIVAL in rows else None)
 
-    def _judged(self, chosen: dict[str, tuple[Contender, Variant]]) -> dict[str, Row]:
-        """The rows there is time for; raises `OutOfTimeError` where before and after are not among them."""
+    def _rows(self, summary: StudySummary, rival: Spec) -> dict[str, Row]:
+        """Those there is time for; raises `OutOfTimeError` where before and after are not among them."""
+        order = believed_order(*open_study(self._sitting.url, self._searched.study.name))
+        ours = self._finalists(SEARCHED, contenders.best_of(self._searched, summary, order, self._size.top))
+        searched = self._choose(ours)
         rows: dict[str, Row] = {}
         for name in ROWS:
             try:
-                rows[name] = self._judge(*chosen[name])
+                contender = ours if name == SEARCHED else self._contender(name, searched, rival)
+                rows[name] = self._judge(contender, self._choose(contender))
             except OutOfTimeError:
                 if name in (BEFORE, SEARCHED):
                     raise
                 break
         return rows
 
-    def _controls(self, searched: Variant, search_macs: float) -> list[Contender]:
-        """Every row but the searches' own; all but `before` at the best of a few rates."""
+    def _contender(self, name: str, searched: Variant, rival: Spec) -> Contender:
+        """What a row may consist of; all but `before` and `longer` stand there at the best of a few rates."""
         spec, data = self._spec, self._data
-        alike = contenders.same_training(spec, searched)
+        if name == BEFORE:
+            return Contender(name, (contenders.before(spec),))
+        if name == LONGER:
+            return self._longer(searched, rival.study.max_compute or 0.0)
+        if name == RIVAL:
+            found = contenders.best_of(rival, self._sitting.search(rival), None, self._size.top)
+            return self._finalists(name, found)
+        variants: dict[str, Callable[[Spec, Variant], Variant]] = {
+            BARE: contenders.bare,
+            RECIPE: contenders.shortest,
+            LENGTH: contenders.same_training,
+            UNIFORM: partial(contenders.uniform_widths, image=data.shape, classes=len(data.classes)),
+            WIDEST: contenders.widest,
+        }
+        return self._tuned(name, variants[name](spec, searched))
+
+    def _longer(self, searched: Variant, compute: float) -> Contender:
+        """The baseline at its best rate, trained on with the compute of the search."""
+        alike = contenders.same_training(self._spec, searched)
         tuned = self._choose(self._tuned(LENGTH, alike))
-        per_epoch = self._training_macs(tuned, len(data.train)) / int(tuned.numbers["epochs"])
-        long, note = contenders.longer(tuned, search_macs, per_epoch, self._size.longest * full_length(spec))
-        return [
-            Contender(BEFORE, (contenders.before(spec),)),
-            self._tuned(BARE, contenders.bare(spec, searched)),
-            self._tuned(RECIPE, contenders.shortest(spec, searched)),
-            self._tuned(LENGTH, alike),
-            Contender(LONGER, (long,), note),
-            self._tuned(UNIFORM, contenders.uniform_widths(spec, searched, data.shape, len(data.classes))),
-            self._tuned(WIDEST, contenders.widest(spec, searched)),
-        ]
+        per_epoch = self._training_macs(tuned, len(self._data.train)) / int(tuned.numbers["epochs"])
+        most = self._size.longest * full_length(self._spec)
+        variant, note = contenders.longer(tuned, compute, per_epoch, most)
+        return Contender(LONGER, (variant,), note)
 
     def _tuned(self, name: str, variant: Variant) -> Contender:
         return Contender(name, contenders.with_rates(self._spec, variant, self._size.rates))

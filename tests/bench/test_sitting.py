@@ -70,6 +70,7 @@ def test_a_whole_part_is_fair_and_kept(quick: Spec, tmp_path: Path) -> None:
     part = Comparison(spec, size, sitting).part()
     assert not part.missing
     assert part.search["trials"] == 2
+    assert part.rival is not None
     assert part.rival["macs"] >= part.search["macs"]
     assert len({tuple(row.of("seed")) for row in part.rows.values()}) == 1
     assert max(part.rows[SEARCHED].macs, part.rows[RIVAL].macs) <= 20_000
@@ -98,6 +99,7 @@ def test_what_is_chosen_on_fewer_images_is_judged_on_all_of_them_and_kept_row_by
     part = Comparison(quick, size, Sitting(tmp_path, tmp_path / "work"), searched=fewer).part()
     assert tuple(part.rows) == (BEFORE, SEARCHED)
     assert part.missing == ROWS[2:]
+    assert part.rival is None
     assert set(judged) == {quick.data.limit or 0}
     row, images = part.rows[SEARCHED], len(load(fewer, tmp_path).train)
     trainings_of_fewer = row.choosing_macs / (3.0 * row.macs * int(row.numbers["epochs"]) * images)
