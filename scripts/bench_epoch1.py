@@ -1,7 +1,7 @@
-"""Whether a reading after one epoch tells where a training ends, over what its accuracy, loss and widths tell.
+"""Whether a reading after one epoch tells where a training ends, over what accuracy, loss and hyperparameters tell.
 
-`python scripts/bench_epoch1.py` takes two recorded tables of the same layers: on one it chooses which readings to look
-at, on the other it says what they add. Writes studies/results/EPOCH1.md and EPOCH1.json.
+`python scripts/bench_epoch1.py` takes recorded tables: on one it chooses which readings to look at, on the others it
+says what they add. Writes studies/results/EPOCH1.md and EPOCH1.json.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ SIGNALS = {
     "readings": ("redundancy", "duplicates"),
     "rivals": ("rank", "correlation", "chip", "silent", "cosine"),
 }
+OTHERS = ("learning_rate", "weight_decay", "batch_size")  # hyperparameters beside the widths, if a table varies them
+PLACES = {"first": slice(1), "last": slice(-1, None), "mean": slice(None)}  # of layers, whatever their number
 MOST = 3  # predictors chosen
 FOLDS = 10
 RIDGE = 1.0
@@ -36,11 +38,12 @@ NOTES = """
 - A run is a training of the longest length. From what is known after its first epoch a ridge regression predicts the
   nats of error it ends with; tau is Kendall's, between prediction and end, {folds}-fold cross-validated, no network
   being in both parts of a fold.
-- Known without a signal: validation accuracy, training loss, dead share of each layer, log-width of each layer and its
-  square. A signal is credited with what it adds to these.
-- `readings` are redundancy and duplicates of each layer, `rivals` effective rank, mean |correlation|, CHIP's nuclear
-  norm, silent kernels and weight cosine on the same images. At most {most} of them are chosen, one after the other, by
-  tau on the other table.
+- Known without a signal: validation accuracy, training loss, dead share of each layer, the logarithms of widths, rate,
+  decay and batch size where they vary, and their squares. A signal is credited with what it adds to these.
+- `readings` are redundancy and duplicates of the first layer, the last one and the mean over layers, `rivals` effective
+  rank, mean |correlation|, CHIP's nuclear norm, silent kernels and weight cosine on the same images. At most {most} of
+  them are chosen, one after the other, by tau on another table.
+- Trainings that diverge before the end are left out, and told: {lost}.
 - Intervals are 90%, by bootstrap over networks. The better half is that of the higher accuracies at the end.
 """
 
@@ -53,44 +56,56 @@ class Trainings:
     signals: dict[str, Array]
     ends: Array
     networks: NDArray[np.int64]
+    lost: int  # trainings that diverged
 
 
 def main() -> None:
-    """Both ways round."""
+    """Every table told by what was chosen on every other."""
     arguments = parsed()
     started = time.perf_counter()
     tables = {path.stem: read(path) for path in arguments.tables}
     found: list[Row] = []
     for one, other in permutations(tables, 2):
         for kind, quantities in SIGNALS.items():
-            names = [name for name in tables[one].signals if name.partition(".")[0] in quantities]
+            names = [f"{quantity}.{place}" for quantity in quantities for place in PLACES]
             chosen = choose(tables[one], names)
             found += [
                 gained(tables[other], kind, chosen, half) | {"chosen on": one, "table": other} for half in (False, True)
             ]
-    notes = NOTES.format(folds=FOLDS, most=MOST)
+    lost = ", ".join(f"{each.lost} of {name}" for name, each in tables.items())
+    notes = NOTES.format(folds=FOLDS, most=MOST, lost=lost)
     publish("EPOCH1", "What one epoch tells", {"Gain in tau": found}, PACKAGES, started, notes=notes)
 
 
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=Path, nargs="*", default=sorted((RESULTS / "tables").glob("fashion5*.parquet")))
+    parser.add_argument("tables", type=Path, nargs="*", default=sorted((RESULTS / "tables").glob("*.parquet")))
     return parser.parse_args()
 
 
 def read(path: Path) -> Trainings:
     """The longest trainings of a table."""
     table = pd.read_parquet(path)
-    table = table[table["length"] == table["length"].max()].sort_values(["config", "seed", "epoch"])
-    first, last = table[table["epoch"] == 1].reset_index(), table[table["epoch"] == table["length"]].reset_index()
+    runs = ["config", "seed"]
+    table = table[table["length"] == table["length"].max()].sort_values([*runs, "epoch"])
+    last = table[table["epoch"] == table["length"]].dropna(subset=["val_accuracy"]).set_index(runs)
+    first = table[table["epoch"] == 1].set_index(runs)
+    lost = len(first) - len(last)
+    first = first.loc[last.index]
     widths = sorted(name for name in table if name.startswith("width_"))
-    places = np.log(first[widths].to_numpy(float))
+    varied = [name for name in (*widths, *OTHERS) if name in first and first[name].nunique() > 1]
+    places = np.log(first[varied].to_numpy(float))
     dead = first[[f"dead.{name}" for name in widths]].to_numpy(float)
     known = np.column_stack([_nats(first["val_accuracy"]), first["train_loss"], dead, places, places**2])
-    names = [f"{each}.{width}" for quantities in SIGNALS.values() for each in quantities for width in widths]
-    signals = {name: first[name].to_numpy(float) for name in names if first[name].notna().all()}
-    return Trainings(known, signals, _nats(last["val_accuracy"]), last["config"].to_numpy(np.int64))
+    signals = {
+        f"{quantity}.{place}": first[[f"{quantity}.{name}" for name in widths[layers]]].to_numpy(float).mean(1)
+        for quantities in SIGNALS.values()
+        for quantity in quantities
+        for place, layers in PLACES.items()
+    }
+    networks = last.index.get_level_values("config").to_numpy(np.int64)
+    return Trainings(known, signals, _nats(last["val_accuracy"]), networks, lost)
 
 
 def choose(trainings: Trainings, names: Sequence[str]) -> list[str]:

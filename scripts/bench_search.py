@@ -24,8 +24,9 @@ from results import RESULTS, Ledger, Row, Tables, publish, seconds
 from phashopt.bench.arms import FIRST_ORDER
 from phashopt.bench.replay import RESAMPLES, Course, Estimate, Replayed, counts, estimate, replay, summary
 from phashopt.bench.search import coding
-from phashopt.bench.worlds import LENGTH, Formula, SyntheticWorld, SyntheticWorlds, World, tight
+from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds, World, tight
 from phashopt.search import PHashSampler
+from phashopt.search.space import LENGTH
 from phashopt.trace import TRACE_KEY
 
 TRIALS = 40

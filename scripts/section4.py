@@ -118,7 +118,7 @@ class Replay:
 
     def row(self, trial: TrialSummary) -> Row:
         """One step of the walk."""
-        layers = {}
+        layers: Row = {}
         for name, layer in self._seen(trial).layers.items():
             label = layer_label(name).partition(" (")[0]
             layers[f"{label}: near-copies"] = f"{trial.attrs[f'duplicates.{name}']:.0%}"
