@@ -43,10 +43,16 @@ class Number:
         return 1
 
     def encode(self, values: Sequence[Any]) -> Array:
-        """(n, 1) their places between the ends."""
+        """(n, 1) their places between the ends; 0, the middle, where there is no value."""
         low, high = self._scale(self.distribution.low), self._scale(self.distribution.high)
-        at = np.log(values) if self.distribution.log else np.array(values, dtype=float)
-        return np.asarray(2 * (at - low) / (high - low) - 1 if high > low else np.zeros(len(at)))[:, None]
+        known = np.array(values, dtype=float)
+        at = np.log(known) if self.distribution.log else known
+        places = 2 * (at - low) / (high - low) - 1 if high > low else np.zeros(len(at))
+        return np.where(np.isnan(known), 0.0, places)[:, None]
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Any allowed value."""
+        return self.decode(rng.uniform(-1, 1, 1))
 
     def decode(self, coordinates: Array) -> Any:
         """The allowed value nearest to a place in [-1, 1]."""
@@ -75,8 +81,16 @@ class Category:
         return len(self.distribution.choices)
 
     def encode(self, values: Sequence[Any]) -> Array:
-        """(n, width) one for the value that each has."""
-        return np.eye(self.width)[[int(self.distribution.to_internal_repr(value)) for value in values]]
+        """(n, width) one for the value that each has; zeros where there is none."""
+        none = None not in self.distribution.choices
+        rows = np.concatenate([np.eye(self.width), np.zeros((1, self.width))])
+        return rows[
+            [self.width if none and each is None else int(self.distribution.to_internal_repr(each)) for each in values]
+        ]
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Any of its values."""
+        return self.decode(rng.uniform(size=self.width))
 
     def decode(self, coordinates: Array) -> Any:
         """The value with the largest coordinate."""
@@ -153,12 +167,12 @@ class Basis:
     def coordinates(self, params: Sequence[Mapping[str, Any]], starts: Sequence[Start | None] = ()) -> Array:
         """(n, K): log-widths in [0, 1], log2 of the length over the longest, the other parameters' places, the starts.
 
-        `starts` (n,) are those of children; without them all is from scratch.
+        A parameter that depends on another may be missing. `starts` (n,) are those of children, if there are any.
         """
         columns = [axis.fractions([each[name] for each in params]) for name, axis in self.widths.items()]
         longest = self.length.values[-1] if self.length else 1
         lengths = np.array([each[LENGTH] / longest if self.length else 1.0 for each in params])
-        others = [parameter.encode([each[name] for each in params]) for name, parameter in self.others.items()]
+        others = [parameter.encode([each.get(name) for each in params]) for name, parameter in self.others.items()]
         begun = np.zeros((len(params), self.starts))
         if self.inherits and starts:
             before = np.array([start.epochs / longest if start else 0.0 for start in starts])

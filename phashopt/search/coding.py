@@ -47,6 +47,6 @@ class Coding:
 
     def _grid_axis(self, name: str, distribution: BaseDistribution) -> Axis:
         last = len(self._grid[name]) - 1
-        if distribution != IntDistribution(0, last):
+        if not (isinstance(distribution, IntDistribution) and distribution.low == 0 and distribution.high == last):
             raise UserError(f"{name} has a grid of {last + 1} values: suggest it as suggest_int({name!r}, 0, {last})")
         return Axis(self._grid[name])

@@ -28,7 +28,8 @@ class Quadratic:
         sample = self._sample(space)
         widths = np.array([[point[name] for name in self._names] for point in sample], dtype=float)
         costs = np.array([[cost(point) / cap for cost, cap in space.limits.values()] for point in sample])
-        weights, *_ = np.linalg.lstsq(self._terms(widths), costs, rcond=None)
+        known = np.isfinite(costs).all(1)  # a cost may be infinite where a network does not fit at all
+        weights, *_ = np.linalg.lstsq(self._terms(widths[known]), costs[known], rcond=None)
         self._constant, self._linear = weights[0], weights[1 : layers + 1].T  # (caps,), (caps, L)
         self._products: Array = np.zeros((costs.shape[1], layers, layers))
         for (first, second), weight in zip(self._pairs, weights[layers + 1 :], strict=True):

@@ -1,4 +1,7 @@
-"""How likely a training is to come to nothing, from those that did: a logistic regression with a cautious prior."""
+"""How likely a training is to come to nothing, from those that did: a logistic regression with a cautious prior.
+
+A straight line in the rate is too stiff where rates diverge from one value on, so those nearby are counted too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from phashopt.search.basis import Array
 
 USUAL = -4.0  # log odds before anything has diverged: about one in fifty
 PRECISION = 1e-6
+STEEPER = 3.0  # log odds from the middle of the rates to either end: trainings diverge at high rates
+NEAR = 0.2  # in [-1, 1]: rates of which one tells of the other
+REGRESSED = 2.0  # trainings that the regression counts for beside those at much the same rate
 SPREAD = np.array([1.0, 1.5, 1.0])  # of the weights of 1, rate and mean width
 
 
@@ -21,9 +27,10 @@ def divergence_features(coordinates: Array, layers: int, rate: slice | None) -> 
 def divergence_weights(features: Array, diverged: Array) -> Array:
     """(3,) posterior mode of the weights; `diverged` (n,) is 1 for a training that came to nothing, else 0.
 
+    As soon as one has, lower rates are thought to be safer: else losses all at one rate would say nothing of others.
     Newton's method, each step halved until it helps: the loss is convex.
     """
-    centre = np.array([USUAL, 0.0, 0.0])
+    centre = np.array([USUAL, STEEPER if diverged.any() else 0.0, 0.0])
 
     def loss(weights: Array) -> float:
         odds, distance = features @ weights, (weights - centre) / SPREAD
@@ -44,3 +51,12 @@ def divergence_weights(features: Array, diverged: Array) -> Array:
 def survival(features: Array, weights: Array) -> Array:
     """(n,) the probability that a training comes to an end."""
     return 1 - expit(features @ weights)
+
+
+def corrected(survival: Array, features: Array, known: Array, lost: Array) -> Array:
+    """(n,) `survival`, by the regression, corrected by what `known` trainings (m, 3) at much the same rate came to.
+
+    `lost` (m,) is 1 for those that came to nothing, else 0.
+    """
+    near = np.exp(-0.5 * ((features[:, 1, None] - known[:, 1]) / NEAR) ** 2)
+    return np.asarray((REGRESSED * survival + near @ (1 - lost)) / (REGRESSED + near.sum(1)))

@@ -22,6 +22,11 @@ def fit(point: Point, space: Space, payers: Sequence[str], gainers: Sequence[str
     return _fill(_repair(point, space, payers), space, gainers) if space.limits else point
 
 
+def under_caps(point: Point, space: Space) -> Point:
+    """`point` with its widest layers narrowed as far as the caps ask for."""
+    return fit(point, space, sorted(space.widths, key=lambda name: -point[name]), [])
+
+
 def uniform(space: Space) -> Point:
     """Every width at one fraction of its log range: the largest under the caps, filled up; the middle without caps."""
     if not space.limits:
@@ -42,14 +47,15 @@ def scatter(center: Point, radius: float, space: Space, rng: np.random.Generator
 
 
 def nearest_unseen(point: Point, space: Space, seen: Set[tuple[int, ...]], rng: np.random.Generator) -> Point | None:
-    """The feasible point not in `seen` that is fewest grid steps away; None when there is none left.
+    """The feasible point not in `seen` that is fewest grid steps away, of `point` under the caps; None if none is left.
 
     Feasible points form a staircase, and so are connected by single steps through one another.
     """
     if space.key(point) not in seen and space.feasible(point):
         return point
+    fitted = under_caps(point, space)
     smallest = {name: axis.values[0] for name, axis in space.axes.items()}
-    queue = deque([point if space.feasible(point) else smallest])
+    queue = deque([fitted if space.feasible(fitted) else smallest])
     visited = {space.key(queue[0])}
     while queue:
         here = queue.popleft()

@@ -59,7 +59,7 @@ class Gain:
 
 def in_hand(model: Model) -> Record | None:
     """The finished feasible network that most is expected of: what the model predicts, and part of what was beyond."""
-    able = [record for record in model.finished if record.feasible]
+    able = model.own
     if not able:
         return None
     predicted = _worth(model, able, model.posterior.mean[None])[:, 0]
@@ -86,7 +86,7 @@ def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None
     length = model.space.length
     if length is None:
         return None
-    able = [record for record in model.finished if record.feasible]
+    able = model.own
     order = np.argsort(-_worth(model, able, model.posterior.mean[None])[:, 0], kind="stable")[:CANDIDATES]
     longest = length.values[-1]
     options = []
@@ -103,7 +103,7 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
     rng = np.random.default_rng(0)
     draws = model.posterior.draw(DRAWS, rng)
     sigma = model.posterior.likeliest.sigma
-    finished = [record for record in model.finished if record.feasible]
+    finished = model.own
     before = _worth(model, finished, draws)
     before += MERIT * (_reached(model, finished)[:, None] - before)
     before += sigma * (MERIT * (1 - MERIT)) ** 0.5 * rng.standard_normal(before.shape)

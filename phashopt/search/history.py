@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +45,15 @@ class Pending:
 class Past:
     """A study at one moment, seen from one trial of it.
 
-    `records` are the complete trials, `stopped` the pruned and failed ones, and `distributions` those of the parameters
-    that all finished trials share.
+    `records` are the complete trials, `stopped` the pruned and failed ones, and `distributions` the latest ones of the
+    parameters that all complete trials have.
     """
 
     records: list[Record]
     stopped: list[Record]
     pending: list[Pending]
     distributions: _Distributions
+    sign: int = 1  # -1 where the study minimises
 
     @property
     def points(self) -> list[Mapping[str, Any]]:
@@ -86,14 +87,14 @@ class History:
         """
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         entries = [entry for entry in self._decoded(trials, study.direction) if entry.number != number]
-        complete = {id(entry.distributions): entry.distributions for entry in entries if entry.distributions}
         return Past(
             records=[entry.record for entry in entries if entry.record and entry.record.complete],
             stopped=[entry.record for entry in entries if entry.record and not entry.record.complete],
             pending=[
                 Pending(entry.params, Start.read(entry.trial.system_attrs)) for entry in entries if not entry.record
             ],
-            distributions=_common(complete.values()) if complete else _most([entry.trial for entry in entries]),
+            distributions=_common(entries) or _most([entry.trial for entry in entries]),
+            sign=1 if study.direction == StudyDirection.MAXIMIZE else -1,
         )
 
     def _decoded(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[_Entry]:
@@ -148,6 +149,7 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
         value=value,
         score=value if direction == StudyDirection.MAXIMIZE else -value,
         complete=complete,
+        failed=trial.state == TrialState.FAIL,
         feasible=is_feasible(trial),
         params=params,
         trace=trace,
@@ -175,13 +177,16 @@ def _planned_params(trial: FrozenTrial, coding: Coding) -> dict[str, Any]:
     return proposed | coding.decode(fixed | trial.params)
 
 
-def _common(distributions: Iterable[_Distributions]) -> _Distributions:
-    first, *others = distributions
-    return {
-        name: distribution
-        for name, distribution in sorted(first.items())
-        if all(other.get(name) == distribution for other in others)
-    }
+def _common(entries: Sequence[_Entry]) -> _Distributions:
+    """The parameters that all complete trials asked for, or where none is complete all stopped ones, as of the latest.
+
+    A trial that was stopped may not have come to all of its parameters; a range may have been changed since.
+    """
+    known = [entry for entry in entries if entry.record and entry.distributions]
+    last = [entry for entry in known if entry.record and entry.record.complete] or known
+    every = {id(entry.distributions): entry.distributions or {} for entry in last}.values()
+    latest = (last[-1].distributions or {}) if last else {}
+    return {name: latest[name] for name in sorted(latest) if all(name in each for each in every)}
 
 
 def _most(trials: list[FrozenTrial]) -> _Distributions:

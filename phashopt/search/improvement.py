@@ -29,6 +29,7 @@ DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
 LENGTHS = 5
+PLACES = np.linspace(-1, 1, 9)  # of learning rates, once one has been too high
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
 
 
@@ -99,7 +100,8 @@ class Improvement:
         gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
         finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
         children = self._children(finalists) if self._model.space.inherits else ()
-        actions = self._weighed([*self._trainings(finalists), *children, *self._extensions()])
+        begun = self._at_safe_rates([*self._trainings(finalists), *children])
+        actions = self._weighed([*begun, *self._extensions()])
         return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
     def _pool(self) -> Array:
@@ -151,12 +153,31 @@ class Improvement:
         rates = [{RATE: basis.others[RATE].decode(place)} for place in places[:, None]]
         return [replace(child, params={**child.params, **rate}) for child, rate in zip(children, rates, strict=True)]
 
+    def _at_safe_rates(self, options: list[_Option]) -> list[_Option]:
+        """Once a training has come to nothing, each at the rate that promises most if it may come to nothing too."""
+        basis = self._model.basis
+        if not basis.rate or not self._model.lost:
+            return options
+        params, starts = [option.params for option in options], [option.start for option in options]
+        own = basis.coordinates(params, starts)
+        rows = np.repeat(own[:, None], 1 + len(PLACES), axis=1)  # its own rate first: it stays where no other is better
+        rows[:, 1:, basis.rate.start] = PLACES
+        flat = rows.reshape(-1, rows.shape[-1])
+        hoped = np.maximum(self._worth(flat) - self._incumbent, 0).mean(1) * self._model.survival(flat)
+        best = hoped.reshape(len(options), -1).argmax(1)
+        rates = [basis.others[RATE].decode(row[place, basis.rate]) for row, place in zip(rows, best, strict=True)]
+        return [
+            replace(option, params={**option.params, RATE: rate}) if place else option
+            for option, rate, place in zip(options, rates, best, strict=True)
+        ]
+
     def _extensions(self) -> Iterator[_Option]:
         """The best finished trainings gone on with, as far as their stable phase was kept."""
         length = self._model.space.length
         if length is None:
             return
-        finished = [record for record in self._model.finished if record.feasible and record.stable_epochs]
+        known = {*self._model.space.axes, *self._model.space.others}
+        finished = [record for record in self._model.own if record.stable_epochs and record.params.keys() >= known]
         able = [record for record in finished if self._model.space.agrees(record.params)]
         for record in sorted(able, key=lambda record: -record.score)[:FINALISTS]:
             for epochs in self._lengths:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from phashopt.search.basis import Array, Basis, other
-from phashopt.search.divergence import divergence_features, divergence_weights, survival
+from phashopt.search.divergence import corrected, divergence_features, divergence_weights, survival
 from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
 from phashopt.search.history import Past, Pending
-from phashopt.search.prefix import expected_end
+from phashopt.search.prefix import End, Prefixes
 from phashopt.search.record import Record
-from phashopt.search.response import Response
+from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, Space
 from phashopt.search.start import Start
 from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
@@ -40,18 +40,18 @@ class Model:
         self.space = space
         others = {name: other(each) for name, each in space.others.items()}
         self.basis = Basis(space.widths, space.length, others, space.inherits)
-        known = {*space.axes, *space.others}
-        finished = _recalled([record for record in past.records if record.params.keys() >= known])
-        self.response = Response([record.score for record in finished])
-        nats = self.response.nats([record.score for record in finished])
-        hopeless = nats < _nothing(nats)
+        finished = _recalled([record for record in past.records if record.params.keys() >= space.axes.keys()])
+        self.response = Response([record.score for record in finished], past.sign)
+        nats = self._nats_of(finished)
+        self._nothing = _nothing(nats[np.isfinite(nats)]) if self.response.scale != Scale.OTHER else -math.inf
+        hopeless = ~np.isfinite(nats) | (nats < self._nothing)
         self.finished = [record for record, lost in zip(finished, hopeless, strict=True) if not lost]
         self._nats = nats[~hopeless]
-        self._lost = [record for record, lost in zip(finished, hopeless, strict=True) if lost]
-        self._ends: dict[int, tuple[float, float]] = {}
-        stopped = [record for record in past.stopped if record.params.keys() >= known][-RECALL:]
-        self._partial = [record for record in stopped if self._has_end(record)]
-        self.pending = [trial for trial in past.pending if trial.params.keys() >= known]
+        stopped = [record for record in past.stopped if record.params.keys() >= space.axes.keys()][-RECALL:]
+        self._ends, lost = self._fates(stopped)
+        self._partial = [record for record in stopped if record.number in self._ends]
+        self.lost = [*(record for record, nothing in zip(finished, hopeless, strict=True) if nothing), *lost]
+        self.pending = [trial for trial in past.pending if trial.params.keys() >= space.axes.keys()]
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -59,10 +59,15 @@ class Model:
         return learn(self.basis, self._observations(), self.excess)
 
     @cached_property
+    def own(self) -> list[Record]:
+        """The finished trainings that may be chosen: feasible ones that are this study's."""
+        known = [record for record in self.finished if record.feasible and not record.adopted]
+        return [record for record in known if self.space.feasible(record.params)]
+
+    @cached_property
     def best(self) -> Record | None:
-        """The feasible finished training with the highest score, the first of equals."""
-        feasible = [record for record in self.finished if record.feasible]
-        return max(feasible, key=lambda record: (record.score, -record.number), default=None)
+        """The one of them with the highest score, the first of equals."""
+        return max(self.own, key=lambda record: (record.score, -record.number), default=None)
 
     @cached_property
     def excess(self) -> Array:
@@ -80,30 +85,46 @@ class Model:
 
     @cached_property
     def known(self) -> Array:
-        """(n, d) features of the feasible trainings that are finished or under way."""
-        done = self.places[[record.feasible for record in self.finished]]
+        """(n, d) features of the trainings that may be chosen and of the feasible ones that are under way."""
+        done = self._places(self.own)
         pending = self._places([trial for trial in self.pending if self.space.feasible(trial.params)])
         return self.basis.features(np.concatenate([done, pending]))
 
     def survival(self, coordinates: Array) -> Array:
         """(n,) the probability that a training comes to an end."""
-        return survival(self._divergence_features(coordinates), self._divergence)
+        features = self._divergence_features(coordinates)
+        known, lost, weights = self._divergence
+        regressed = survival(features, weights)
+        return corrected(regressed, features, known, lost) if self.lost and self.basis.rate else regressed
 
     def start(self, parent: Record, child: Mapping[str, Any]) -> Start:
         """What a child would begin with; `parent` has a length only if that is searched, else all are as long."""
         epochs = int(parent.params.get(LENGTH, 1)) + (parent.start.epochs if parent.start else 0)
         return Start.between(self.space.widths, parent.params, child, epochs)
 
-    def _has_end(self, record: Record) -> bool:
-        """Whether a stopped training would have come to something; where, is noted."""
-        alike = [each for each in self.finished if bool(each.start) == bool(record.start)]
-        end = None if exploded(record.trace) else expected_end(record, alike or self.finished)
-        if end is None or end.nats < _nothing(self._nats):
-            if record.trace.epochs:
-                self._lost.append(record)
-            return False
-        self._ends[record.number] = (end.nats, end.variance)
-        return True
+    def _nats_of(self, records: Sequence[Record]) -> Array:
+        """(n,) nats as they were told; -inf where a value is infinite, which is no value at all."""
+        scores = np.array([record.score for record in records], dtype=float)
+        known = np.isfinite(scores)
+        nats = np.full(len(scores), -math.inf)
+        nats[known] = self.response.nats(scores[known])
+        return nats
+
+    def _fates(self, stopped: Sequence[Record]) -> tuple[dict[int, End], list[Record]]:
+        """Where stopped trainings would have ended, by number, and those that came to nothing.
+
+        Of the others nothing is known: they were stopped before anything like them had finished.
+        """
+        prefixes = Prefixes(self.finished, self._nats)
+        ends, lost = {}, []
+        for record in stopped:
+            diverged = exploded(record.trace) or (record.failed and not record.learnt)
+            end = None if diverged else prefixes.end(record)
+            if end and end.nats >= self._nothing:
+                ends[record.number] = end
+            elif end or diverged:
+                lost.append(record)
+        return ends, lost
 
     def _observations(self) -> Observations:
         records = [*self.finished, *self._partial]
@@ -132,10 +153,12 @@ class Model:
         return coordinates[:, used]
 
     @cached_property
-    def _divergence(self) -> Array:
-        coordinates = np.concatenate([self.places, self._places([*self._partial, *self._lost])])
-        lost = np.arange(len(coordinates)) >= len(coordinates) - len(self._lost)
-        return divergence_weights(self._divergence_features(coordinates), lost.astype(float))
+    def _divergence(self) -> tuple[Array, Array, Array]:
+        """Of divergence: the features of all trainings, which ones were lost, the regression's weights."""
+        coordinates = np.concatenate([self.places, self._places([*self._partial, *self.lost])])
+        lost = (np.arange(len(coordinates)) >= len(coordinates) - len(self.lost)).astype(float)
+        features = self._divergence_features(coordinates)
+        return features, lost, divergence_weights(features, lost)
 
     def _places(self, records: Sequence[Record | Pending]) -> Array:
         return self.basis.coordinates([record.params for record in records], [record.start for record in records])

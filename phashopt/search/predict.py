@@ -10,7 +10,7 @@ import numpy as np
 
 from phashopt.search.ascent import Ascent
 from phashopt.search.costs import Quadratic
-from phashopt.search.fit import fit
+from phashopt.search.fit import under_caps
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import Limits
@@ -31,12 +31,11 @@ class Prediction:
 
 
 def ranked(model: Model) -> list[tuple[Record, Prediction]]:
-    """The feasible finished trials, the one that the model expects most of first.
+    """The finished trials that may be chosen, the one that the model expects most of first.
 
     A single value carries the luck of its seed and of its few validation images; the model pools those of all trials.
     """
-    records = [record for record in model.finished if record.feasible]
-    pairs = [(record, _predict(model, record.params, record.start)) for record in records]
+    pairs = [(record, _predict(model, record.params, record.start)) for record in model.own]
     return sorted(pairs, key=lambda pair: -pair[1].nats)
 
 
@@ -47,13 +46,12 @@ def best_under(model: Model, limits: Limits) -> Prediction:
     weights = model.posterior.mean
     ascent = Ascent(model.basis, Quadratic(space), np.where(model.basis.concave, np.maximum(weights, 0), weights)[None])
     params = model.basis.params(ascent.maximise().coordinates[0])
-    widest_first = sorted(space.widths, key=lambda name: -params[name])
-    return _predict(model, params | fit({name: params[name] for name in space.axes}, space, widest_first, []))
+    return _predict(model, params | under_caps({name: params[name] for name in space.axes}, space))
 
 
 def _predict(model: Model, params: Mapping[str, Any], start: Start | None = None) -> Prediction:
     draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
     worth = model.basis.features(model.basis.coordinates([params], [start]))[0] @ draws.T
     nats = np.quantile(worth, [0.5, 0.05, 0.95])
-    value, *ends = np.abs(model.response.score(nats)).tolist()
+    value, *ends = model.response.value(nats).tolist()
     return Prediction(dict(params), float(nats[0]), value, min(ends), max(ends))

@@ -1,13 +1,14 @@
 """Where a training that was stopped would have ended, from how the finished ones went on from the same share of theirs.
 
 SAMPLER.md, section 6. The pruner looked only at what is seen here, so the prefix is all there is to know: one Gaussian
-observation of the end, no bound.
+observation of the end, no bound. A curve and a study's values may be on different scales: ends are values.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -29,43 +30,70 @@ class End(NamedTuple):
     variance: float
 
 
-def planned(record: Record) -> int:
-    """The epochs that a training was to have, at least those that it had."""
-    last = record.trace.epochs[-1].number if record.trace.epochs else 1
-    return max(int(record.params.get(LENGTH, last)), last)
+class Prefixes:
+    """Learns from `finished` trainings, whose values were `nats` (n,); children and trainings from scratch go apart."""
+
+    def __init__(self, finished: Sequence[Record], nats: Array) -> None:
+        pairs = [(record, float(end)) for record, end in zip(finished, nats, strict=True) if record.trace.epochs]
+        self._ended = {child: [pair for pair in pairs if bool(pair[0].start) == child] for child in (False, True)}
+        self._pairs = lru_cache(self._pairs_at)
+
+    def end(self, prefix: Record) -> End | None:
+        """Where `prefix` would have ended; None if it has no curve, or no training that finished has one."""
+        curve = {epoch: value for epoch, value in prefix.curve.items() if math.isfinite(value)}
+        if not curve:
+            return None
+        last = max(curve)
+        child = bool(prefix.start)
+        starts, ends = self._pairs(child if self._ended[child] else not child, _bin(last / self.planned(prefix)))
+        if not len(starts):
+            return None
+        gap = float((ends - starts).mean())
+        slope = _slope(starts, ends - starts - gap)
+        left = ends - starts - gap - slope * (starts - starts.mean())
+        variance = (float(left @ left) + UNKNOWN**2) / (len(starts) + 1)
+        return End(
+            curve[last] + gap + slope * (curve[last] - float(starts.mean())),
+            max(variance, LEAST_SPREAD**2),
+        )
+
+    def planned(self, record: Record) -> int:
+        """The last step that a training was to record, at least the last that it did.
+
+        Where `epochs` is no parameter, what is usual; and steps need not be epochs.
+        """
+        last = _last(record)
+        usual, a_length = self._usual
+        return max(round(a_length * record.params[LENGTH]) if LENGTH in record.params else usual, last)
+
+    @cached_property
+    def _usual(self) -> tuple[int, float]:
+        """The usual last step, and the usual last step over the length."""
+        everybody = [record for pairs in self._ended.values() for record, _ in pairs]
+        shares = [_last(record) / record.params[LENGTH] for record in everybody if LENGTH in record.params]
+        lasts = [_last(record) for record in everybody]
+        return round(float(np.median(lasts))) if lasts else 1, float(np.median(shares)) if shares else 1.0
+
+    def _pairs_at(self, child: bool, share: float) -> tuple[Array, Array]:
+        """The nats of each training at `share` of its epochs, and of its value."""
+        reached = [(_reached(record, share), end) for record, end in self._ended[child]]
+        known = [(start, end) for start, end in reached if math.isfinite(start)]
+        starts, ends = np.array(known).reshape(-1, 2).T
+        return starts, ends
 
 
-def expected_end(prefix: Record, finished: Sequence[Record]) -> End | None:
-    """Where `prefix` would have ended, from `finished` trainings; None if it has no curve, or none of them has one."""
-    curve = {epoch: value for epoch, value in prefix.curve.items() if math.isfinite(value)}
-    if not curve:
-        return None
-    share = _bin(max(curve) / planned(prefix))
-    pairs = [pair for record in finished if (pair := _pair(record, share)) is not None]
-    if not pairs:
-        return None
-    starts, ends = np.array(pairs).T
-    gap = float((ends - starts).mean())
-    slope = _slope(starts, ends - starts - gap)
-    left = ends - starts - gap - slope * (starts - starts.mean())
-    variance = (float(left @ left) + UNKNOWN**2) / (len(pairs) + 1)
-    nats = curve[max(curve)] + gap + slope * (curve[max(curve)] - float(starts.mean()))
-    return End(nats, max(variance, LEAST_SPREAD**2))
+def _last(record: Record) -> int:
+    return record.trace.epochs[-1].number if record.trace.epochs else 1
 
 
 def _bin(share: float) -> float:
     return min(max(math.ceil(share * BINS), 1), BINS) / BINS
 
 
-def _pair(record: Record, share: float) -> tuple[float, float] | None:
-    """The nats of one training at `share` of its epochs, and at its end."""
-    epochs = [row.number for row in record.trace.epochs]
-    if not epochs:
-        return None
-    until = max(epochs) * share
-    before = [record.curve[epoch] for epoch in epochs if epoch <= max(until, min(epochs))]
-    start, end = before[-1], record.curve[max(epochs)]
-    return (start, end) if math.isfinite(start) and math.isfinite(end) else None
+def _reached(record: Record, share: float) -> float:
+    """The nats of one training at `share` of its epochs, at the first where that is earlier."""
+    first, until = record.trace.epochs[0].number, _last(record) * share
+    return record.curve[max((epoch for epoch in record.curve if epoch <= until), default=first)]
 
 
 def _slope(starts: Array, gaps: Array) -> float:

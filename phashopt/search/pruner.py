@@ -52,7 +52,7 @@ class PHashPruner(BasePruner):
     Optuna's `should_prune` hears of STOP and FINISH only; `verdict` says it all.
 
     Args:
-        warmup: epochs before a trial can be stopped for being slow.
+        warmup: epochs before a trial can be stopped for being behind; one at chance, as no other, need not wait.
         peers: complete comparable trials that it takes to call one slow, or starved.
         without: verdicts that are never given, to measure what each is worth.
     """

@@ -39,6 +39,7 @@ class Record:
     trace: Trace
     readings: Mapping[str, Reading] = field(default_factory=dict)
     stable_epochs: int | None = None  # from which it can go on as if it had been meant longer
+    failed: bool = False  # with or without a trace
     adopted: bool = False  # from another study, whose budget paid for it
     start: Start | None = None  # of a child
 
@@ -47,6 +48,11 @@ class Record:
         """Each layer's covariate, where it is known."""
         every = {name: covariate(reading) for name, reading in self.readings.items()}
         return {name: value for name, value in every.items() if not math.isnan(value)}
+
+    @property
+    def learnt(self) -> bool:
+        """Whether an epoch of it was recorded that says how good it was."""
+        return any(math.isfinite(nats) for nats in self.curve.values())
 
     @cached_property
     def curve(self) -> dict[int, float]:

@@ -23,10 +23,15 @@ class Scale(Enum):
 
 
 class Response:
-    """Made from the scores (more is better: a loss is negative) of a study's complete trials."""
+    """Made from the scores (more is better: a loss is negative) of a study's complete trials, infinite ones apart.
 
-    def __init__(self, scores: Sequence[float]) -> None:
+    `sign` is -1 where values are minimised, else 1.
+    """
+
+    def __init__(self, scores: Sequence[float], sign: int = 1) -> None:
         known = np.array(scores, dtype=float)
+        known = known[np.isfinite(known)]
+        self.sign = sign
         self.scale = Scale.OTHER
         if ((known >= 0) & (known <= 1)).all():
             self.scale = Scale.ACCURACY
@@ -56,3 +61,7 @@ class Response:
                 return np.asarray(-np.exp(-nats))
             case Scale.OTHER:
                 return np.asarray(self._middle + nats / UNIT * (self._spread or 1.0))
+
+    def value(self, nats: ArrayLike) -> Array:
+        """From nats to values as they are told to Optuna, of any shape."""
+        return self.sign * self.score(nats)

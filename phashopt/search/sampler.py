@@ -1,9 +1,17 @@
-"""`PHashSampler`: Optuna's side of the rule. What to try next follows from what the finished trials' layers say."""
+"""`PHashSampler`: Optuna's side of the search.
+
+For readers of TPE: `n_startup_trials` are two networks (`strategy`); `constant_liar` is that running trials count among
+what is to be beaten (`Model.known`); `constraints_func` are `limits` and stored constraints; l/g is an expected gain
+per price (`Improvement`); all parameters of the space are sampled together.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
@@ -11,14 +19,15 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
 
-from phashopt.errors import UserError
+from phashopt.errors import UserError, meant
 from phashopt.search.coding import Coding
 from phashopt.search.costs import Quadratic
 from phashopt.search.history import PROPOSAL_KEY, History, Past
 from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
+from phashopt.search.record import Record
 from phashopt.search.rule import propose
-from phashopt.search.space import LENGTH, RATE, Axis, Limits, Space, remembered
+from phashopt.search.space import LENGTH, Axis, Limits, Remembered, Space
 from phashopt.search.start import START_KEY, Start
 from phashopt.search.strategy import propose_by_model, shown
 from phashopt.search.tried import Tried
@@ -50,14 +59,17 @@ class PHashSampler(BaseSampler):
     are neither widths, `epochs` nor `learning_rate` to the base sampler. Without `limits` there is nothing to weigh
     kernels against, and the rule decides under both.
 
-    All that is read of a trial is its value, its parameters, its constraints and its readings: the `trace` that
-    `phashopt.Probe` writes, else user attributes `redundancy.<width>`, `duplicates.<width>`, `dead.<width>`. A proposal
-    keeps every cap, lies on the grid, and repeats no finished, running or enqueued point while another feasible one is
-    left: under `paper` no widths and epochs, under `model` none with much the same other parameters. It depends on the
-    seed, the trial's number and the trials in the storage, on nothing else; what an enqueued trial fixes is kept, and
-    the rest fitted to it. Each trial carries the system attributes `decision` (in words), `parent` (the trial whose
-    weights it goes on from, -1 for none), `proposal` and `proposal_without_reading` (the same strategy and random
-    numbers, had no layer been read), a child `start` (`phashopt.search.start`).
+    Read of a trial are its value, parameters and constraints, and of the `trace` that `phashopt.Probe` writes the
+    readings, losses and accuracies; without a trace user attributes `redundancy.<width>`, `duplicates.<width>`,
+    `dead.<width>` and the reported values. phashopt's own trials also say how they began and how they may be gone on
+    with (`start`, `epochs_used`, `stable_epochs`, `adopted`).
+
+    A proposal keeps every cap, lies on the grid, and repeats no finished, running or enqueued point while another
+    feasible one is left: under `paper` no widths and epochs, under `model` none with much the same other parameters. It
+    depends on the seed, the trial's number and the trials in the storage, on nothing else; what an enqueued trial fixes
+    is kept, and the rest fitted to it. Each trial carries the system attributes `decision` (in words), `parent` (the
+    trial whose weights it goes on from, -1 for none), `proposal` and `proposal_without_reading` (the same strategy and
+    random numbers, had no layer been read), a child `start` (`phashopt.search.start`).
 
     Args:
         seed: of everything random; drawn once if None.
@@ -66,7 +78,8 @@ class PHashSampler(BaseSampler):
         widths: the width parameters, first layer first; by default those of `grid`, else those that a reading is
             recorded for. One whose values are not positive whole numbers is left to the base sampler.
         limits: name -> (cost, cap); `cost` is called with a dict of all `widths`, as kernel counts, and may not fall
-            when a width grows; a network is feasible if cost <= cap. Needs `widths` or `grid`.
+            when a width grows; a network is feasible if cost <= cap, which is above 0. The first cost is what trainings
+            are priced by. Needs `widths` or `grid`.
         grid: parameter -> its true values, ascending, where the objective suggests an index:
             `suggest_int(name, 0, len(values) - 1)`.
         space: the whole search space. Without it a first trial cannot be proposed as one: its widths are then drawn
@@ -76,7 +89,8 @@ class PHashSampler(BaseSampler):
             with `phashopt.inherit(parent, widths, images)` of the trial that `parent` names.
 
     Raises:
-        UserError: from the constructor, or from the first suggestion, if no network keeps the caps.
+        UserError: from the constructor if a cap or a grid makes no sense; from the first suggestion if no network keeps
+            the caps, or from a later one if the trials do not have the widths.
     """
 
     def __init__(
@@ -95,8 +109,8 @@ class PHashSampler(BaseSampler):
         self._seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed
         self._strategy = strategy
         self._trials = trials
-        self._widths = tuple(widths if widths is not None else sorted((grid or {}).keys() - {LENGTH, RATE}))
-        self._limits = {name: (remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
+        self._widths = tuple(widths if widths is not None else [name for name in grid or {} if name != LENGTH])
+        self._limits = {name: (Remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
         self._space = dict(space or {})
         self._base = base
         self._inherit = inherit
@@ -104,8 +118,20 @@ class PHashSampler(BaseSampler):
         self._history = History(self._coding)
         self._costs: dict[tuple[tuple[str, Axis], ...], Quadratic] = {}
         self._seen: dict[tuple[tuple[str, ...], tuple[tuple[str, BaseDistribution], ...]], Tried] = {}
+        self._lock = Lock()
         if self._limits and not self._widths:
             raise UserError("limits need the widths they are a cost of: PHashSampler(widths=[...], limits=...)")
+        for name in (grid or {}).keys() - {*self._widths, LENGTH}:
+            raise UserError(f"grid[{name!r}] is neither a width nor {LENGTH}: suggest it as it is")
+        for name, (_, cap) in self._limits.items():
+            if not 0 < cap < math.inf:
+                raise UserError(f"limits[{name!r}] has the cap {cap:g}: it must be finite and more than 0")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """`space` if it was given, else what the other trials have asked for, running ones included."""
@@ -119,11 +145,16 @@ class PHashSampler(BaseSampler):
         self._raise_error_if_multi_objective(study)
         if search_space and search_space.keys() <= trial.params.keys():  # handed back: it goes on as what it was
             return {}
+        with self._lock:  # threads that ask at once would all be proposed the same
+            return self._sample(study, trial, search_space)
+
+    def _sample(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
         past = self._history.read(study, trial.number)
         space = self._network_space(past, search_space)
         values: dict[str, Any] = {}
         if space:
-            values = self._propose(study, trial, space, past)
+            proposed = self._propose(study, trial, space, past)
+            values = {name: value for name, value in proposed.items() if name in search_space}
         else:
             unknown = UNKNOWN_BUT_LIMITED if self._limits else UNKNOWN
             _store(study, trial, {DECISION_KEY: unknown, PARENT_KEY: NO_PARENT})
@@ -153,11 +184,14 @@ class PHashSampler(BaseSampler):
 
     def _network_space(self, past: Past, search_space: Mapping[str, BaseDistribution]) -> Space | None:
         """What the strategy decides on; None while the widths are not known, or under limits not all of them."""
-        names = self._widths or sorted({name for record in past.records for name in record.readings})
-        if self._limits and not search_space.keys() >= set(names):
-            return None
+        read = {name for record in past.records for name in record.readings}
+        names = self._widths or sorted(read, key=_numbered)
         axis = self._limited_axis if self._limits else self._coding.axis
         axes = {name: axis(name, search_space[name]) for name in names if name in search_space}
+        if self._limits and len(axes) < len(names):
+            if not past.records:
+                return None
+            axes = {name: axes[name] if name in axes else _as_before(name, past.records[-1]) for name in names}
         widths = {name: axis for name, axis in axes.items() if axis}
         if not widths:
             return None
@@ -179,8 +213,8 @@ class PHashSampler(BaseSampler):
         unread = {**blank.point, **{name: shown(value) for name, value in blank.others.items()}}
         without = "the same" if same else ", ".join(f"{name} {value}" for name, value in unread.items())
         notes = {
-            PROPOSAL_KEY: proposal.point,
-            WITHOUT_READING_KEY: blank.point,
+            PROPOSAL_KEY: {**proposal.point, **proposal.others},
+            WITHOUT_READING_KEY: {**blank.point, **blank.others},
             DECISION_KEY: f"{proposal.reason} Without the reading: {without}.",
             PARENT_KEY: NO_PARENT if proposal.parent is None else proposal.parent,
             **({START_KEY: _noted(proposal.start)} if proposal.start or START_KEY in trial.system_attrs else {}),
@@ -273,6 +307,18 @@ class PHashSampler(BaseSampler):
 
     def _base_seed(self, *stream: int) -> int:
         return int(self._rng(*stream, BASE_STREAM).integers(2**32))
+
+
+def _as_before(name: str, last: Record) -> Axis:
+    """A width that is searched by nobody here, since another sampler fixes it: as it was in the `last` training."""
+    if name not in last.params:
+        raise UserError(f"widths: the trials have no {name!r}{meant(name, list(last.params))}")
+    return Axis((int(last.params[name]),))
+
+
+def _numbered(name: str) -> list[str | int]:
+    """Sorts `conv10` behind `conv9`."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def _noted(start: Start | None) -> list[float] | None:

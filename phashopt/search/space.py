@@ -72,14 +72,18 @@ class Axis:
         return [*self.values[max(place - 1, 0) : place], *self.values[bisect_right(self.values, value) :][:1]]
 
 
-def remembered(cost: Callable[[Point], float]) -> Callable[[Point], float]:
+class Remembered:
     """`cost`, asked once for each network: one proposal after the other weighs much the same ones."""
 
-    @lru_cache(COSTS_KEPT)
-    def of(widths: tuple[tuple[str, int], ...]) -> float:
-        return cost(dict(widths))
+    def __init__(self, cost: Callable[[Point], float]) -> None:
+        self._cost = cost
+        self._of = lru_cache(COSTS_KEPT)(lambda widths: cost(dict(widths)))
 
-    return lambda point: of(tuple(point.items()))
+    def __call__(self, point: Point) -> float:
+        return float(self._of(tuple(point.items())))
+
+    def __reduce__(self) -> tuple[type[Remembered], tuple[Callable[[Point], float]]]:
+        return Remembered, (self._cost,)  # a sampler is pickled to go on with a study; what is remembered is not
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,20 @@ Curve = Mapping[int, float]  # by epoch, the most nats so far
 
 
 def exploded(trace: Trace) -> bool:
-    """Whether the loss, finite before, became NaN or infinite, or is thrice what it was at first.
+    """Whether the loss, finite before, became NaN or infinite, or is thrice what it was at first; or the accuracy NaN.
 
-    A loss that was never recorded is NaN too, and proves nothing.
+    A loss that was not recorded is NaN too: never, or beside an accuracy that still rises, it proves nothing.
     """
-    losses = [row.loss for row in trace.epochs]
-    known = [loss for loss in losses if math.isfinite(loss)]
-    if not known:
+    if not trace.epochs:
         return False
-    return not math.isfinite(losses[-1]) or losses[-1] > EXPLODED * abs(known[0])
+    *before, last = trace.epochs
+    accuracies = [row.accuracy for row in before if math.isfinite(row.accuracy)]
+    losses = [row.loss for row in trace.epochs if math.isfinite(row.loss)]
+    if not losses:
+        return bool(accuracies) and math.isnan(last.accuracy)
+    if math.isnan(last.loss):
+        return not last.accuracy > max(accuracies, default=math.inf)
+    return last.loss > EXPLODED * abs(losses[0])
 
 
 def at_chance(row: Epoch) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from phashopt.search.ascent import Ascent
 from phashopt.search.costs import Quadratic
 from phashopt.search.evidence import Posterior
-from phashopt.search.fit import nearest_unseen, uniform
+from phashopt.search.fit import nearest_unseen, under_caps, uniform
 from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
@@ -18,6 +18,7 @@ from phashopt.search.space import LENGTH
 from phashopt.search.tried import Tried
 
 WEIGHT = "weight of the signal"
+DRAWS = 128  # of other numbers, the first quarter for the best network, before a point is repeated
 NOTABLE = 0.5  # standard deviations of unexplained redundancy worth a word
 
 
@@ -37,14 +38,21 @@ def propose_by_model(
             return _proposal(model, action)
     best = _proposal(model, actions[0])
     point = nearest_unseen(best.point, space, tried.keys, rng)
-    if point is None:
-        return Proposal(best.point, "Every feasible point has been tried: one is repeated.", best.others)
-    return Proposal(point, "All that promises a gain has been tried: the nearest point that has not.", best.others)
+    if point is not None:
+        return Proposal(point, "All that promises a gain has been tried: the nearest point that has not.", best.others)
+    point = under_caps(best.point, space)
+    for draw in range(DRAWS):
+        drawn = {name: axis.at(rng.uniform()) for name, axis in space.axes.items()}
+        again = point if draw < DRAWS / 4 else under_caps(drawn, space)
+        others = {name: each.draw(rng) for name, each in model.basis.others.items()}
+        if {**again, **others} not in tried:
+            return Proposal(again, "All widths and lengths have been tried: some of them with other numbers.", others)
+    return Proposal(point, "Every feasible point has been tried: one is repeated.", best.others)
 
 
 def _openings(model: Model, posterior: Posterior, cost: Quadratic) -> Iterator[Proposal]:
-    """Before anything was learnt of these networks: all layers alike, then what is best by what is believed of any."""
-    if model.finished:
+    """While nothing is known of these networks: all layers alike, then what is best by what is believed of any."""
+    if model.finished or model.lost:
         return
     optimum = Ascent(model.basis, cost, posterior.mean[None]).maximise().coordinates[0]
     params = model.basis.params(optimum)
@@ -64,7 +72,7 @@ def _proposal(model: Model, action: Action) -> Proposal:
 
 def _prediction(model: Model, action: Action) -> str:
     nats = action.nats + action.spread * np.array([-1.645, 0.0, 1.645])
-    low, middle, high = sorted(np.abs(model.response.score(nats)).tolist())
+    low, middle, high = sorted(model.response.value(nats).tolist())
     count = len(model.finished)
     return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {count} training{'s' * (count != 1)}"
 
@@ -78,7 +86,7 @@ def _changes(model: Model, action: Action) -> str:
     changes = [
         f"{name} {shown(other.params[name])} -> {shown(action.params[name])}"
         for name in names
-        if shown(action.params[name]) != shown(other.params[name])
+        if name in other.params and shown(action.params[name]) != shown(other.params[name])
     ]
     what = "against"
     if action.parent:

@@ -18,12 +18,11 @@ Cell = tuple[tuple[int, ...], tuple[int, ...]]  # widths and length as they are,
 
 
 class Tried:
-    """The cells of everything that is finished or under way in one space."""
+    """The cells of everything that is finished or under way in one space, but for what another study trained."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
         self._others = {name: other(distribution) for name, distribution in space.others.items()}
-        self._names = {*space.axes, *space.others}
         self._known: dict[int, Record] = {}
         self._finished: set[Cell] = set()
         self._cells: set[Cell] = set()
@@ -38,7 +37,7 @@ class Tried:
 
     def update(self, past: Past) -> Tried:
         """As of now: itself."""
-        records = [*past.records, *past.stopped]
+        records = [record for record in (*past.records, *past.stopped) if not record.adopted]
         new = [record for record in records if self._known.get(record.number) is not record]
         if any(record.number in self._known for record in new):  # another study's
             self._known, self._finished, new = {}, set(), records
@@ -48,8 +47,8 @@ class Tried:
         return self
 
     def _cells_of(self, points: Sequence[Mapping[str, Any]]) -> set[Cell]:
-        return {self._cell(params) for params in points if params.keys() >= self._names}
+        return {self._cell(params) for params in points if params.keys() >= self._space.axes.keys()}
 
     def _cell(self, params: Mapping[str, Any]) -> Cell:
-        places = [FINE * place for name, each in self._others.items() for place in each.encode([params[name]])[0]]
+        places = [FINE * place for name, each in self._others.items() for place in each.encode([params.get(name)])[0]]
         return self._space.key(params), tuple(np.round(places).astype(int).tolist())

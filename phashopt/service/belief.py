@@ -46,10 +46,9 @@ def belief_of(study: Study) -> Belief:
     """
     own = study.sampler
     model = own.model(study) if isinstance(own, PHashSampler) else _model(study, read_spec(study))
-    feasible = [record for record in model.finished if record.feasible]
-    if len(model.finished) < FEWEST or not feasible:
+    best = model.best
+    if len(model.finished) < FEWEST or best is None:
         raise UserError(f"the model has learnt from {len(model.finished)} trials, too few to show")
-    best = max(feasible, key=lambda record: (record.score, -record.number))
     curves = {
         name: _curve(model.space.widths[name].values, nats) for name, nats in layer_worth(model, best.params).items()
     }

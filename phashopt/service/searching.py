@@ -79,7 +79,8 @@ def named(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:
         raise UserError(f"{key}: {module!r} cannot be imported ({type(error).__name__}: {error})") from error
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UserError(f"{key}: {name!r} is no {base.__name__}")
-    known = inspect.signature(found).parameters
+    parameters = inspect.signature(found).parameters
+    known = {*parameters, *(["seed"] if any(each.kind == each.VAR_KEYWORD for each in parameters.values()) else [])}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)

@@ -24,12 +24,19 @@ def test_high_rates_that_diverged_are_feared() -> None:
     assert high < 0.6
 
 
+def test_losses_all_at_one_rate_make_lower_rates_safer() -> None:
+    weights = divergence_weights(_features(np.zeros(4)), np.ones(4))
+    low, same = survival(_features(np.array([-0.8, 0.0])), weights)
+    assert same < 0.8
+    assert low > 0.95
+
+
 def test_the_mode_is_a_stationary_point() -> None:
     rates = np.linspace(-1, 1, 20)
     features, diverged = _features(rates), (rates > 0.2).astype(float)
     weights = divergence_weights(features, diverged)
     share = 1 - survival(features, weights)
-    gradient = features.T @ (diverged - share) - (weights - [-4.0, 0, 0]) / np.array([1.0, 1.5, 1.0]) ** 2
+    gradient = features.T @ (diverged - share) - (weights - [-4.0, 3.0, 0]) / np.array([1.0, 1.5, 1.0]) ** 2
     assert gradient == pytest.approx(np.zeros(3), abs=1e-3)
 
 

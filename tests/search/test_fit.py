@@ -109,3 +109,13 @@ def test_nearest_unseen_is_the_fewest_grid_steps_away(make_space: Callable[..., 
     moved = [name for name in space.axes if point[name] != center[name]]
     assert len(moved) == 1
     assert abs(point[moved[0]] - center[moved[0]]) == (1 if moved == ["epochs"] else 8)
+
+
+def test_nearest_unseen_of_a_point_over_the_cap_is_near_it_under_the_cap(make_space: Callable[..., Space]) -> None:
+    space = make_space(cap=1000)
+    point = nearest_unseen(
+        {"width_00": 40, "width_01": 24, "width_02": 16, "epochs": 4}, space, set(), np.random.default_rng(0)
+    )
+    assert point is not None
+    assert space.feasible(point)
+    assert min(point[name] for name in space.widths) == 16

@@ -80,13 +80,19 @@ def test_points_are_those_of_every_other_trial_begun_or_planned() -> None:
     assert len(History(Coding({})).read(study, 0).points) == 4
 
 
-def test_distributions_are_those_that_all_finished_trials_share() -> None:
+def test_distributions_are_the_latest_ones_of_what_all_complete_trials_asked_for() -> None:
     study = optuna.create_study(direction="maximize")
     other = SPACE | {"epochs": IntDistribution(1, 12), "extra": IntDistribution(0, 1)}
     study.add_trial(create_trial(value=0.5, params=PARAMS, distributions=SPACE))
     study.add_trial(create_trial(value=0.5, params=PARAMS | {"extra": 1}, distributions=other))
     study.add_trial(create_trial(state=TrialState.FAIL))
-    assert History(Coding({})).read(study, NOBODY).distributions == {"width_00": SPACE["width_00"]}
+    study.add_trial(
+        create_trial(state=TrialState.PRUNED, params={"epochs": 1}, distributions={"epochs": other["epochs"]})
+    )
+    assert History(Coding({})).read(study, NOBODY).distributions == {
+        "epochs": other["epochs"],
+        "width_00": SPACE["width_00"],
+    }
 
 
 def test_before_any_trial_is_finished_the_running_one_tells_the_space() -> None:

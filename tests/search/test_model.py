@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from optuna.distributions import FloatDistribution
 
 from phashopt.search.history import Past, Pending
 from phashopt.search.model import Model
-from phashopt.search.prefix import expected_end
+from phashopt.search.prefix import Prefixes
 from phashopt.search.record import Record
 from phashopt.search.space import Space
 from phashopt.search.start import Start
@@ -65,7 +66,7 @@ def test_a_stopped_training_enters_with_where_it_would_have_ended(
     poor = make_record(50, (64, 8, 8), (0.1,) * 3, accuracies=[accuracy - 0.04 for accuracy in CURVE])
     stopped = replace(poor, complete=False, value=np.nan, score=np.nan, trace=Trace(poor.trace.epochs[:3]))
     before, after = (Model(make_space(), _past(finished, each)) for each in ([], [stopped]))
-    end = expected_end(stopped, finished)
+    end = Prefixes(finished, np.array([record.curve[max(record.curve)] for record in finished])).end(stopped)
     assert end is not None
     assert abs(_predicted(after, stopped) - end.nats) < abs(_predicted(before, stopped) - end.nats)
 
@@ -166,3 +167,64 @@ def test_a_running_child_counts_with_the_epochs_of_its_ancestors(make_space: Mak
     expected = model.basis.features(model.basis.coordinates([params, params], [None, start]))
     assert (model.known[-2:] == expected).all()
     assert (expected[0] != expected[1]).any()
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_value_is_no_value(
+    make_space: MakeSpace, finished: list[Record], make_record: MakeRecord, value: float
+) -> None:
+    infinite = make_record(50, (64, 64, 64), (0.1,) * 3, value=value)
+    model = Model(make_space(), _past([*finished, infinite]))
+    assert infinite in model.lost
+    assert model.response.scale == Model(make_space(), _past(finished)).response.scale
+    assert np.isfinite(model.posterior.mean).all()
+
+
+def test_what_may_be_chosen_is_feasible_and_this_studys(make_space: MakeSpace, finished: list[Record]) -> None:
+    best = Model(make_space(cap=None), _past(finished)).best
+    assert best is not None
+    space = make_space()
+    cost = space.limits["macs"][0]({name: best.params[name] for name in space.widths})
+    for space, past in (
+        (make_space(cap=cost - 1), finished),  # no constraint was stored: the cap itself says so
+        (make_space(cap=None), [replace(each, adopted=each is best) for each in finished]),
+        (make_space(cap=None), [replace(each, feasible=each is not best) for each in finished]),
+    ):
+        model = Model(space, _past(past))
+        assert len(model.finished) == len(finished)
+        assert best.number not in {record.number for record in model.own}
+
+
+def test_a_training_stopped_before_anything_finished_says_nothing_and_one_that_failed_unseen_was_lost(
+    make_space: MakeSpace, make_record: MakeRecord
+) -> None:
+    seen = make_record(0, (8, 8, 8), (0.1,) * 3, accuracies=[0.5, 0.6])
+    stopped = replace(seen, complete=False, value=np.nan, score=np.nan)
+    failed = replace(stopped, number=1, trace=Trace(), failed=True)
+    assert Model(make_space(), _past([], [stopped, failed])).lost == [failed]
+
+
+def test_poor_values_in_odd_units_are_no_failures(make_space: MakeSpace, finished: list[Record]) -> None:
+    """Without a natural zero nothing says that a value is one of guessing."""
+    poor = replace(finished[0], number=50, value=-1e4, score=-1e4)
+    other = [replace(record, value=100 * record.value, score=100 * record.score) for record in finished]
+    assert Model(make_space(), _past([*other, poor])).lost == []
+
+
+def test_values_are_told_with_their_sign(make_space: MakeSpace, finished: list[Record]) -> None:
+    low, high = (
+        1 - 2 * record.value for record in sorted(finished, key=lambda each: -each.value)[:: len(finished) - 1]
+    )
+    losses = [replace(record, value=1 - 2 * record.value, score=2 * record.value - 1) for record in finished]
+    model = Model(make_space(), replace(_past(losses), sign=-1))
+    assert low < 0
+    assert sorted(model.response.value(model.response.nats([-low, -high]))) == pytest.approx([low, high], abs=1e-3)
+
+
+def test_a_parameter_that_depends_on_another_may_be_missing(make_space: MakeSpace, finished: list[Record]) -> None:
+    space = replace(make_space(), others={**make_space().others, "momentum": FloatDistribution(0.5, 0.99)})
+    some = [
+        replace(record, params={**record.params, "momentum": 0.9}) if record.number % 2 else record
+        for record in finished
+    ]
+    assert len(Model(space, _past(some)).finished) == len(finished)

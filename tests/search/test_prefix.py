@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from phashopt.search.curve import FLOOR
-from phashopt.search.prefix import End, expected_end, planned
+from phashopt.search.prefix import End, Prefixes
 from phashopt.search.record import Record
 from phashopt.trace import Trace
 
@@ -28,6 +28,11 @@ def _finished(make_record: MakeRecord, starts: list[float]) -> list[Record]:
     return [make_record(n, (8, 8, 8), (0.1,) * 3, epochs=8, accuracies=_curve(start)) for n, start in enumerate(starts)]
 
 
+def _prefixes(finished: list[Record]) -> Prefixes:
+    """Of trainings whose values are what their curves end with."""
+    return Prefixes(finished, np.array([record.curve[max(record.curve)] for record in finished]))
+
+
 def _stopped(record: Record, epochs: int) -> Record:
     return replace(record, complete=False, trace=Trace(record.trace.epochs[:epochs]))
 
@@ -35,7 +40,7 @@ def _stopped(record: Record, epochs: int) -> Record:
 @pytest.mark.parametrize("epochs", [1, 2, 5, 7])
 def test_parallel_curves_are_gone_on_with_in_parallel(make_record: MakeRecord, epochs: int) -> None:
     *finished, other = _finished(make_record, [0.5, 0.8, 1.1, 1.4, 0.9])
-    end = expected_end(_stopped(other, epochs), finished)
+    end = _prefixes(finished).end(_stopped(other, epochs))
     assert isinstance(end, End)
     assert end.nats == pytest.approx(_nats(other.trace.epochs[-1].accuracy), abs=1e-6)
 
@@ -47,7 +52,7 @@ def test_scattered_ends_are_known_less_well(make_record: MakeRecord) -> None:
         for record, accuracy in zip(alike, (0.6, 0.97, 0.8, 0.99), strict=True)
     ]
     prefix = _stopped(_finished(make_record, [0.7])[0], 3)
-    narrow, wide = expected_end(prefix, alike), expected_end(prefix, scattered)
+    narrow, wide = _prefixes(alike).end(prefix), _prefixes(scattered).end(prefix)
     assert narrow is not None
     assert wide is not None
     assert narrow.variance < wide.variance
@@ -58,17 +63,44 @@ def test_more_trainings_make_it_surer(make_record: MakeRecord) -> None:
     variances = [
         end.variance
         for count in (1, 4, 16)
-        if (end := expected_end(prefix, _finished(make_record, [0.5 + 0.05 * n for n in range(count)])))
+        if (end := _prefixes(_finished(make_record, [0.5 + 0.05 * n for n in range(count)])).end(prefix))
     ]
     assert len(variances) == 3
     assert variances == sorted(variances, reverse=True)
 
 
 def test_nothing_is_said_before_a_training_has_finished(make_record: MakeRecord) -> None:
-    assert expected_end(_stopped(_finished(make_record, [0.7])[0], 3), []) is None
+    assert _prefixes([]).end(_stopped(_finished(make_record, [0.7])[0], 3)) is None
 
 
 def test_a_trial_without_a_curve_has_no_end(make_record: MakeRecord) -> None:
     finished = _finished(make_record, [0.7, 0.9])
-    assert expected_end(replace(finished[0], trace=Trace()), finished[1:]) is None
-    assert planned(replace(finished[0], trace=Trace(), params={})) == 1
+    assert _prefixes(finished[1:]).end(replace(finished[0], trace=Trace())) is None
+
+
+def _without_length(record: Record) -> Record:
+    return replace(record, params={name: value for name, value in record.params.items() if name != "epochs"})
+
+
+def test_where_length_is_no_parameter_it_is_the_usual_one(make_record: MakeRecord) -> None:
+    *finished, other = map(_without_length, _finished(make_record, [0.5, 0.8, 1.1, 1.4, 0.9]))
+    end = _prefixes(finished).end(_stopped(other, 3))
+    assert end is not None
+    assert end.nats == pytest.approx(_nats(other.trace.epochs[-1].accuracy), abs=1e-6)
+
+
+def test_steps_need_not_be_epochs(make_record: MakeRecord) -> None:
+    """Eight rows a training of two epochs: what counts is the share of the rows."""
+    *finished, other = (
+        replace(record, params={**record.params, "epochs": 2}) for record in _finished(make_record, [0.5, 0.8, 0.9])
+    )
+    assert _prefixes(finished).planned(_stopped(other, 3)) == 8
+
+
+def test_ends_are_values_on_whatever_scale_these_are(make_record: MakeRecord) -> None:
+    *finished, other = _finished(make_record, [0.5, 0.8, 1.1, 1.4, 0.9])
+    ends = np.array([record.curve[8] for record in finished])
+    shares, shifted = (Prefixes(finished, nats).end(_stopped(other, 3)) for nats in (ends, ends - 5))
+    assert shares is not None
+    assert shifted is not None
+    assert shifted.nats == pytest.approx(shares.nats - 5)

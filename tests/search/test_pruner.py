@@ -110,8 +110,21 @@ def test_children_are_the_measure_of_children_alone(
 
 @pytest.mark.parametrize("loss", [math.nan, 9.0])
 def test_an_exploded_loss_stops_at_once(loss: float, make_trace: MakeTrace) -> None:
-    trace = make_trace([0.5, 0.6])
+    trace = make_trace([0.5, 0.4])
     trace.epochs[-1].loss = loss
+    assert _verdict(_study([]), trace) == Verdict.STOP
+
+
+def test_a_loss_that_is_recorded_now_and_then_is_no_explosion(make_trace: MakeTrace) -> None:
+    trace = make_trace([0.5, 0.6, 0.7])
+    trace.epochs[-1].loss = math.nan
+    assert _verdict(_study([]), trace) == Verdict.CONTINUE
+
+
+def test_an_accuracy_that_is_no_number_any_more_stops_where_no_loss_is_known(make_trace: MakeTrace) -> None:
+    trace = make_trace([0.5, 0.6])
+    for row, accuracy in zip(trace.epochs, (0.5, math.nan), strict=True):
+        row.loss, row.accuracy = math.nan, accuracy
     assert _verdict(_study([]), trace) == Verdict.STOP
 
 

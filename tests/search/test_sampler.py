@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.errors import UserError
 from phashopt.search import PHashSampler, Start, is_feasible
+from phashopt.search.sampler import _numbered
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
 WIDTHS = ["width_00", "width_01"]
@@ -204,7 +206,7 @@ def test_every_trial_tells_its_story_in_plain_json(strategy: str, word: str) -> 
     for trial in study.trials:
         attrs = json.loads(json.dumps(trial.system_attrs))
         assert attrs["parent"] == -1
-        assert attrs["proposal_without_reading"].keys() == {*WIDTHS, "epochs"}
+        assert attrs["proposal_without_reading"].keys() >= {*WIDTHS, "epochs"}
         if attrs["decision"].endswith("Without the reading: the same."):
             assert attrs["proposal_without_reading"] == attrs["proposal"]
     assert any(word in trial.system_attrs["decision"] for trial in study.trials)
@@ -240,7 +242,7 @@ def test_widths_nobody_named_are_those_with_a_reading() -> None:
     study = _study(PHashSampler(0), 8)
     decisions = [trial.system_attrs["decision"] for trial in study.trials]
     assert decisions[0].startswith("It is not known yet which widths")
-    assert all(trial.system_attrs["proposal"].keys() == {*WIDTHS, "epochs"} for trial in study.trials[1:])
+    assert all(trial.system_attrs["proposal"].keys() >= {*WIDTHS, "epochs"} for trial in study.trials[1:])
 
 
 @pytest.mark.parametrize("base", [RandomSampler, TPESampler])
@@ -385,3 +387,95 @@ def test_a_childs_parent_is_a_finished_trial_and_its_start_their_distance() -> N
 def test_nothing_inherits_unless_it_may(strategy: str) -> None:
     study = _study(_sampler(strategy=strategy, inherit=strategy == "paper"), 15)
     assert not any(Start.read(trial.system_attrs) for trial in study.trials)
+
+
+def test_threads_that_ask_at_once_are_proposed_different_points() -> None:
+    study = _study(_sampler())
+    study.optimize(_objective, n_trials=8, n_jobs=4)
+    assert len({_point(trial) for trial in study.trials}) == 8
+
+
+def test_a_pickled_sampler_goes_on_as_it_would_have() -> None:
+    study = _study(_sampler(), 5)
+    study.sampler, first = pickle.loads(pickle.dumps(study.sampler)), study.sampler
+    again = study.ask(SPACE)
+    study.tell(again, state=TrialState.FAIL)
+    assert first._rng(again.number).random() == study.sampler._rng(again.number).random()
+    assert again.params.keys() == SPACE.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"limits": {"macs": (_cost, 0.0)}}, "it must be finite and more than 0"),
+        ({"limits": {"macs": (_cost, float("inf"))}}, "it must be finite and more than 0"),
+        ({"grid": {"batch_size": [16, 32]}}, "neither a width nor epochs"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_at_once(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        _sampler(**settings)
+
+
+def test_a_grid_keeps_its_order() -> None:
+    grid = {"width_01": [8, 16], "width_00": [8, 16], "epochs": [2, 4]}
+    assert PHashSampler(0, grid=grid)._widths == ("width_01", "width_00")
+
+
+def test_layers_are_counted_as_people_count() -> None:
+    assert sorted(["conv10", "conv9", "stem"], key=_numbered) == ["conv9", "conv10", "stem"]
+
+
+def test_a_width_that_no_trial_has_is_named() -> None:
+    with pytest.raises(UserError, match="widths: the trials have no 'width_1'; did you mean 'width_01'"):
+        _study(_sampler(widths=["width_00", "width_1"], limits={"macs": (lambda _: 1.0, CAP)}, space=None), 2)
+
+
+def test_a_range_may_be_widened_under_way() -> None:
+    study = _study(_sampler(space=None, limits={"macs": (lambda widths: sum(widths.values()), 150.0)}), 4)
+
+    def wider(trial: optuna.Trial) -> float:
+        widths = [trial.suggest_int(name, 8, 136, step=16) for name in WIDTHS]
+        rate = trial.suggest_float("learning_rate", 1e-3, 0.3, log=True)
+        return 1 - 1 / sum(widths) - 0.1 * abs(rate - 0.03)
+
+    study.optimize(wider, n_trials=6)
+    assert sum("not known" in trial.system_attrs["decision"] for trial in study.trials) == 1
+    assert any(trial.params["width_01"] > 8 for trial in study.trials[5:])
+
+
+@pytest.mark.filterwarnings("ignore:PartialFixedSampler is experimental")
+def test_a_width_that_another_sampler_fixes_is_reckoned_with() -> None:
+    fixed = optuna.samplers.PartialFixedSampler({"width_00": 24}, _sampler())
+    study = optuna.create_study(direction="maximize", sampler=fixed)
+    study.optimize(_objective, n_trials=8)
+    later = [trial.params for trial in study.trials[1:]]
+    assert all(params["width_00"] == 24 and _cost({name: params[name] for name in WIDTHS}) <= CAP for params in later)
+    assert any(params["width_01"] > 8 for params in later)
+
+
+def test_rates_that_diverge_are_left_alone() -> None:
+    def diverging(trial: optuna.Trial) -> float:
+        accuracy = _objective(trial)
+        rate = trial.params["learning_rate"]
+        if rate <= 0.012:
+            return accuracy
+        write_trace(trial, Trace([Epoch(1, 2.3, 0.1, rate), Epoch(2, float("nan"), 0.1, rate)]))
+        return float("nan")
+
+    study = _study(_sampler())
+    study.optimize(diverging, n_trials=20)
+    assert sum(trial.state == TrialState.COMPLETE for trial in study.trials) >= 6
+
+
+def test_other_numbers_are_drawn_when_all_networks_are_tried() -> None:
+    space = {"width_00": IntDistribution(8, 16, step=8), "rate": FloatDistribution(0.0, 1.0)}
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=PHashSampler(0, widths=["width_00"], limits={"macs": (lambda _: 1.0, 2.0)}, space=space),
+    )
+    for _ in range(16):
+        trial = study.ask(space)
+        study.tell(trial, 0.5 + trial.params["width_00"] / 100)
+    cells = {(trial.params["width_00"], round(5 * (2 * trial.params["rate"] - 1))) for trial in study.trials}
+    assert len(cells) == 16

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phashopt.errors import UserError
-from phashopt.search.space import Axis, Space, remembered
+from phashopt.search.space import Axis, Remembered, Space
 
 axes = st.one_of(
     st.lists(st.integers(1, 2000), min_size=1, max_size=12, unique=True).map(
@@ -88,6 +88,6 @@ def test_a_remembered_cost_is_asked_once() -> None:
         asked.append(point)
         return 2.0 * point["width_00"]
 
-    again = remembered(cost)
+    again = Remembered(cost)
     assert [again({"width_00": 4}), again({"width_00": 4}), again({"width_00": 8})] == [8.0, 8.0, 16.0]
     assert asked == [{"width_00": 4}, {"width_00": 8}]

@@ -65,3 +65,8 @@ def test_another_studys_trials_take_the_place_of_the_first(make_space: MakeSpace
 
 def test_a_trial_that_lacks_a_parameter_is_left_out(make_space: MakeSpace, record: Record) -> None:
     assert not Tried(make_space()).update(Past([replace(record, params={"width_00": 8})], [], [], {})).keys
+
+
+def test_what_another_study_trained_may_be_trained_here(make_space: MakeSpace, record: Record) -> None:
+    adopted = replace(record, adopted=True)
+    assert adopted.params not in Tried(make_space()).update(Past([adopted], [], [], {}))
