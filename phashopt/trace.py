@@ -19,7 +19,7 @@ SCALARS = ("loss", "accuracy", "learning_rate")
 
 @dataclass(frozen=True)
 class Reading:
-    """One layer at one epoch, each in [0, 1] or NaN: rho, near-duplicate share, dead share (SIGNAL.md, section 5)."""
+    """One layer at one epoch, each in [0, 1] or NaN: rho, near-duplicate share, dead share (docs/signal.md, 5)."""
 
     redundancy: float
     duplicates: float

@@ -174,7 +174,7 @@ def _uniform(world: RecordedWorld) -> Callable[[Mapping[str, Any]], float]:
 
 
 def _knapsack(world: RecordedWorld) -> Callable[[Mapping[str, Any]], float]:
-    """Every layer worth the same, with the prior's falling returns (SAMPLER.md, section 2)."""
+    """Every layer worth the same, with the prior's falling returns (docs/search.md, section 2)."""
 
     def utility(params: Mapping[str, Any]) -> float:
         places = [axis.fraction(params[name]) for name, axis in world.space.widths.items()]

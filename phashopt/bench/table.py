@@ -1,4 +1,4 @@
-"""A recorded table in memory: configurations, and what each did with each seed (DESIGN.md, "Recorded tables")."""
+"""A recorded table in memory: configurations, and what each did with each seed (docs/study.md)."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from phashopt.trace import Epoch, Reading, Trace
 SIDE = 16  # pixels of the synthetic images
 COLOURS = 3
 FAILURE = 0.5  # nats that a failed training loses in silence
-MOVED = 0.04  # nats that a doubling of a layer costs a child: 0.3 to 0.8 points after 2 and 3 (SAMPLER.md, section 5)
+MOVED = 0.04  # nats that a doubling of a layer costs a child: 0.3 to 0.8 points after 2 and 3 (`search.start`)
 REGAINED = 0.25  # of the longest length: what wins half of it back
 TIGHT_SAMPLE = 400
 STARTS = 24
@@ -74,7 +74,7 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class Formula:
-    """How a synthetic world's error comes about (SAMPLER.md, section 9).
+    """How a synthetic world's error comes about (docs/search.md, section 9).
 
     `interaction` couples neighbours, `interior` is the share of layers whose optimum lies inside the grid, `knowledge`
     in [0, 1] how much a layer's redundancy knows of what its next kernels are worth.

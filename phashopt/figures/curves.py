@@ -31,7 +31,7 @@ class _Look:
 def learning_curves(view: StudyView) -> go.Figure:
     """Validation accuracy, and each layer's redundancy, duplicates and dead share, by epoch of baseline and best.
 
-    From 17 layers on the best trial's duplicates as one map: they follow training best (SIGNAL.md, section 5).
+    From 17 layers on the best trial's duplicates as one map: they follow training best (docs/signal.md, section 5).
     """
     traces = {role: view.traces[number] for role, number in view.marked.items() if number in view.traces}
     if not any(trace.epochs for trace in traces.values()):

@@ -56,7 +56,7 @@ def similarity_matrices(panels: Mapping[str, NDArray[np.floating]], title: str, 
 
 
 def mean_similarity(similarity: NDArray[np.floating]) -> float:
-    """Mean of S over pairs of two different living kernels (SIGNAL.md, section 5); NaN when there is no pair."""
+    """Mean of S over pairs of two different living kernels (docs/signal.md, section 5); NaN when there is no pair."""
     pairs = similarity[np.triu_indices(len(similarity), k=1)].astype(np.float64)
     pairs = pairs[np.isfinite(pairs)]
     return float(pairs.mean()) if pairs.size else float("nan")

@@ -1,4 +1,4 @@
-"""What a layer's reading suggests, in words, and no more than it can tell (SIGNAL.md, section 6)."""
+"""What a layer's reading suggests, in words, and no more than it can tell (docs/signal.md, section 6)."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Blueprint:
         return Cost(sum(cost.macs for cost in costs), sum(cost.params for cost in costs))
 
     def reading_macs(self, images: int, channels: int | None = None) -> int:
-        """MACs of one reading of `images` probes (SIGNAL.md, section 8): a forward pass, then each channel's way back.
+        """MACs of one reading of `images` probes (docs/signal.md, 8): a forward pass, then each channel's way back.
 
         The first reverse step of a channel is a convolution from one channel; below it every layer is passed whole.
         At most `channels` of a layer are read, all by default.

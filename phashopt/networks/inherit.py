@@ -29,7 +29,7 @@ def shrink(
     `images` (N, C, H, W) are training images, normalised, a thousand or so; `widths` the child's, first layer first. Of
     every group of kernels that show the same the one with the most energy is kept: `groups` maps width parameters to
     labels (K,), as many as the child has kernels, by default of `relative` hashes. Raises `UserError` where a width
-    would grow. Source: SIGNAL.md, section 7; batch norm is not recalibrated, which gained nothing there.
+    would grow. Source: docs/signal.md, section 7; batch norm is not recalibrated, which gained nothing there.
     """
     blueprint = parent.blueprint.resized(widths)
     _refuse(parent.blueprint, blueprint, larger=True)

@@ -1,6 +1,6 @@
 """Make a narrower network answer as its parent does, without training: ridge regression, layer by layer.
 
-SIGNAL.md, section 7. Front to back, each convolution of the child is regressed from the child's own input patches to
+docs/signal.md, 7. Front to back, each convolution of the child is regressed from the child's own input patches to
 the parent's pre-activations of the kernels it kept, so that what earlier layers lost is made up for; then the last
 linear layer to the parent's logits.
 """

@@ -49,7 +49,7 @@ class LayerView:
 
     @property
     def words(self) -> str:
-        """Living kernels, distinct maps, redundancy (SIGNAL.md, section 5) and similarities in one sentence."""
+        """Living kernels, distinct maps, redundancy (docs/signal.md, section 5) and similarities in one sentence."""
         groups, kernels = self.layer.groups, count(self.layer)
         alive = int(np.sum(groups >= 0))
         if not alive:

@@ -1,6 +1,6 @@
 """The best network under the caps for each of several believed worlds at once.
 
-SAMPLER.md, section 8. Utility is a sum over layers and neighbouring pairs, cost a quadratic of the widths: at a price
+docs/search.md, 8. Utility is a sum over layers and neighbouring pairs, cost a quadratic of the widths: at a price
 on cost every other layer in turn takes its best width, at many prices at once; of what keeps the caps the best is
 taken, and exchanges use up what it leaves over. Polynomial in layers; the same for chains and shared widths.
 """

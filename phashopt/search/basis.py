@@ -1,6 +1,6 @@
 """The model's features: what of a trial's parameters its error is taken to depend on, and what is believed beforehand.
 
-SAMPLER.md, section 2. Layers add up, each concave in its log-width; neighbours interact, and a layer narrower than the
+docs/search.md, 2. Layers add up, each concave in its log-width; neighbours interact, and a layer narrower than the
 one before it may be a bottleneck, much the same one everywhere; longer is better with falling returns; a rate has an
 optimum that moves with width; any other parameter has an optimum or, if a category, an effect.
 """
@@ -211,7 +211,7 @@ class Basis:
     def best_rate(self, weights: Array, coordinates: Array) -> Array:
         """(n,) where in [-1, 1] the rate is best for networks and starts like `coordinates`, by `weights` (d,).
 
-        Children want another one than networks from scratch (SAMPLER.md, section 2).
+        Children want another one than networks from scratch (docs/search.md, section 2).
         """
         linear, bend, coupling = weights[self.effects[RATE]]
         slopes = linear + coupling * coordinates[:, : self.layers].mean(1)

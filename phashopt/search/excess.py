@@ -1,6 +1,6 @@
 """What a reading says beyond what the parameters explain: the residual of a regression over the study's own trials.
 
-SAMPLER.md, sections 3 and 4: redundancy depends on a layer's width, its neighbour's, the rate and the length, and only
+docs/search.md, 3 and 4: redundancy depends on a layer's width, its neighbour's, the rate and the length, and only
 what is left over can say more of a layer than these do.
 """
 

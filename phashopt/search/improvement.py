@@ -1,6 +1,6 @@
 """Which network to train next, and how long: expected improvement per unit of compute under the caps.
 
-SAMPLER.md, section 7. Weights are drawn from the posterior; each draw is a world with a best network of its own. What
+docs/search.md, 7. Weights are drawn from the posterior; each draw is a world with a best network of its own. What
 is worth training beats, in many of these worlds, everything that is finished or under way; and a shorter training, or
 one that goes on from a finished one or inherits its kernels, may tell as much for less.
 """

@@ -44,7 +44,7 @@ def is_high(level: float, start: Record, name: str) -> bool:
 
 
 def overheated(start: Record, names: Iterable[str]) -> list[str]:
-    """The layers with many copies and many dead maps at once: the sign of too high a rate (SIGNAL.md, section 6)."""
+    """The layers with many copies and many dead maps at once: the sign of too high a rate (docs/signal.md, 6)."""
     return [
         name
         for name in names

@@ -1,6 +1,6 @@
 """Where a training that was stopped would have ended, from how the finished ones went on from the same share of theirs.
 
-SAMPLER.md, section 6. The pruner looked only at what is seen here, so the prefix is all there is to know: one Gaussian
+docs/search.md, 6. The pruner looked only at what is seen here, so the prefix is all there is to know: one Gaussian
 observation of the end, no bound. A curve and a study's values may be on different scales: ends are values.
 """
 

@@ -1,6 +1,6 @@
 """What a child begins with: its parent's training, less what was lost on the way to its own widths.
 
-SAMPLER.md, section 5: every move costs something of its own, which training on wins back. A child of 3 epochs lost 0.8
+docs/search.md, 5: every move costs something of its own, which training on wins back. A child of 3 epochs lost 0.8
 points to 12 epochs from scratch after 1 doubling down and 2 up, 0.3 after 1 and 1: scratch ranked the first higher.
 """
 

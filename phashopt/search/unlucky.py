@@ -1,7 +1,7 @@
 """When a training drew a bad seed: more dead maps in its last layers than its widths and its rate account for.
 
 Of two seeds of one configuration, the one with more of its last layer dead after an epoch or two ends worse, and dead
-maps tell so earlier than accuracy does (SIGNAL.md, section 6).
+maps tell so earlier than accuracy does (docs/signal.md, section 6).
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ class Objective:
         upload_pictures(trial, Trained(outcome, snapshot, readouts), self._root)
 
     def _attributes(self, trial: Trial, run: Run, outcome: Outcome) -> dict[str, Any]:
-        """The scalars that the dashboard sorts and plots (DESIGN.md, "What a trial leaves")."""
+        """The scalars that the dashboard sorts and plots (docs/study.md)."""
         cost = run.blueprint.cost
         attributes: dict[str, Any] = {
             "kernels": "-".join(map(str, self._spec.widths(trial.params))),

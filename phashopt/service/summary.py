@@ -49,7 +49,7 @@ class TrialSummary:
     epochs_inherited: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """The TRIAL of DESIGN.md's `study show --json`; NaN becomes null."""
+        """The TRIAL of `study show --json` (docs/study.md); NaN becomes null."""
         document = {name: value for name, value in vars(self).items() if name not in ("trace", "epochs_inherited")}
         return {name: _jsonable(value) for name, value in document.items()}
 

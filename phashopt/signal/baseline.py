@@ -16,7 +16,7 @@ def baseline(model: nn.Module, images: Tensor, *, seed: int = 0, **settings: Any
 
     Maps of one image resemble each other in untrained networks too, as a deconvnet partly recovers the image, so this
     stands beside a reading and is never subtracted from it. Model and random state stay as they are; errors as in
-    `measure`. Source: SIGNAL.md, section 5; Nie et al. 2018.
+    `measure`. Source: docs/signal.md, section 5; Nie et al. 2018.
     """
     with undisturbed(model):
         return measure(untrained(model, seed), images, **settings)

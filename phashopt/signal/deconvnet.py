@@ -1,4 +1,4 @@
-"""Reconstruct channels to pixels: a deconvnet (Zeiler & Fergus 2014; SIGNAL.md, section 1) on any network.
+"""Reconstruct channels to pixels: a deconvnet (Zeiler & Fergus 2014; docs/signal.md, section 1) on any network.
 
 One forward pass records every layer. A channel's map then walks back to the pixels, many channels at a time: by
 explicit rules where every operation on its way has one, else by autograd with the deconvnet's rule for activations.

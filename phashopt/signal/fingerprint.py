@@ -21,7 +21,7 @@ FAINT = 1e-6
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """A layer's hashes over N probes and K channels (SIGNAL.md, sections 3 and 4)."""
+    """A layer's hashes over N probes and K channels (docs/signal.md, sections 3 and 4)."""
 
     bits: NDArray[np.bool_]  # (N, K, bits)
     valid: NDArray[np.bool_]  # (N, K), false where the reconstruction is empty, faint or flat

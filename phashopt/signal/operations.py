@@ -1,4 +1,4 @@
-"""How each operation of a forward pass is walked backwards by a deconvnet (SIGNAL.md, section 1).
+"""How each operation of a forward pass is walked backwards by a deconvnet (docs/signal.md, section 1).
 
 A cotangent is a tensor (k, N, C, H, W): k channels being reconstructed over N probes. `back` takes it from an
 operation's result to its operands; no bias takes part, so every rule is linear, but for the ReLU's. Cotangents are

@@ -1,4 +1,4 @@
-"""The perceptual hash: the signs of an image's low frequencies (SIGNAL.md, section 3; paper, section IV)."""
+"""The perceptual hash: the signs of an image's low frequencies (docs/signal.md, section 3; paper, section IV)."""
 
 from __future__ import annotations
 

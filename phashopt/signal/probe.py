@@ -66,7 +66,7 @@ def measure(
     Layers with more than `max_channels` kernels are sampled evenly. `relative` hashes what differs from the layer's
     mean reconstruction. `calibration` (M, C, H, W), 1,024 training images or more, refreshes batch-norm statistics
     in a copy. The model comes back as it was. Raises `UserError` for a layer that is not there, for NaN or Inf in
-    the weights, and for fewer than 3 probes or a flat one. Source: SIGNAL.md, sections 2 to 5.
+    the weights, and for fewer than 3 probes or a flat one. Source: docs/signal.md, sections 2 to 5.
     """
     _check_probes(images)
     if hash not in MODES:

@@ -1,4 +1,4 @@
-"""What hashes say of a layer: similarity, copies, clusters (SIGNAL.md, sections 4 and 5)."""
+"""What hashes say of a layer: similarity, copies, clusters (docs/signal.md, sections 4 and 5)."""
 
 from __future__ import annotations
 

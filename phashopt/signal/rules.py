@@ -1,4 +1,4 @@
-"""From a torch function as it was called to the operation that reverses it (the table of SIGNAL.md, section 1)."""
+"""From a torch function as it was called to the operation that reverses it (the table of docs/signal.md, section 1)."""
 
 from __future__ import annotations
 
