@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import optuna
 import torch
-from optuna.trial import create_trial
+from optuna.trial import TrialState, create_trial
 from results import RESULTS, Ledger, Row, Tables, publish, seconds
 
 from phashopt.bench.arms import FIRST_ORDER
@@ -27,7 +27,7 @@ from phashopt.bench.search import coding
 from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds, World, tight
 from phashopt.search import PHashSampler
 from phashopt.search.space import LENGTH
-from phashopt.trace import TRACE_KEY
+from phashopt.trace import TRACE_KEY, Trace
 
 TRIALS = 40
 OURS = ("model", "readings off", "readings shuffled", "nothing learnt", "paper")
@@ -45,6 +45,7 @@ LARGE = 2  # from which a number is shown with one decimal
 COLUMNS = ("regret at 10", "regret at 20", "regret at 40", "trials to 80%", "trials to 90%", "compute to 90%")
 LAYERS = (5, 13)
 FINISHED = (100, 1_000, 10_000)
+PRUNED = (0.0, 0.5)  # share of the finished trials, stopped at half of their lengths
 PROPOSALS = 30
 PACKAGES = ("optuna", "numpy", "scipy")
 Make = Callable[[int], World]
@@ -77,9 +78,9 @@ def main() -> None:
     for name, make in makes.items() if arguments.search else ():
         search(ledger, name, make, arguments)
     speeds = Ledger(arguments.work / "proposals.jsonl")
-    for layers, finished in product(LAYERS, FINISHED):
-        if not speeds.has(layers=layers, finished=finished):
-            speeds.add(proposal_speed(layers, finished))
+    for layers, finished, pruned in product(LAYERS, FINISHED, PRUNED):
+        if not speeds.has(layers=layers, finished=finished, pruned=f"{pruned:.0%}"):
+            speeds.add(proposal_speed(layers, finished, pruned))
     shared = {
         name: [course for course in courses_of(ledger, name) if course.world < arguments.worlds] for name in makes
     }
@@ -195,8 +196,8 @@ def shown(found: Estimate) -> str:
     return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
-def proposal_speed(layers: int, finished: int) -> Row:
-    """Milliseconds of `sample_relative` after so many finished trials, all of them read."""
+def proposal_speed(layers: int, finished: int, pruned: float) -> Row:
+    """Milliseconds of `sample_relative` after so many finished trials, all of them read, a share of them stopped."""
     world = SyntheticWorld(Formula(layers), 0)
     axes = {name: list(axis.values) for name, axis in world.space.axes.items()}
     sampler = PHashSampler(
@@ -208,11 +209,15 @@ def proposal_speed(layers: int, finished: int) -> Row:
     for number in range(finished):
         point = points[number % len(points)] | {LENGTH: int(rng.integers(2, 17))}
         trace = world.train(point, number).trace
+        stopped = rng.random() < pruned
+        if stopped:
+            trace = Trace(trace.epochs[: 1 + len(trace.epochs) // 2])
         study.add_trial(
             create_trial(
+                state=TrialState.PRUNED if stopped else TrialState.COMPLETE,
                 params=code.encode(point),
                 distributions=world.distributions,
-                value=trace.epochs[-1].accuracy,
+                value=None if stopped else trace.epochs[-1].accuracy,
                 system_attrs={TRACE_KEY: trace.to_json()},
             )
         )
@@ -226,6 +231,7 @@ def proposal_speed(layers: int, finished: int) -> Row:
     return {
         "layers": layers,
         "finished": finished,
+        "pruned": f"{pruned:.0%}",
         "first ms": round(times[0], 1),
         "median ms": round(float(np.median(rest)), 1),
         "p95 ms": round(float(np.quantile(rest, 0.95)), 1),
