@@ -16,7 +16,6 @@ from scipy import stats
 
 from phashopt.errors import UserError
 from phashopt.networks import build
-from phashopt.search import ADOPTED_KEY
 from phashopt.service.objective import trial_seed
 from phashopt.service.spec import Spec
 from phashopt.service.summary import StudySummary, TrialSummary
@@ -132,12 +131,12 @@ def _entrants(trial: TrialSummary, origin: Origin | None) -> Iterator[Entrant]:
 def candidates(summary: StudySummary, top: int, order: Sequence[int] | None = None) -> list[TrialSummary]:
     """The baseline, then the `top` feasible trials by `order` (their numbers), by accuracy without one.
 
-    Adopted trials are another study's to confirm. Raises `UserError` if the study has neither yet.
+    Only what a worker of this study trained. Raises `UserError` if the study has neither yet.
     """
     if summary.baseline is None or summary.baseline.value is None or summary.best is None:
         raise UserError(f"study {summary.name!r} has no finished baseline and feasible trial yet; let workers finish")
-    own = [trial for trial in summary.trials if ADOPTED_KEY not in trial.attrs]
-    finished = [trial for trial in own if trial.feasible and trial.state == "COMPLETE"]
+    trained = [trial for trial in summary.own if trial.epochs_used > 0 and "macs" in trial.attrs]
+    finished = [trial for trial in trained if trial.feasible and trial.state == "COMPLETE"]
     best = sorted(finished, key=lambda trial: (-(trial.value or 0.0), trial.number))
     if order is not None:
         best = sorted(finished, key=lambda trial: order.index(trial.number) if trial.number in order else len(order))

@@ -104,7 +104,7 @@ class Display:
 
 
 def _finished(summary: StudySummary) -> int:
-    return sum(trial.state in FINISHED for trial in summary.trials)
+    return sum(trial.state in FINISHED for trial in summary.own)
 
 
 def _progress(event: Progress) -> str:

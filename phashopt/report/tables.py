@@ -35,7 +35,7 @@ class Row:
 
 def front_rows(summary: StudySummary) -> list[Row]:
     """The trials more accurate than every cheaper one, cheapest first: whatever their MACs, within all other caps."""
-    priced = [trial for trial in summary.trials if _is_priced(trial) and _keeps_other_caps(summary, trial)]
+    priced = [trial for trial in summary.own if _is_priced(trial) and _keeps_other_caps(summary, trial)]
     chosen = set(pareto_front(priced))
     return all_rows(
         summary,
@@ -45,7 +45,7 @@ def front_rows(summary: StudySummary) -> list[Row]:
 
 def best_rows(summary: StudySummary) -> list[Row]:
     """The most accurate finished trials that keep within the caps, and the baseline."""
-    finished = [trial for trial in summary.trials if _score(trial) > -math.inf]
+    finished = [trial for trial in summary.own if _score(trial) > -math.inf]
     shown = sorted(finished, key=lambda trial: (-_score(trial), trial.number))[:TOP]
     if summary.baseline is not None and summary.baseline not in shown:
         shown.append(summary.baseline)
@@ -56,7 +56,7 @@ def milestones(summary: StudySummary) -> list[Row]:
     """The baseline, and each trial that was more accurate than every feasible one before it: the way to the best."""
     record = -math.inf
     chosen = []
-    for trial in summary.trials:
+    for trial in summary.own:
         if _score(trial) > record or trial is summary.baseline:
             chosen.append(trial)
         record = max(record, _score(trial))

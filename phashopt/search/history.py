@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution
@@ -54,6 +54,12 @@ class Past:
     pending: list[Pending]
     distributions: _Distributions
     sign: int = 1  # -1 where the study minimises
+
+    @property
+    def from_scratch(self) -> Past:
+        """Without children."""
+        records, stopped = ([each for each in part if not each.start] for part in (self.records, self.stopped))
+        return replace(self, records=records, stopped=stopped)
 
     @property
     def points(self) -> list[Mapping[str, Any]]:
@@ -149,6 +155,7 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
         value=value,
         score=value if direction == StudyDirection.MAXIMIZE else -value,
         complete=complete,
+        epochs=used if isinstance(used, int) else None,
         failed=trial.state == TrialState.FAIL,
         feasible=is_feasible(trial),
         params=params,

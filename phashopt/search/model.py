@@ -98,8 +98,9 @@ class Model:
         return corrected(regressed, features, known, lost) if self.lost and self.basis.rate else regressed
 
     def start(self, parent: Record, child: Mapping[str, Any]) -> Start:
-        """What a child would begin with; `parent` has a length only if that is searched, else all are as long."""
-        epochs = int(parent.params.get(LENGTH, 1)) + (parent.start.epochs if parent.start else 0)
+        """What a child would begin with."""
+        own = parent.epochs or int(parent.params.get(LENGTH, 1))
+        epochs = own + (parent.start.epochs if parent.start else 0)
         return Start.between(self.space.widths, parent.params, child, epochs)
 
     def _nats_of(self, records: Sequence[Record]) -> Array:

@@ -39,6 +39,7 @@ class Record:
     trace: Trace
     readings: Mapping[str, Reading] = field(default_factory=dict)
     stable_epochs: int | None = None  # from which it can go on as if it had been meant longer
+    epochs: int | None = None  # that were trained, where that is known
     failed: bool = False  # with or without a trace
     adopted: bool = False  # from another study, whose budget paid for it
     start: Start | None = None  # of a child

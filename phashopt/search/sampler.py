@@ -171,16 +171,17 @@ class PHashSampler(BaseSampler):
         base = self._base(self._base_seed(trial.number, crc32(param_name.encode())))
         return base.sample_independent(study, trial, param_name, param_distribution)
 
-    def model(self, study: Study) -> Model:
+    def model(self, study: Study, *, children: bool = True) -> Model:
         """What the study's trials make of each network now; raises `UserError` where there is nothing to model.
 
-        That is under the paper's strategy, without limits, or before the search space is known.
+        Without `children` what trainings from scratch make of it: a chain of children says little of these. Nothing to
+        model is under the paper's strategy, without limits, or before the search space is known.
         """
         past = self._history.read(study, len(study.get_trials(deepcopy=False)))
         space = self._network_space(past, self._space or past.distributions)
         if self._strategy != "model" or space is None or not space.limits:
             raise UserError('there is no model of this study: it takes strategy = "model" and a limit')
-        return Model(space, past)
+        return Model(space, past if children else past.from_scratch)
 
     def _network_space(self, past: Past, search_space: Mapping[str, BaseDistribution]) -> Space | None:
         """What the strategy decides on; None while the widths are not known, or under limits not all of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from phashopt.search import ADOPTED_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
 from phashopt.service.study import CREATED_KEY, open_plain, read_subject
+from phashopt.service.summary import SPEC_KEY, listed_widths
 from phashopt.trace import READING_FIELDS
 
 ALIASES = {
@@ -53,7 +55,8 @@ class Adoption:
     def words(self) -> Iterator[str]:
         """A line for each thing to know."""
         before = f", {self.known} were adopted before" if self.known else ""
-        outside = f", {self.outside} lie outside this study's ranges" if self.outside else ""
+        why = "outside this study's ranges, or children, of which it trains none"
+        outside = f", {self.outside} left aside: {why}" if self.outside else ""
         yield f"{self.adopted} trials of {self.source} adopted as evidence{before}{outside}."
         renamed = [f"{theirs} is {ours}" for ours, theirs in self.names.items() if ours != theirs]
         if renamed:
@@ -79,13 +82,15 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     complete = _own(other)
     shares = _shares(other, complete)
     taken = {trial.user_attrs.get(ADOPTED_KEY) for trial in study.get_trials(deepcopy=False)}
+    lists = _lists(other)
+    inherits = spec.search.inherit and (spec.search.sampler, spec.search.strategy) == ("phash", "model")
     ready, known, outside = [], 0, 0
     for trial, share in zip(complete, shares, strict=True):
         origin, start = f"{other.study_name}:{trial.number}", Start.read(trial.system_attrs)
-        params = _translated(trial.params, names, fixed, spec)
+        params = _translated(_decoded(trial.params, lists), names, fixed, spec)
         if origin in taken:
             known += 1
-        elif params is None or (start and not spec.search.inherit):
+        elif params is None or (start and not inherits):
             outside += 1
         else:
             told: dict[str, str | float] = {ADOPTED_KEY: origin, **_readings(trial, names)}
@@ -202,6 +207,19 @@ def _read(name: str, text: str, distribution: BaseDistribution) -> Any:
         raise UserError(f"--given {name}={text}: write a {kind}") from error
     choices = getattr(distribution, "choices", ())
     return next((choice for choice in choices if str(choice) == text), text)
+
+
+def _lists(other: Study) -> dict[str, list[int]]:
+    """The widths that the other study lists, if it is one of ours."""
+    try:
+        return listed_widths(json.loads(other.user_attrs[SPEC_KEY]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _decoded(params: Mapping[str, Any], lists: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """With the kernel counts of widths that a study of ours lists, and Optuna stores as indices."""
+    return {name: lists[name][value] if name in lists else value for name, value in params.items()}
 
 
 def _translated(

@@ -30,9 +30,12 @@ def believed_order(study: Study, spec: Spec) -> list[int] | None:
 
 
 def predicted_best(study: Study, spec: Spec, caps: Mapping[str, float]) -> Prediction:
-    """The best network under `caps`, which take the place of the spec's; raises `UserError` if nothing was learnt."""
+    """The best network under `caps`, which take the place of the spec's, and what it should reach from scratch.
+
+    Raises `UserError` if nothing was learnt.
+    """
     subject = read_subject(study)
-    model = _model(study, spec)
+    model = _model(study, spec, children=False)
     if not model.finished:
         raise UserError(f"study {study.study_name!r} has no finished trial yet; let workers finish one")
     limited = spec.model_copy(update={"limits": spec.limits.model_copy(update=dict(caps))})
@@ -66,9 +69,9 @@ def _curve(widths: Sequence[int], nats: Array) -> Curve:
     return Curve(list(widths), low, middle, high)
 
 
-def _model(study: Study, spec: Spec) -> Model:
+def _model(study: Study, spec: Spec, *, children: bool = True) -> Model:
     subject = read_subject(study)
     sampler = make_sampler(spec, subject.image, len(subject.classes))
     if not isinstance(sampler, PHashSampler):
         raise UserError(f"there is no model of a study whose sampler is {spec.search.sampler}")
-    return sampler.model(study)
+    return sampler.model(study, children=children)

@@ -19,6 +19,8 @@ from phashopt.service.summary import StudySummary, TrialSummary, summarize
 from phashopt.training.files import save_bytes
 from phashopt.training.weights import NETWORK, WEIGHTS
 
+LOADER = Path(load_network.__file__).name
+
 
 def export_study(url: str, name: str, out: Path, number: int | None = None) -> Iterator[Path]:
     """Write `out/study.json`, `out/trials.csv`, and trial `number`, by default the best, as files of its own.
@@ -31,18 +33,25 @@ def export_study(url: str, name: str, out: Path, number: int | None = None) -> I
     summary = summarize(study)
     trial = summary.best if number is None else _trial(summary, number)
     folder = trial_folder(read_artifact_root(study, url), name, trial.number) if trial else None
-    if number is not None and trial and folder and not (folder / WEIGHTS).exists():
-        reason = "`study gc` keeps those of the best only" if trial.state == "COMPLETE" else f"it is {trial.state}"
-        raise UserError(f"trial {number} has left no weights: {reason}")
+    if trial and folder and not (folder / WEIGHTS).exists():
+        raise UserError(f"trial {trial.number} has left no weights: {_why_none(trial)}")
     try:
+        for file in (WEIGHTS, NETWORK, LOADER):  # of an earlier export, perhaps of another study
+            (out / file).unlink(missing_ok=True)
         yield _write(out / "study.json", json.dumps(summary.to_json(), indent=2))
         yield _write(out / "trials.csv", summary.table().to_csv(index=False))
-        if folder and (folder / WEIGHTS).exists():
+        if folder:
             yield Path(shutil.copy2(folder / WEIGHTS, out / WEIGHTS))
             yield _write(out / NETWORK, json.dumps(_description(study, folder), indent=2))
-            yield Path(shutil.copyfile(load_network.__file__, out / Path(load_network.__file__).name))
+            yield Path(shutil.copyfile(load_network.__file__, out / LOADER))
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+
+
+def _why_none(trial: TrialSummary) -> str:
+    if trial.adopted:
+        return "another study trained it"
+    return "`study gc` keeps those of the best only" if trial.state == "COMPLETE" else f"it is {trial.state}"
 
 
 def _trial(summary: StudySummary, number: int) -> TrialSummary:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from optuna import Study
 
-from phashopt.search import ADOPTED_KEY
 from phashopt.search.improvement import FINALISTS
 from phashopt.service.storage import trial_folder
 from phashopt.service.summary import FINISHED, StudySummary, TrialSummary, summarize
@@ -50,13 +49,13 @@ def collect(files: Iterator[Path]) -> tuple[int, int]:
 
 def _is_over(summary: StudySummary) -> bool:
     """Whether all trials of the budget are made and ended."""
-    made = [trial for trial in summary.trials if ADOPTED_KEY not in trial.attrs]
+    made = summary.own
     budget: int = summary.spec["study"]["trials"]
     return all(trial.state in FINISHED for trial in made) and len(made) >= budget
 
 
 def _kept(summary: StudySummary, best: int) -> set[int]:
-    feasible = [trial for trial in summary.trials if trial.feasible]
+    feasible = [trial for trial in summary.own if trial.feasible]
     kept = {*_best(feasible, best), *(trial.parent for trial in summary.trials)}
     return kept | ({summary.baseline.number} if summary.baseline else set())
 
@@ -64,7 +63,7 @@ def _kept(summary: StudySummary, best: int) -> set[int]:
 def _possible_parents(summary: StudySummary) -> set[int]:
     """Those that the sampler chooses parents from, feasible or not."""
     inherits = summary.spec.get("search", {}).get("inherit", False)
-    return set(_best(summary.trials, FINALISTS)) if inherits else set()
+    return set(_best(summary.own, FINALISTS)) if inherits else set()
 
 
 def _best(trials: Sequence[TrialSummary], count: int) -> list[int]:

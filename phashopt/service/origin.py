@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from safetensors import SafetensorError
 
 from phashopt.networks import Network, build, inherit
-from phashopt.search import NO_PARENT, PARENT_KEY, START_KEY, Start
+from phashopt.search import DECISION_KEY, NO_PARENT, PARENT_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
 from phashopt.training.data import DataSet
@@ -81,8 +81,12 @@ def _bequeather(study: Study, trial: FrozenTrial, spec: Spec) -> FrozenTrial | N
 def orphaned(trial: Trial) -> None:
     """Note of what begins from random kernels that it takes over nobody's, if a parent was meant."""
     storage, key = trial.study._storage, trial._trial_id
-    if storage.get_trial_system_attrs(key).get(PARENT_KEY, NO_PARENT) == NO_PARENT:
+    noted = storage.get_trial_system_attrs(key)
+    parent = noted.get(PARENT_KEY, NO_PARENT)
+    if parent == NO_PARENT:
         return
+    decision = f"{noted.get(DECISION_KEY, '')} But trial {parent} left nothing to go on from: from scratch.".strip()
+    storage.set_trial_system_attr(key, DECISION_KEY, decision)
     storage.set_trial_system_attr(key, START_KEY, None)
     storage.set_trial_system_attr(key, PARENT_KEY, NO_PARENT)
     trial.set_user_attr(PARENT_KEY, NO_PARENT)

@@ -24,6 +24,7 @@ from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY
 
 ATTEMPT_KEY = "attempt"
 BASELINE_DECISION = "The network before adjustment, as the spec gives it: full length, the middle of every range."
+ENQUEUED = "Enqueued as it is: nobody proposed it."
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ class Queue:
                 draft.set_trial_user_attr(trial._trial_id, key, value)
         if DECISION_KEY not in noted:
             undecided = f"Proposed by {type(self._study.sampler).__name__}, which gives no reason."
-            words = BASELINE_DECISION if known.get(ROLE_KEY) == BASELINE_ROLE else undecided
+            words = ENQUEUED if noted.get("fixed_params", {}).keys() >= self._spec.space.keys() else undecided
+            words = BASELINE_DECISION if known.get(ROLE_KEY) == BASELINE_ROLE else words
             draft.set_trial_system_attr(trial._trial_id, DECISION_KEY, words)
         return attempt
 

@@ -54,6 +54,23 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
     )
 
 
+def check_proposals(spec: Spec, sampler: BaseSampler) -> None:
+    """Let a sampler that is not ours propose twice; raises `UserError` if it cannot, for want of a package say."""
+    if isinstance(sampler, PHashSampler):
+        return
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for _ in range(2):
+                study.tell(study.ask(spec.space), 0.5)
+    except Exception as error:  # the sampler's own, which may do anything
+        told = " ".join(str(error).split())
+        raise UserError(
+            f"search.sampler: {spec.search.sampler} cannot propose ({type(error).__name__}: {told})"
+        ) from error
+
+
 def make_pruner(spec: Spec) -> BasePruner:
     """The spec's pruner; raises `UserError` for a name nobody knows."""
     name = spec.search.pruner

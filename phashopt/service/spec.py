@@ -239,8 +239,7 @@ class Spec(Table):
             for (name, grid), kernels in zip(self.grids.items(), self.network.baseline, strict=True)
         }
         numbers = {name: middle(entry) for name, entry in self.training.numbers.items()}
-        if isinstance(self.training.epochs, IntRange):
-            numbers["epochs"] = self.training.epochs.high
+        numbers["epochs"] = max(ends(self.training.epochs))
         return {name: value for name, value in {**widths, **numbers}.items() if name in self.space}
 
     def widths(self, params: Mapping[str, Any]) -> list[int]:

@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage
 
 from phashopt.errors import UserError, meant
 from phashopt.networks import ImageShape
-from phashopt.service.searching import limits, make_pruner, make_sampler
+from phashopt.service.searching import check_proposals, limits, make_pruner, make_sampler
 from phashopt.service.spec import Spec, parse_spec
 from phashopt.service.storage import artifact_root, check_place, inside, open_storage, study_folder, uploads_folder
 from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
@@ -198,7 +198,7 @@ def _check(spec: Spec, subject: Subject) -> None:
         if getattr(augmentation, name) >= side:
             raise UserError(f"training.augmentation.{name}: images are {side} pixels a side; write less than {side}")
     spec.blueprint(spec.network.baseline, subject.image, len(subject.classes))
-    make_sampler(spec, subject.image, len(subject.classes))
+    check_proposals(spec, make_sampler(spec, subject.image, len(subject.classes)))
     make_pruner(spec)
     caps = limits(spec, subject.image, len(subject.classes))
     smallest = {name: grid.decode(grid.distribution.low) for name, grid in spec.grids.items()}

@@ -48,6 +48,11 @@ class TrialSummary:
     trace: Trace = field(repr=False, compare=False)
     epochs_inherited: int = 0
 
+    @property
+    def adopted(self) -> bool:
+        """Whether another study trained it: evidence, never to be chosen."""
+        return ADOPTED_KEY in self.attrs
+
     def to_json(self) -> dict[str, Any]:
         """The TRIAL of `study show --json` (docs/study.md); NaN becomes null."""
         document = {name: value for name, value in vars(self).items() if name not in ("trace", "epochs_inherited")}
@@ -76,6 +81,11 @@ class StudySummary:
             "front": self.front,
             "trials": [trial.to_json() for trial in self.trials],
         }
+
+    @property
+    def own(self) -> list[TrialSummary]:
+        """The trials that are not adopted."""
+        return [trial for trial in self.trials if not trial.adopted]
 
     @property
     def width_names(self) -> list[str]:
@@ -126,9 +136,9 @@ class StudySummary:
 def summarize(study: Study) -> StudySummary:
     """Read everything a study's database holds, once."""
     spec = json.loads(study.user_attrs.get(SPEC_KEY, "{}"))
-    lists = _listed_widths(spec)
+    lists = listed_widths(spec)
     trials = [summarize_trial(trial, lists) for trial in study.get_trials(deepcopy=False)]
-    own = [trial for trial in trials if ADOPTED_KEY not in trial.attrs]  # the others' networks are not ours to choose
+    own = [trial for trial in trials if not trial.adopted]  # the others' networks are not ours to choose
     finished = [trial for trial in own if trial.state == TrialState.COMPLETE.name and trial.value is not None]
     feasible = [trial for trial in finished if trial.feasible]
     return StudySummary(
@@ -183,11 +193,11 @@ def _trace(trial: FrozenTrial) -> Trace:
         return Trace()
 
 
-def _listed_widths(spec: Mapping[str, Any]) -> dict[str, list[int]]:
+def listed_widths(spec: Mapping[str, Any]) -> dict[str, list[int]]:
     """Kernel counts that the spec lists, by width parameter."""
     network = spec.get("network", {})
     widths = network.get("widths", [])
-    grids = widths if isinstance(widths, list) else [widths] * len(network["baseline"])
+    grids = widths if isinstance(widths, list) else [widths] * len(network.get("baseline", ()))
     return {width_name(index): grid["values"] for index, grid in enumerate(grids) if "values" in grid}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from optuna import Study
 
 from phashopt.errors import UserError
-from phashopt.search import ADOPTED_KEY, PHashSampler
+from phashopt.search import PHashSampler
 from phashopt.search.gain import Gain, Training, by_searching, by_training_longer, in_hand
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
@@ -20,6 +20,7 @@ from phashopt.service.summary import TrialSummary, summarize
 
 POINTS = 100  # of accuracy
 SHOWN = 3
+TIMED = ("train_seconds", "signal_seconds", "train_macs", "images_seen")  # what a trial of a worker's carries
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def worth(study: Study, spec: Spec, hours: float, workers: int) -> Worth:
     if not isinstance(study.sampler, PHashSampler):
         raise UserError(f"there is no model of a study whose sampler is {spec.search.sampler}")
     model = study.sampler.model(study)
-    own = [trial for trial in summarize(study).trials if trial.state == "COMPLETE" and ADOPTED_KEY not in trial.attrs]
+    complete = [trial for trial in summarize(study).own if trial.state == "COMPLETE"]
+    own = [trial for trial in complete if trial.epochs_used > 0 and trial.attrs.keys() >= {*TIMED}]
     hand = in_hand(model)
     if hand is None or not own:
         raise UserError(f"study {study.study_name!r} has no finished feasible trial yet; let workers finish one")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from optuna.trial import create_trial
 from safetensors.torch import load_file, save_file
 
 from phashopt.inspection import load_subject
+from phashopt.service.study import open_study
 
 from .conftest import Run
 
@@ -228,3 +230,21 @@ def test_adopt_says_what_it_took_for_what(run: Run) -> None:
     assert "1 trials of old adopted as evidence." in told
     assert "units_0 is width_00" in told
     assert json.loads(run("study", "show", "tiny", "--json").stdout)["trials"][1]["value"] == 0.8
+
+
+def test_a_trial_that_no_worker_trained_is_in_nobodys_way(run: Run, finished: str) -> None:
+    study, spec = open_study("sqlite:///phashopt.db", finished)
+    study.add_trial(create_trial(value=0.9, params=spec.baseline, distributions=spec.space))
+    assert run("study", "worth", finished, "--hours", "0.01").exit_code == 0
+    assert run("confirm", finished, "--seeds", "2", "--top", "1").exit_code == 0
+
+
+def test_an_export_without_a_network_is_refused_and_leaves_nobody_elses(
+    run: Run, finished: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run("study", "export", finished, "--out", str(out)).exit_code == 0
+    shutil.rmtree(tmp_path / "phashopt-artifacts" / finished)
+    again = run("study", "export", finished, "--out", str(out))
+    assert again.exit_code == 2
+    assert "has left no weights" in again.stderr

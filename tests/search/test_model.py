@@ -228,3 +228,18 @@ def test_a_parameter_that_depends_on_another_may_be_missing(make_space: MakeSpac
         for record in finished
     ]
     assert len(Model(space, _past(some)).finished) == len(finished)
+
+
+def test_a_child_counts_the_epochs_that_its_parent_was_trained_for(
+    make_space: MakeSpace, finished: list[Record]
+) -> None:
+    model, child = Model(make_space(), _past(finished)), {**finished[0].params, "width_00": 64}
+    fixed = replace(finished[0], epochs=3, params={k: v for k, v in finished[0].params.items() if k != "epochs"})
+    assert model.start(replace(finished[0], epochs=3), child).epochs == model.start(fixed, child).epochs == 3
+
+
+def test_what_is_believed_of_trainings_from_scratch_depends_on_no_child(
+    make_space: MakeSpace, finished: list[Record]
+) -> None:
+    children = [replace(record, number=50 + record.number, start=Start(6, 1.0, 0.0)) for record in finished]
+    assert _past([*finished, *children]).from_scratch == _past(finished)

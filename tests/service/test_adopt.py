@@ -167,3 +167,14 @@ def test_adopted_trials_teach_but_count_in_no_budget_and_are_never_the_best(
     assert summarize(study).best is None
     assert check_study(study, tmp_path) == []
     assert 0.5 < predicted_best(study, spec, {}).value < 1
+
+
+def test_a_width_that_the_other_study_lists_is_taken_for_what_it_stands_for(
+    url: str, study: str, spec_of: Callable[..., Spec], tmp_path: Path
+) -> None:
+    listed = spec_of("network.widths={values=[4,6,8]}", "study.name='listed'")
+    other = create_study(f"sqlite:///{tmp_path / 'other.db'}", listed, tmp_path)
+    params = {"width_00": 0, "width_01": 2, "epochs": 2, "learning_rate": 0.05}
+    other.add_trial(create_trial(value=0.8, params=params, distributions=listed.space))
+    _adopt(url, f"sqlite:///{tmp_path / 'other.db'}/listed")
+    assert open_study(url, study)[0].trials[-1].user_attrs["kernels"] == "4-8"

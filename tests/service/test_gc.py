@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from optuna import Trial
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
+from phashopt.search import ADOPTED_KEY
 from phashopt.service.gc import collect, garbage
 from phashopt.service.objective import Result
 from phashopt.service.spec import Spec
@@ -110,3 +111,18 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else_of_its_kind(url: 
 def test_a_second_time_there_is_nothing_to_do(url: str, finished: str) -> None:
     assert gather(url, best=1) == 6
     assert gather(url, best=1) == 0
+
+
+def test_what_another_study_trained_takes_no_place_among_the_best(url: str, finished: str) -> None:
+    study, spec = open_study(url, finished)
+    for _ in range(3):
+        study.add_trial(
+            create_trial(
+                value=0.99,
+                params=spec.baseline,
+                distributions=spec.space,
+                user_attrs={ADOPTED_KEY: "other:0", "macs": 1},
+            )
+        )
+    gather(url, best=1)
+    assert WEIGHTS in left(url, 2)

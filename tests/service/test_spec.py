@@ -33,6 +33,10 @@ def test_the_baseline_is_the_given_widths_at_full_length_and_middle_rate(spec_of
     assert spec_of().baseline == {"width_00": 4, "width_01": 6, "epochs": 2, "learning_rate": 0.032}
 
 
+def test_the_baseline_takes_the_longest_of_listed_lengths(spec_of: SpecOf) -> None:
+    assert spec_of("training.epochs={choices=[1,4,2]}").baseline["epochs"] == 4
+
+
 def test_listed_widths_are_stored_as_an_ordered_index(spec_of: SpecOf) -> None:
     spec = spec_of("network.widths={values=[2,4,6,32]}")
     assert spec.space["width_01"] == IntDistribution(0, 3)

@@ -60,6 +60,7 @@ def test_optunas_own_can_be_named(url: str, spec_of: SpecOf, tmp_path: Path, sam
         ("search.sampler='os:nothing'", "there is no 'os:nothing'"),
         ("search.sampler='optuna.pruners:NopPruner'", "is no BaseSampler"),
         ("search.sampler='PartialFixedSampler'", "cannot be made from a seed alone"),
+        ("search.sampler='BruteForceSampler'", "search.sampler: BruteForceSampler cannot propose"),
         ("limits.macs=10", "limits.macs: the smallest network needs"),
         ("network.pools=[5]", "network.pools names layer 5"),
         ("network.pools=[0,0]", "network.pools names a layer twice"),
