@@ -85,9 +85,12 @@ def test_a_child_runs_from_its_parents_kernels_and_from_scratch_for_as_long_as_a
     assert [entrant.to_json(race.baseline)["start"] for entrant in race.challengers] == ["scratch", "inherited"]
 
 
-def test_trials_of_another_study_are_not_confirmed() -> None:
-    trials = [replace(_trial(number, {}), value=0.5 + number / 10) for number in range(3)]
-    trials[2] = replace(trials[2], attrs={"adopted": "elsewhere"})
+def test_what_no_worker_of_this_study_trained_is_not_confirmed() -> None:
+    told = [{"macs": 1}, {"macs": 1}, {"macs": 1, "adopted": "elsewhere"}, {}]
+    trials = [
+        replace(_trial(number, {"epochs": 2}), value=0.5 + number / 10, attrs=attrs)
+        for number, attrs in enumerate(told)
+    ]
     summary = StudySummary("s", {}, trials[1], trials[0], [], trials)
     assert [trial.number for trial in candidates(summary, 3)] == [0, 1]
 
