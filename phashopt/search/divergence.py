@@ -53,10 +53,10 @@ def survival(features: Array, weights: Array) -> Array:
     return 1 - expit(features @ weights)
 
 
-def corrected(survival: Array, features: Array, known: Array, lost: Array) -> Array:
-    """(n,) `survival`, by the regression, corrected by what `known` trainings (m, 3) at much the same rate came to.
+def corrected(regressed: Array, features: Array, known: Array, lost: Array) -> Array:
+    """(n,) survival, `regressed` (n,) at `features` (n, 3), corrected by `known` trainings (m, 3) at much the same rate.
 
     `lost` (m,) is 1 for those that came to nothing, else 0.
     """
     near = np.exp(-0.5 * ((features[:, 1, None] - known[:, 1]) / NEAR) ** 2)
-    return np.asarray((REGRESSED * survival + near @ (1 - lost)) / (REGRESSED + near.sum(1)))
+    return np.asarray((REGRESSED * regressed + near @ (1 - lost)) / (REGRESSED + near.sum(1)))

@@ -1,8 +1,6 @@
 """`PHashSampler`: Optuna's side of the search.
 
-For readers of TPE: `n_startup_trials` are two networks (`strategy`); `constant_liar` is that running trials count among
-what is to be beaten (`Model.known`); `constraints_func` are `limits` and stored constraints; l/g is an expected gain
-per price (`Improvement`); all parameters of the space are sampled together.
+The mathematics, and what corresponds to which option of TPE, are in docs/search.md.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ def export_study(url: str, name: str, out: Path, number: int | None = None) -> I
     folder = trial_folder(read_artifact_root(study, url), name, trial.number) if trial else None
     if trial and folder and not (folder / WEIGHTS).exists():
         raise UserError(f"trial {trial.number} has left no weights: {_why_none(trial)}")
+    if trial is None and (out / WEIGHTS).exists():
+        raise UserError(f"{out} holds a network, and study {name!r} has none yet; choose another --out")
     try:
-        for file in (WEIGHTS, NETWORK, LOADER):  # of an earlier export, perhaps of another study
-            (out / file).unlink(missing_ok=True)
         yield _write(out / "study.json", json.dumps(summary.to_json(), indent=2))
         yield _write(out / "trials.csv", summary.table().to_csv(index=False))
         if folder:

@@ -239,12 +239,19 @@ def test_a_trial_that_no_worker_trained_is_in_nobodys_way(run: Run, finished: st
     assert run("confirm", finished, "--seeds", "2", "--top", "1").exit_code == 0
 
 
-def test_an_export_without_a_network_is_refused_and_leaves_nobody_elses(
-    run: Run, finished: str, tmp_path: Path
-) -> None:
+def test_an_export_whose_network_is_gone_is_refused(run: Run, finished: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run("study", "export", finished, "--out", str(out)).exit_code == 0
     shutil.rmtree(tmp_path / "phashopt-artifacts" / finished)
     again = run("study", "export", finished, "--out", str(out))
     assert again.exit_code == 2
     assert "has left no weights" in again.stderr
+
+
+def test_a_study_without_a_network_is_not_exported_beside_another_network(run: Run, tmp_path: Path) -> None:
+    run("study", "create", "tiny.toml")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "weights.safetensors").write_text("somebody's")
+    refused = run("study", "export", "tiny", "--out", "out")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["weights.safetensors"]
