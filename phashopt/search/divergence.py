@@ -54,7 +54,7 @@ def survival(features: Array, weights: Array) -> Array:
 
 
 def corrected(regressed: Array, features: Array, known: Array, lost: Array) -> Array:
-    """(n,) survival, `regressed` (n,) at `features` (n, 3), corrected by `known` trainings (m, 3) at much the same rate.
+    """(n,) survival: `regressed` (n,) at `features` (n, 3), corrected by `known` (m, 3) trainings at a similar rate.
 
     `lost` (m,) is 1 for those that came to nothing, else 0.
     """

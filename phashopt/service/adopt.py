@@ -20,7 +20,7 @@ from phashopt.search import ADOPTED_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
 from phashopt.service.study import CREATED_KEY, open_plain, read_subject
-from phashopt.service.summary import SPEC_KEY, listed_widths
+from phashopt.service.summary import SPEC_KEY, decoded, listed_widths
 from phashopt.trace import READING_FIELDS
 
 ALIASES = {
@@ -83,14 +83,13 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     shares = _shares(other, complete)
     taken = {trial.user_attrs.get(ADOPTED_KEY) for trial in study.get_trials(deepcopy=False)}
     lists = _lists(other)
-    inherits = spec.search.inherit and (spec.search.sampler, spec.search.strategy) == ("phash", "model")
     ready, known, outside = [], 0, 0
     for trial, share in zip(complete, shares, strict=True):
         origin, start = f"{other.study_name}:{trial.number}", Start.read(trial.system_attrs)
-        params = _translated(_decoded(trial.params, lists), names, fixed, spec)
+        params = _translated(decoded(trial.params, lists), names, fixed, spec)
         if origin in taken:
             known += 1
-        elif params is None or (start and not inherits):
+        elif params is None or (start and not spec.inherits):
             outside += 1
         else:
             told: dict[str, str | float] = {ADOPTED_KEY: origin, **_readings(trial, names)}
@@ -215,11 +214,6 @@ def _lists(other: Study) -> dict[str, list[int]]:
         return listed_widths(json.loads(other.user_attrs[SPEC_KEY]))
     except (AttributeError, KeyError, TypeError, ValueError):
         return {}
-
-
-def _decoded(params: Mapping[str, Any], lists: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """With the kernel counts of widths that a study of ours lists, and Optuna stores as indices."""
-    return {name: lists[name][value] if name in lists else value for name, value in params.items()}
 
 
 def _translated(

@@ -232,6 +232,12 @@ class Spec(Table):
         return {**widths, **{name: entry for name, entry in numbers.items() if entry is not None}}
 
     @property
+    def inherits(self) -> bool:
+        """Whether a trial may be the child of another: by our model alone, which there is under a cap only."""
+        search = self.search
+        return search.inherit and (search.sampler, search.strategy) == ("phash", "model") and bool(self.limits.caps)
+
+    @property
     def baseline(self) -> dict[str, Any]:
         """The parameters of the network before adjustment (Table I): full length, the middle of every other range."""
         widths = {

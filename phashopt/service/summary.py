@@ -165,7 +165,7 @@ def summarize_trial(trial: FrozenTrial, lists: Mapping[str, Sequence[int]]) -> T
         state=trial.state.name,
         value=trial.value if trial.state.is_finished() and trial.values else None,
         feasible=is_feasible(trial),
-        params={name: lists[name][value] if name in lists else value for name, value in trial.params.items()},
+        params=decoded(trial.params, lists),
         attrs=dict(attrs),
         decision=_of(str, noted.get("decision"), ""),
         parent=_of(int, noted.get("parent"), -1),
@@ -174,6 +174,11 @@ def summarize_trial(trial: FrozenTrial, lists: Mapping[str, Sequence[int]]) -> T
         trace=_trace(trial),
         epochs_inherited=start.epochs if start else 0,
     )
+
+
+def decoded(params: Mapping[str, Any], lists: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """A trial's parameters, those that Optuna stores as an index in one of `lists` by their true values."""
+    return {name: lists[name][value] if name in lists else value for name, value in params.items()}
 
 
 def _is_as_we_write_it(key: str, value: Any) -> bool:
