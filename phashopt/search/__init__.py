@@ -1,6 +1,6 @@
 """What to try next and what to stop: an Optuna sampler and pruner that read how redundant the layers are."""
 
-from phashopt.search.history import ADOPTED_KEY, STABLE_KEY, is_feasible
+from phashopt.search.history import ADOPTED_KEY, ORPHANED_KEY, STABLE_KEY, is_feasible
 from phashopt.search.predict import Prediction, best_under, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
 from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
@@ -10,6 +10,7 @@ __all__ = [
     "ADOPTED_KEY",
     "DECISION_KEY",
     "NO_PARENT",
+    "ORPHANED_KEY",
     "PARENT_KEY",
     "STABLE_KEY",
     "START_KEY",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PROPOSAL_KEY = "proposal"
 STABLE_KEY = "stable_epochs"
 USED_KEY = "epochs_used"
+ORPHANED_KEY = "orphaned_by"  # system attribute of a trial whose parent left nothing to go on from: its number
 ADOPTED_KEY = "adopted"  # user attribute of a trial taken over from another study: evidence, not part of the budget
 
 _Distributions = dict[str, BaseDistribution]
@@ -54,6 +55,7 @@ class Past:
     pending: list[Pending]
     distributions: _Distributions
     sign: int = 1  # -1 where the study minimises
+    spent: Set[int] = frozenset()  # the trials whose weights are known to be gone
 
     @property
     def from_scratch(self) -> Past:
@@ -75,6 +77,7 @@ class _Entry:
     params: Mapping[str, Any]
     record: Record | None  # None until it is finished
     distributions: _Distributions | None  # shared among equal ones; None where they may be incomplete
+    orphaned_by: int | None
 
 
 class History:
@@ -101,6 +104,7 @@ class History:
             ],
             distributions=_common(entries) or _most([entry.trial for entry in entries]),
             sign=1 if study.direction == StudyDirection.MAXIMIZE else -1,
+            spent={entry.orphaned_by for entry in entries if entry.orphaned_by is not None},
         )
 
     def _decoded(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[_Entry]:
@@ -115,12 +119,14 @@ class History:
 
     def _entry(self, trial: FrozenTrial, direction: StudyDirection) -> _Entry:
         if not trial.state.is_finished():
-            return _Entry(trial, trial.number, _planned_params(trial, self._coding), None, None)
+            params = _planned_params(trial, self._coding)
+            return _Entry(trial, trial.number, params, None, None, trial.system_attrs.get(ORPHANED_KEY))
         key = (trial._trial_id, trial.datetime_complete)
         if key not in self._finished:
             params = self._coding.decode(trial.params)
             record = _record(trial, params, direction)
-            self._finished[key] = _Entry(trial, trial.number, params, record, self._shared(trial))
+            orphaned_by = trial.system_attrs.get(ORPHANED_KEY)
+            self._finished[key] = _Entry(trial, trial.number, params, record, self._shared(trial), orphaned_by)
         return self._finished[key]
 
     def _shared(self, trial: FrozenTrial) -> _Distributions | None:

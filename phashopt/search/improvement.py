@@ -131,11 +131,9 @@ class Improvement:
 
     def _children(self, finalists: Sequence[Mapping[str, Any]]) -> list[_Option]:
         """Of the best finished trainings, feasible or not, each network with the kernels of the one nearest to it."""
-        able = [record for record in self._model.finished if not record.adopted]
-        best = sorted(able, key=lambda record: -record.score)[:FINALISTS]
         children = []
         for network in finalists:
-            starts = [(self._model.start(record, network), record) for record in best]
+            starts = [(self._model.start(record, network), record) for record in self._model.parents[:FINALISTS]]
             others = [(start, record) for start, record in starts if start.down + start.up]
             if others:
                 start, parent = min(others, key=lambda pair: pair[0].down + pair[0].up)
@@ -177,9 +175,10 @@ class Improvement:
         if length is None:
             return
         known = {*self._model.space.axes, *self._model.space.others}
-        finished = [record for record in self._model.own if record.stable_epochs and record.params.keys() >= known]
-        able = [record for record in finished if self._model.space.agrees(record.params)]
-        for record in sorted(able, key=lambda record: -record.score)[:FINALISTS]:
+        own = {record.number for record in self._model.own}
+        kept = [record for record in self._model.parents if record.number in own and record.stable_epochs]
+        agreeing = (each for each in kept if each.params.keys() >= known and self._model.space.agrees(each.params))
+        for record in islice(agreeing, FINALISTS):
             for epochs in self._lengths:
                 if epochs > record.params[LENGTH]:
                     paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]

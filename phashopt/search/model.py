@@ -51,6 +51,7 @@ class Model:
         self._ends, lost = self._fates(stopped)
         self._partial = [record for record in stopped if record.number in self._ends]
         self.lost = [*(record for record, nothing in zip(finished, hopeless, strict=True) if nothing), *lost]
+        self._spent = past.spent
         self.pending = [trial for trial in past.pending if trial.params.keys() >= space.axes.keys()]
 
     @cached_property
@@ -63,6 +64,12 @@ class Model:
         """The finished trainings that may be chosen: feasible ones that are this study's."""
         known = [record for record in self.finished if record.feasible and not record.adopted]
         return [record for record in known if self.space.feasible(record.params)]
+
+    @cached_property
+    def parents(self) -> list[Record]:
+        """The finished trainings whose weights others may go on from, the best first, feasible or not."""
+        kept = [record for record in self.finished if not record.adopted and record.number not in self._spent]
+        return sorted(kept, key=lambda record: -record.score)
 
     @cached_property
     def best(self) -> Record | None:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from safetensors import SafetensorError
 
 from phashopt.networks import Network, build, inherit
-from phashopt.search import DECISION_KEY, NO_PARENT, PARENT_KEY, START_KEY, Start
+from phashopt.search import DECISION_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
 from phashopt.training.data import DataSet
@@ -79,7 +79,10 @@ def _bequeather(study: Study, trial: FrozenTrial, spec: Spec) -> FrozenTrial | N
 
 
 def orphaned(trial: Trial) -> None:
-    """Note of what begins from random kernels that it takes over nobody's, if a parent was meant."""
+    """Note of what begins from random kernels that it takes over nobody's, if a parent was meant, and of which one.
+
+    No later trial is proposed to go on from that one.
+    """
     storage, key = trial.study._storage, trial._trial_id
     noted = storage.get_trial_system_attrs(key)
     parent = noted.get(PARENT_KEY, NO_PARENT)
@@ -89,6 +92,7 @@ def orphaned(trial: Trial) -> None:
     storage.set_trial_system_attr(key, DECISION_KEY, decision)
     storage.set_trial_system_attr(key, START_KEY, None)
     storage.set_trial_system_attr(key, PARENT_KEY, NO_PARENT)
+    storage.set_trial_system_attr(key, ORPHANED_KEY, parent)
     trial.set_user_attr(PARENT_KEY, NO_PARENT)
 
 

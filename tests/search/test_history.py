@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from phashopt.search.coding import Coding
-from phashopt.search.history import History, is_feasible, trial_trace
+from phashopt.search.history import ORPHANED_KEY, History, is_feasible, trial_trace
 from phashopt.search.start import Start
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
@@ -93,6 +93,17 @@ def test_distributions_are_the_latest_ones_of_what_all_complete_trials_asked_for
         "epochs": other["epochs"],
         "width_00": SPACE["width_00"],
     }
+
+
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.RUNNING])
+def test_a_parent_that_left_an_orphan_is_spent(state: TrialState) -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trial(create_trial(value=0.5, params=PARAMS, distributions=SPACE))
+    orphan = study.ask(SPACE)
+    study._storage.set_trial_system_attr(orphan._trial_id, ORPHANED_KEY, 0)
+    if state == TrialState.COMPLETE:
+        study.tell(orphan, 0.5)
+    assert History(Coding({})).read(study, NOBODY).spent == {0}
 
 
 def test_before_any_trial_is_finished_the_running_one_tells_the_space() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 
 import numpy as np
@@ -34,9 +34,13 @@ def records(make_record: MakeRecord) -> list[Record]:
 
 
 def _actions(
-    space: Space, records: list[Record], left: float, pending: list[dict[str, int]] | None = None
+    space: Space,
+    records: list[Record],
+    left: float,
+    pending: list[dict[str, int]] | None = None,
+    spent: Set[int] = frozenset(),
 ) -> list[Action]:
-    past = Past(records, [], [Pending(params) for params in pending or []], {})
+    past = Past(records, [], [Pending(params) for params in pending or []], {}, spent=spent)
     model, tried = Model(space, past), Tried(space).update(past)
     rng = np.random.default_rng(0)
     return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=left).actions()
@@ -129,6 +133,16 @@ def test_a_grandchilds_kernels_are_as_old_as_all_their_trainings(make_space: Mak
 
 def test_adopted_trials_left_no_kernels(make_space: MakeSpace, records: list[Record]) -> None:
     assert not _children(make_space(), [replace(record, adopted=True) for record in records])
+
+
+def test_nothing_is_gone_on_with_whose_weights_are_gone(make_space: MakeSpace, records: list[Record]) -> None:
+    kept = [replace(record, stable_epochs=record.params["epochs"] - 1) for record in records]
+    space = replace(make_space(), inherits=True)
+    parents = {action.parent.number for action in _actions(space, kept, 1.0) if action.parent}
+    gone = set(sorted(parents)[::2])
+    left = {action.parent.number for action in _actions(space, kept, 1.0, spent=gone) if action.parent}
+    assert left
+    assert not left & gone
 
 
 def test_what_is_under_way_is_not_worth_a_second_worker(make_space: MakeSpace, records: list[Record]) -> None:

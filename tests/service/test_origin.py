@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.networks import inherit
-from phashopt.search import NO_PARENT, PARENT_KEY, START_KEY, Start
+from phashopt.search import NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, Start
 from phashopt.service.check import check_study
 from phashopt.service.objective import Progress
 from phashopt.service.origin import FITTED_ON, children, extended, origin
@@ -99,6 +99,7 @@ def test_a_parent_without_weights_leaves_no_child(
     assert trial.state == TrialState.COMPLETE
     assert Start.read(trial.system_attrs) is None
     assert trial.system_attrs[PARENT_KEY] == trial.user_attrs["parent"] == NO_PARENT
+    assert trial.system_attrs[ORPHANED_KEY] == 0
     assert trial.user_attrs["images_seen"] == BATCH * trial.user_attrs["epochs_used"]
     assert "Trial 1 starts from scratch: trial 0 left no kernels to inherit" in caplog.text
 
