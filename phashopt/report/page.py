@@ -169,7 +169,7 @@ def _choice(summary: StudySummary, number: int) -> dict[str, Any]:
     words = (
         f"trial {number}: {percent(trial.value)} with {amount(trial.attrs['macs'])} MACs, {network(trial)}{settings}"
     )
-    if trial.epochs_used != trial.params.get("epochs", trial.epochs_used):  # cut short, or extended
+    if trial.epochs_used not in (0, trial.params.get("epochs")):  # cut short, or extended; 0 where nobody counted
         words += f", {trial.epochs_used} epochs in the end"
     if trial.epochs_inherited:
         words += f", with kernels that were trained for {trial.epochs_inherited} epochs before"

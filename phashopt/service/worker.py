@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 import traceback
@@ -42,6 +43,8 @@ MakeObjective = Callable[[Study, Spec, Path, Hooks], Callable[[Trial], Result]]
 POLL_SECONDS = 1.0  # between looks at the database for a stop
 PLOT_SECONDS = 10.0  # between redrawings of the study's plots
 PLOT_GROWTH = 0.1  # and only when so many more trials are there to be seen
+
+logger = logging.getLogger("phashopt")
 
 
 @dataclass(frozen=True)
@@ -176,14 +179,22 @@ class Worker:
         return self._objective(trial)
 
     def _tell(self, trial: Trial, result: Result, lease: Lease) -> Ended:
-        """Finish the trial, if it is still ours: after that it takes nothing more."""
+        """Finish the trial, if it is still ours: after that it takes nothing more.
+
+        A sampler whose `after_trial` fails has ended it all the same: Optuna stores the end before it passes that on.
+        """
         if not lease.held():
             raise Interrupted
-        if result.stopped:
-            self._study.tell(trial, state=TrialState.PRUNED)
-            return Ended(trial.number, TrialState.PRUNED.name, result.accuracy, f"stopped at {result.epochs_used}")
-        self._study.tell(trial, result.accuracy)
-        return Ended(trial.number, TrialState.COMPLETE.name, result.accuracy, f"{result.epochs_used} epochs")
+        state, value = (TrialState.PRUNED, None) if result.stopped else (TrialState.COMPLETE, result.accuracy)
+        try:
+            self._study.tell(trial, value, state=state)
+        except Exception as error:
+            if self._state(trial) != state:
+                raise
+            told = f"{type(error).__name__}: {error}"
+            logger.warning("Trial %d has ended, but the sampler could not take note of it: %s", trial.number, told)
+        message = f"stopped at {result.epochs_used}" if result.stopped else f"{result.epochs_used} epochs"
+        return Ended(trial.number, state.name, result.accuracy, message)
 
     def _fail(self, trial: Trial, error: Exception) -> Ended:
         """End the trial with its reason and its log; what nobody foresaw is shown here too."""

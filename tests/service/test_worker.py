@@ -10,7 +10,7 @@ import optuna
 import pytest
 import torch
 from optuna import Trial
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
 from phashopt.errors import DataError, UserError
@@ -272,6 +272,22 @@ def test_one_success_closes_the_circuit_again(url: str, spec_of: SpecOf, tmp_pat
     assert worker.work(limit=2) == {"FAIL": 1, "COMPLETE": 1}
     with pytest.raises(TooManyFailuresError, match="2 trials failed in a row, the last one: broken"):
         raising(url, tmp_path, broken, broken, broken).work()
+
+
+class Forgetful(optuna.samplers.RandomSampler):
+    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: object) -> None:
+        if study.study_name == "tiny":  # one that never could take note is refused when the study is made
+            raise RuntimeError("no memory for this")
+
+
+def test_a_sampler_that_cannot_take_note_of_an_end_undoes_none(
+    url: str, spec_of: SpecOf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_study(url, spec_of(f"search.sampler='{__name__}:Forgetful'"), tmp_path)
+    heard: list[Event] = []
+    Worker(url, "tiny", tmp_path, label="test", make_objective=lambda *_: slept, notify=heard.append).work(limit=1)
+    assert [event.state for event in heard if isinstance(event, Ended) and event.ours] == ["COMPLETE"]
+    assert "the sampler could not take note of it: RuntimeError: no memory for this" in caplog.text
 
 
 def test_trials_failed_by_hand_do_not_open_the_circuit(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
