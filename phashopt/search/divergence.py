@@ -1,62 +1,69 @@
-"""How likely a training is to come to nothing, from those that did: a logistic regression with a cautious prior.
+"""How likely a training is to come to nothing: most do beyond one learning rate, some below one, a few anywhere.
 
-A straight line in the rate is too stiff where rates diverge from one value on, so those nearby are counted too.
+Exact Bayes over where these two ends lie and how soft they are (docs/search.md, section 6). What was lost tells of
+everything beyond it and what survived of nothing there, so that a rate at which trainings diverge is soon left alone.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
 from phashopt.search.basis import Array
 
-USUAL = -4.0  # log odds before anything has diverged: about one in fifty
-PRECISION = 1e-6
-STEEPER = 3.0  # log odds from the middle of the rates to either end: trainings diverge at high rates
-NEAR = 0.2  # in [-1, 1]: rates of which one tells of the other
-REGRESSED = 2.0  # trainings that the regression counts for beside those at much the same rate
-SPREAD = np.array([1.0, 1.5, 1.0])  # of the weights of 1, rate and mean width
+ANYWHERE = 0.02  # of trainings come to nothing wherever they lie
+STEPS = np.linspace(-1, 1, 41)  # where on [-1, 1] an end may lie
+SOFTNESS = (0.02, 0.15)  # of the ends, each as probable as the other
 
 
-def divergence_features(coordinates: Array, layers: int, rate: slice | None) -> Array:
-    """(n, 3): one, the rate's place in [-1, 1] (0 where it is not searched), the mean log-width."""
-    places = coordinates[:, rate][:, 0] if rate else np.zeros(len(coordinates))
-    return np.stack([np.ones(len(coordinates)), places, coordinates[:, :layers].mean(1) - 0.5], 1)
+class Inside(NamedTuple):
+    """The probabilities that the upper and the lower end lie inside the range, before a training was lost."""
+
+    upper: float
+    lower: float
 
 
-def divergence_weights(features: Array, diverged: Array) -> Array:
-    """(3,) posterior mode of the weights; `diverged` (n,) is 1 for a training that came to nothing, else 0.
+OF_RATES = Inside(0.1, 0.02)  # trainings diverge at high rates
+OF_WIDTHS = Inside(0.02, 0.02)  # where no rate is searched
 
-    As soon as one has, lower rates are thought to be safer: else losses all at one rate would say nothing of others.
-    Newton's method, each step halved until it helps: the loss is convex.
+
+class Survival:
+    """The probability that a training survives at a place in [-1, 1], from the places (n,) of those known and lost.
+
+    `lost` (n,) is 1 for those that came to nothing, else 0.
     """
-    centre = np.array([USUAL, STEEPER if diverged.any() else 0.0, 0.0])
 
-    def loss(weights: Array) -> float:
-        odds, distance = features @ weights, (weights - centre) / SPREAD
-        return float(np.logaddexp(0, odds).sum() - odds @ diverged + 0.5 * distance @ distance)
+    def __init__(self, places: Array, lost: Array, inside: Inside) -> None:
+        prior = np.log(np.outer(_spread(inside.upper), _spread(inside.lower)))
+        logs = np.array([prior + _likelihood(places, lost, softness) for softness in SOFTNESS])
+        shares = np.exp(logs - logs.max())
+        self._shares = shares / shares.sum()  # (softness, upper end, lower end)
 
-    weights, step = centre, np.full(3, np.inf)
-    while np.abs(step).max() > PRECISION:
-        odds = expit(features @ weights)
-        gradient = features.T @ (odds - diverged) + (weights - centre) / SPREAD**2
-        curvature = (features.T * (odds * (1 - odds))) @ features + np.diag(1 / SPREAD**2)
-        step = np.linalg.solve(curvature, gradient)
-        while loss(weights - step) > loss(weights) and np.abs(step).max() > PRECISION:
-            step = step / 2
-        weights = weights - step
-    return np.asarray(weights)
+    def __call__(self, places: Array) -> Array:
+        """(m,)."""
+        distinct, which = np.unique(places, return_inverse=True)  # thousands of options share a few rates
+        pairs = [_below_and_above(distinct, softness) for softness in SOFTNESS]
+        sums = [((below @ each) * above).sum(1) for (below, above), each in zip(pairs, self._shares, strict=True)]
+        return np.asarray((1 - ANYWHERE) * np.sum(sums, axis=0)[which])
 
 
-def survival(features: Array, weights: Array) -> Array:
-    """(n,) the probability that a training comes to an end."""
-    return 1 - expit(features @ weights)
+def _spread(inside: float) -> Array:
+    """(E + 1,) the prior of one end: evenly over `STEPS`, and the rest where no end is met."""
+    return np.append(np.full(len(STEPS), inside / len(STEPS)), 1 - inside)
 
 
-def corrected(regressed: Array, features: Array, known: Array, lost: Array) -> Array:
-    """(n,) survival: `regressed` (n,) at `features` (n, 3), corrected by `known` (m, 3) trainings at a similar rate.
+def _likelihood(places: Array, lost: Array, softness: float) -> Array:
+    """(E + 1, E + 1) log likelihood of each pair of ends."""
+    kept, gone = places[lost == 0], places[lost == 1]
+    below, above = (log.sum(0) for log in map(np.log, _below_and_above(kept, softness)))
+    both = np.einsum("nu,nl->nul", *_below_and_above(gone, softness))
+    return np.asarray(below[:, None] + above + np.log1p(-(1 - ANYWHERE) * both).sum(0))
 
-    `lost` (m,) is 1 for those that came to nothing, else 0.
-    """
-    near = np.exp(-0.5 * ((features[:, 1, None] - known[:, 1]) / NEAR) ** 2)
-    return np.asarray((REGRESSED * regressed + near @ (1 - lost)) / (REGRESSED + near.sum(1)))
+
+def _below_and_above(places: Array, softness: float) -> tuple[Array, Array]:
+    """(n, E + 1) twice: the chances to be below each upper end and above each lower one; 1 where there is none."""
+    far = (places[:, None] - STEPS) / softness
+    certain = np.ones((len(places), 1))
+    return np.hstack([expit(-far), certain]), np.hstack([expit(far), certain])

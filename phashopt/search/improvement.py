@@ -29,7 +29,8 @@ DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
 LENGTHS = 5
-PLACES = np.linspace(-1, 1, 9)  # of learning rates, once one has been too high
+PLACES = np.linspace(-1, 1, 17)  # of learning rates, once one has been too high
+EVEN = 0.5  # chance of survival below which a training is a gamble
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
 
 
@@ -97,7 +98,7 @@ class Improvement:
         Where no gain is to be expected any more, the one that may still turn out best.
         """
         pool = self._pool()
-        gain = np.maximum(self._worth(pool) - self._incumbent, 0).mean(1) * self._model.survival(pool)
+        gain = self._survived(np.maximum(self._worth(pool) - self._incumbent, 0).mean(1), pool)
         finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
         children = self._children(finalists) if self._model.space.inherits else ()
         begun = self._at_safe_rates([*self._trainings(finalists), *children])
@@ -161,8 +162,10 @@ class Improvement:
         rows = np.repeat(own[:, None], 1 + len(PLACES), axis=1)  # its own rate first: it stays where no other is better
         rows[:, 1:, basis.rate.start] = PLACES
         flat = rows.reshape(-1, rows.shape[-1])
-        hoped = np.maximum(self._worth(flat) - self._incumbent, 0).mean(1) * self._model.survival(flat)
-        best = hoped.reshape(len(options), -1).argmax(1)
+        worth = self._worth(flat)
+        hoped = self._survived(np.maximum(worth - self._incumbent, 0).mean(1), flat)
+        keys = (worth.mean(1) + worth.std(1), hoped)
+        best = np.lexsort([key.reshape(len(options), -1) for key in keys], axis=1)[:, -1]
         rates = [basis.others[RATE].decode(row[place, basis.rate]) for row, place in zip(rows, best, strict=True)]
         return [
             replace(option, params={**option.params, RATE: rate}) if place else option
@@ -198,10 +201,18 @@ class Improvement:
         widths = np.array([[option.params[name] for name in self._model.space.widths] for option in options], float)
         compute = self._cost(widths)[:, 0] * [option.epochs for option in options]
         prices = SLOT + (1 - SLOT) * np.maximum(compute, 1e-6)
-        scores = gains * self._model.survival(coordinates) / prices**self._left
+        scores = self._survived(gains / prices**self._left, coordinates)
         spreads = np.hypot(worth.std(1), self._noise**0.5)
         for option, score, nats, spread in zip(options, scores, worth.mean(1), spreads, strict=True):
             yield Action(option.params, option.parent, option.start, float(score), float(nats), float(spread))
+
+    def _survived(self, gains: Array, coordinates: Array) -> Array:
+        """(n,) the gains, each with its chance of survival; below 0 those that more likely come to nothing.
+
+        What these promise lies where nobody has been, and is easily thought too much of: any other comes first.
+        """
+        survival = self._model.survival(coordinates)
+        return np.where(survival < EVEN, survival - 1, gains * survival)
 
     def _told(self, shown: Array, shipped: Array) -> Array:
         """(n,) how much of what is unknown of the shipped networks trainings show: correlations in [0, 1]."""

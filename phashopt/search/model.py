@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from phashopt.search.basis import Array, Basis, other
-from phashopt.search.divergence import corrected, divergence_features, divergence_weights, survival
+from phashopt.search.divergence import OF_RATES, OF_WIDTHS, Survival
 from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
 from phashopt.search.history import Past, Pending
@@ -98,11 +98,10 @@ class Model:
         return self.basis.features(np.concatenate([done, pending]))
 
     def survival(self, coordinates: Array) -> Array:
-        """(n,) the probability that a training comes to an end."""
-        features = self._divergence_features(coordinates)
-        known, lost, weights = self._divergence
-        regressed = survival(features, weights)
-        return corrected(regressed, features, known, lost) if self.lost and self.basis.rate else regressed
+        """(n,) the probability that a training comes to an end; while none was lost the same everywhere."""
+        if not self.lost:
+            return np.ones(len(coordinates))
+        return self._survival(self._risky(coordinates))
 
     def start(self, parent: Record, child: Mapping[str, Any]) -> Start:
         """What a child would begin with."""
@@ -161,18 +160,18 @@ class Model:
         return coordinates[:, used]
 
     @cached_property
-    def _divergence(self) -> tuple[Array, Array, Array]:
-        """Of divergence: the features of all trainings, which ones were lost, the regression's weights."""
+    def _survival(self) -> Survival:
         coordinates = np.concatenate([self.places, self._places([*self._partial, *self.lost])])
         lost = (np.arange(len(coordinates)) >= len(coordinates) - len(self.lost)).astype(float)
-        features = self._divergence_features(coordinates)
-        return features, lost, divergence_weights(features, lost)
+        return Survival(self._risky(coordinates), lost, OF_RATES if self.basis.rate else OF_WIDTHS)
 
     def _places(self, records: Sequence[Record | Pending]) -> Array:
         return self.basis.coordinates([record.params for record in records], [record.start for record in records])
 
-    def _divergence_features(self, coordinates: Array) -> Array:
-        return divergence_features(coordinates, self.basis.layers, self.basis.rate)
+    def _risky(self, coordinates: Array) -> Array:
+        """(n,) the places in [-1, 1] that survival depends on: of the rate, or where none is searched of the widths."""
+        rate = self.basis.rate
+        return coordinates[:, rate][:, 0] if rate else 2 * coordinates[:, : self.basis.layers].mean(1) - 1
 
 
 def _recalled(records: list[Record]) -> list[Record]:

@@ -1,44 +1,70 @@
 from __future__ import annotations
 
+import math
+from itertools import product
+
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
-from phashopt.search.divergence import divergence_features, divergence_weights, survival
-
-
-def _features(rates: np.ndarray, widths: float = 0.5) -> np.ndarray:
-    coordinates = np.concatenate([np.full((len(rates), 2), widths), np.zeros((len(rates), 1)), rates[:, None]], 1)
-    return divergence_features(coordinates, 2, slice(3, 4))
+from phashopt.search.divergence import ANYWHERE, OF_RATES, OF_WIDTHS, SOFTNESS, STEPS, Survival
 
 
-def test_before_anything_diverged_nearly_everything_survives() -> None:
-    weights = divergence_weights(np.zeros((0, 3)), np.zeros(0))
-    assert survival(_features(np.linspace(-1, 1, 5)), weights) == pytest.approx(np.full(5, 0.982), abs=1e-3)
+def _survival(places: ArrayLike, lost: ArrayLike, at: ArrayLike) -> list[float]:
+    return Survival(np.array(places, float), np.array(lost, float), OF_RATES)(np.array(at, float)).tolist()
 
 
-def test_high_rates_that_diverged_are_feared() -> None:
-    rates = np.linspace(-1, 1, 40)
-    weights = divergence_weights(_features(rates), (rates > 0.5).astype(float))
-    low, high = survival(_features(np.array([-0.5, 0.95])), weights)
-    assert low > 0.95
-    assert high < 0.6
+def test_it_is_the_sum_over_all_pairs_of_ends() -> None:
+    places, lost, at = [-0.6, -0.1, 0.05, 0.4], [0, 0, 1, 1], 0.2
+    ends = [*STEPS, math.inf]
+
+    def chance(place: float, upper: float, lower: float, softness: float) -> float:
+        below = 1.0 if upper == math.inf else 1 / (1 + math.exp((place - upper) / softness))
+        above = 1.0 if lower == math.inf else 1 / (1 + math.exp((lower - place) / softness))
+        return (1 - ANYWHERE) * below * above
+
+    weight = expected = 0.0
+    for upper, lower, softness in product(ends, ends, SOFTNESS):
+        odds = 1.0
+        for end, inside in zip((upper, lower), OF_RATES, strict=True):
+            odds *= 1 - inside if end == math.inf else inside / len(STEPS)
+        for place, gone in zip(places, lost, strict=True):
+            kept = chance(place, upper, lower, softness)
+            odds *= 1 - kept if gone else kept
+        weight += odds
+        expected += odds * chance(at, upper, lower, softness)
+    assert _survival(places, lost, [at]) == pytest.approx([expected / weight])
 
 
-def test_losses_all_at_one_rate_make_lower_rates_safer() -> None:
-    weights = divergence_weights(_features(np.zeros(4)), np.ones(4))
-    low, same = survival(_features(np.array([-0.8, 0.0])), weights)
-    assert same < 0.8
-    assert low > 0.95
+def test_before_anything_was_lost_nearly_everything_survives() -> None:
+    assert min(_survival([], [], STEPS)) > 0.85
 
 
-def test_the_mode_is_a_stationary_point() -> None:
-    rates = np.linspace(-1, 1, 20)
-    features, diverged = _features(rates), (rates > 0.2).astype(float)
-    weights = divergence_weights(features, diverged)
-    share = 1 - survival(features, weights)
-    gradient = features.T @ (diverged - share) - (weights - [-4.0, 3.0, 0]) / np.array([1.0, 1.5, 1.0]) ** 2
-    assert gradient == pytest.approx(np.zeros(3), abs=1e-3)
+def test_losses_all_at_one_rate_make_lower_rates_the_safest() -> None:
+    low, same, high = _survival([0.0] * 4, [1] * 4, [-0.8, 0.0, 0.8])
+    assert low > 0.5 > high
+    assert low > 0.5 > same
 
 
-def test_a_rate_that_is_not_searched_says_nothing() -> None:
-    assert divergence_features(np.full((4, 3), 0.5), 2, None).tolist() == [[1.0, 0.0, 0.0]] * 4
+@pytest.mark.parametrize("sign", [1, -1], ids=["too high", "too low"])
+def test_beyond_an_end_nothing_is_expected_and_within_it_all(sign: int) -> None:
+    places = np.linspace(-1, 1, 20)
+    beyond, within = _survival(places, sign * places > 0.3, [0.6 * sign, 0.0])
+    assert beyond < 0.05
+    assert within > 0.9
+
+
+def test_survivors_below_say_nothing_of_a_rate_at_which_trainings_were_lost() -> None:
+    kept, lost = [0.1] * 20, [0.3] * 2
+    assert _survival([*kept, *lost], [0] * 20 + [1] * 2, [0.3])[0] < 0.25
+
+
+def test_one_that_was_lost_among_many_that_survived_was_an_accident() -> None:
+    places = np.linspace(-1, 1, 20)
+    assert min(_survival(places, places == places[10], places)) > 0.9
+
+
+def test_widths_are_feared_less_than_rates() -> None:
+    at = np.array([0.5])
+    of_rates, of_widths = (Survival(np.zeros(1), np.ones(1), inside)(at) for inside in (OF_RATES, OF_WIDTHS))
+    assert of_rates < 0.5 < of_widths
