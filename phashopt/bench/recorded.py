@@ -102,6 +102,12 @@ class RecordedWorld:
         """The highest worth under the cap."""
         return max(self._worth(place) for place in self.feasible)
 
+    @cached_property
+    def chosen(self) -> float:
+        """The worth of what a search chooses that has trained everything under the cap: it sees another seed."""
+        seen = {place: self._table.trainings[place, self._seed].accuracy for place in self.feasible}
+        return self._worth(max(self.feasible, key=lambda place: -1.0 if math.isnan(seen[place]) else seen[place]))
+
     def targets(self, share: float) -> int:
         """How many configurations under the cap have come so far on the way from usual to best."""
         goal = self.usual + share * (self.best - self.usual)

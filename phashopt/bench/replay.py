@@ -108,15 +108,19 @@ def _read(path: Path) -> Table:
 def counts(make: Replayed, courses: Sequence[Course]) -> dict[str, Any]:
     """Whether a table proves anything: what needs no search must not find its target, nor may that be a single point.
 
-    `courses` hold those of the first-order arms.
+    `courses` hold those of the first-order arms. `floor` is the regret that is left, over the search seeds, to a search
+    that has trained everything: it chooses by a seed that does not judge.
     """
     first_order = [course for course in courses if course.arm in FIRST_ORDER]
     late = {
         arm: float(np.mean([course.until(TARGET)[0] > LATE for course in first_order if course.arm == arm]))
         for arm in FIRST_ORDER
     }
-    targets = make(0).targets(TARGET)
+    worlds = [make(number) for number in range(len(_read(make.path).seeds))]
+    targets = worlds[0].targets(TARGET)
+    floors = [(world.best - world.chosen) / (world.best - world.usual) for world in worlds]
     return {
+        "floor": float(np.mean(floors)),
         "counts": min(late.values()) >= HALF and targets >= FEWEST_TARGETS,
         "targets": targets,
         "late": late,

@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial
@@ -95,3 +96,13 @@ def test_a_table_counts_only_if_it_takes_a_search(telling: Path) -> None:
     verdict = counts(Replayed(telling, 1.0), courses)
     assert not verdict["counts"]
     assert set(verdict["late"].values()) == {0.0}
+    assert verdict["floor"] == 0.0  # all seeds agree
+
+
+def test_a_search_that_trains_everything_is_misled_by_its_seed(telling: Path, tmp_path: Path) -> None:
+    frame = pd.read_parquet(telling)
+    misled = frame["val_accuracy"].where(frame["seed"] == frame["seed"].max(), 1 - frame["val_accuracy"])
+    frame.assign(val_accuracy=misled).to_parquet(tmp_path / "misled.parquet")
+    world = Replayed(tmp_path / "misled.parquet", 1.0)(0)
+    assert world.chosen == min(world.worth(world._shown(place)) for place in world.feasible)
+    assert Replayed(telling, 1.0)(0).chosen == world.best
