@@ -24,7 +24,7 @@ from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, Space
 from phashopt.search.start import Start
-from phashopt.search.stopping import STUCK, WELL_ABOVE, exploded
+from phashopt.search.stopping import PEERS, STUCK, WELL_ABOVE, Curve, collapsed, exploded, stuck
 from phashopt.trace import Reading
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
@@ -123,9 +123,10 @@ class Model:
         Of the others nothing is known: they were stopped before anything like them had finished.
         """
         prefixes = Prefixes(self.finished, self._nats)
+        peers = {child: [each.curve for each in self.finished if bool(each.start) == child] for child in (False, True)}
         ends, lost = {}, []
         for record in stopped:
-            diverged = exploded(record.trace) or (record.failed and not record.learnt)
+            diverged = _came_to_nothing(record, peers[bool(record.start)])
             end = None if diverged else prefixes.end(record)
             if end and end.nats >= self._nothing:
                 ends[record.number] = end
@@ -172,6 +173,13 @@ class Model:
         """(n,) the places in [-1, 1] that survival depends on: of the rate, or where none is searched of the widths."""
         rate = self.basis.rate
         return coordinates[:, rate][:, 0] if rate else 2 * coordinates[:, : self.basis.layers].mean(1) - 1
+
+
+def _came_to_nothing(record: Record, peers: Sequence[Curve]) -> bool:
+    """Whether a stopped training exploded, collapsed to guessing, or still guessed where its `peers` had learnt."""
+    if not record.learnt:
+        return record.failed or exploded(record.trace)
+    return exploded(record.trace) or collapsed(record.trace) or stuck(record.curve, peers, PEERS)
 
 
 def _recalled(records: list[Record]) -> list[Record]:

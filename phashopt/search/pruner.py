@@ -17,7 +17,7 @@ from phashopt.search.history import History, trial_trace
 from phashopt.search.space import LENGTH
 from phashopt.search.start import Start
 from phashopt.search.starving import starved
-from phashopt.search.stopping import behind, collapsed, exploded, never_learnt, settled, stuck
+from phashopt.search.stopping import PEERS, behind, collapsed, exploded, never_learnt, settled, stuck
 from phashopt.search.unlucky import unlucky
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class PHashPruner(BasePruner):
         without: verdicts that are never given, to measure what each is worth.
     """
 
-    def __init__(self, *, warmup: int = 3, peers: int = 5, without: Collection[Verdict] = ()) -> None:
+    def __init__(self, *, warmup: int = 3, peers: int = PEERS, without: Collection[Verdict] = ()) -> None:
         self._warmup = warmup
         self._peers = peers
         self._without = frozenset(without)

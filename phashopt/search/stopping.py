@@ -18,6 +18,7 @@ STUCK = 0.25  # of the nats of the peers' lower quartile
 WELL_ABOVE = 0.5  # nats
 BEHIND = 2.5  # robust standard deviations
 LEAST_SPREAD = 0.3  # nats: ten errors of 400 validation images are known no better than that
+PEERS = 5  # that a training is measured by, at least
 GUESSING = 1.2  # times exp(-loss): a network that has learnt is right more often than it is sure
 GUESSABLE = 0.6  # an accuracy that no guessing among balanced classes reaches
 ALL_DEAD = 0.99

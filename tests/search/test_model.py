@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from phashopt.search.prefix import Prefixes
 from phashopt.search.record import Record
 from phashopt.search.space import Space
 from phashopt.search.start import Start
-from phashopt.trace import Reading, Trace
+from phashopt.trace import Epoch, Reading, Trace
 
 MakeSpace = Callable[..., Space]
 MakeRecord = Callable[..., Record]
@@ -202,6 +203,24 @@ def test_a_training_stopped_before_anything_finished_says_nothing_and_one_that_f
     stopped = replace(seen, complete=False, value=np.nan, score=np.nan)
     failed = replace(stopped, number=1, trace=Trace(), failed=True)
     assert Model(make_space(), _past([], [stopped, failed])).lost == [failed]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lost"),
+    [
+        ([Epoch(1, 2.3, 0.1, readings={"width_00": Reading(0.0, 0.0, 1.0)})], True),
+        ([Epoch(1, 1.0, 0.6), Epoch(2, 2.3, 0.1), Epoch(3, 2.3, 0.1)], True),
+        ([Epoch(number, math.nan, 0.1) for number in (1, 2)], True),
+        ([Epoch(1, 2.2, 0.2)], False),
+        ([Epoch(1, 1.9, 0.3), Epoch(2, 1.5, 0.45)], False),
+    ],
+    ids=["a dead layer", "fell to guessing", "guesses where others had learnt", "a first epoch", "slow"],
+)
+def test_a_training_stopped_at_guessing_is_lost(
+    make_space: MakeSpace, finished: list[Record], rows: list[Epoch], lost: bool
+) -> None:
+    stopped = replace(finished[0], number=50, complete=False, value=np.nan, score=np.nan, trace=Trace(rows))
+    assert Model(make_space(), _past(finished, [stopped])).lost == [stopped] * lost
 
 
 def test_poor_values_in_odd_units_are_no_failures(make_space: MakeSpace, finished: list[Record]) -> None:
