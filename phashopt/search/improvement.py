@@ -159,7 +159,7 @@ class Improvement:
             return options
         params, starts = [option.params for option in options], [option.start for option in options]
         own = basis.coordinates(params, starts)
-        rows = np.repeat(own[:, None], 1 + len(PLACES), axis=1)  # its own rate first: it stays where no other is better
+        rows = np.repeat(own[:, None], 1 + len(PLACES), axis=1)  # its own rate first
         rows[:, 1:, basis.rate.start] = PLACES
         flat = rows.reshape(-1, rows.shape[-1])
         worth = self._worth(flat)
