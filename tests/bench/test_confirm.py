@@ -40,9 +40,9 @@ def test_one_seed_says_nothing() -> None:
 def test_the_race_drops_who_is_beaten_on_validation_images_and_the_baseline_never(
     tiny_spec: str, tmp_path: Path
 ) -> None:
-    spec = parse_spec(tomllib.loads(tiny_spec.replace("limit = 300", "limit = 900")), "tiny.toml")
+    spec = parse_spec(tomllib.loads(tiny_spec.replace("limit = 300", "limit = 600")), "tiny.toml")
     data = load_data(spec, tmp_path, torch.device("cpu"))
-    numbers = {"width_00": 8, "width_01": 8, "epochs": 15, "learning_rate": 0.1}
+    numbers = {"width_00": 8, "width_01": 8, "epochs": 8, "learning_rate": 0.1}
     paralysed = {**numbers, "learning_rate": 1e-9, "epochs": 1}
     trials = [_trial(number, params) for number, params in enumerate([paralysed, paralysed, numbers])]
     race = Race(spec, data, trials, "held_out")
