@@ -22,7 +22,7 @@ from optuna.trial import TrialState, create_trial
 from results import RESULTS, Ledger, Row, Tables, publish, seconds
 
 from phashopt.bench.arms import FIRST_ORDER
-from phashopt.bench.replay import RESAMPLES, Course, Estimate, Replayed, counts, estimate, replay, summary
+from phashopt.bench.replay import RESAMPLES, Course, Estimate, Replayed, counts, estimate, in_words, replay, summary
 from phashopt.bench.search import coding
 from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds, World, tight
 from phashopt.search import PHashSampler
@@ -183,13 +183,8 @@ def verdicts(shared: dict[str, list[Course]], makes: dict[str, Any]) -> str:
     for name, make in makes.items():
         if isinstance(make, Replayed):
             found = counts(make, shared[name])
-            late = ", ".join(f"{arm} {share:.0%}" for arm, share in found["late"].items())
             word = "counts" if found["counts"] else "does not count"
-            lines.append(
-                f"- **{name}: {word}.** {found['targets']} configurations reach 90%; of the searches without a model "
-                f"these needed more than 10 trials to it: {late}. To a search that had trained everything a regret of "
-                f"{found['floor']:.2f} would be left, since another seed judges."
-            )
+            lines.append(f"- **{name}: {word}.** {in_words(found)}")
     return "\n".join([*lines, ""])
 
 

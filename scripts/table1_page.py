@@ -39,6 +39,8 @@ HOW_TO_READ = """
   have the numbers of the searched network, but for the row's own change; the rate is the best of a few in every row.
 - Compute is in multiply-accumulates: three passes an image, and the readings. TPE had the compute of the search; its
   proposals are moved under the caps and filled up to them, and it reads nothing but the network a trial ends with.
+- Seconds are of the clock, whatever else ran beside. The command is that of the last sitting: without `--minutes` it
+  goes on to the end.
 - **Only the row `searched widths` of a ladder may be credited to the search** of widths: recipe, length and family are
   anybody's."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -125,6 +125,16 @@ def counts(make: Replayed, courses: Sequence[Course]) -> dict[str, Any]:
         "targets": targets,
         "late": late,
     }
+
+
+def in_words(verdict: Mapping[str, Any]) -> str:
+    """What `counts` found, less whether it counts."""
+    late = ", ".join(f"{arm} {share:.0%}" for arm, share in verdict["late"].items())
+    return (
+        f"{verdict['targets']} configurations reach {TARGET:.0%}; of the searches without a model these needed more "
+        f"than {LATE} trials to it: {late}. To a search that had trained everything a regret of "
+        f"{verdict['floor']:.2f} would be left, since another seed judges."
+    )
 
 
 class Estimate(NamedTuple):

@@ -87,7 +87,7 @@ def replay(
         from joblib import cpu_count
 
         from phashopt.bench.arms import ARMS, FIRST_ORDER, make_arm
-        from phashopt.bench.replay import Replayed, counts, document
+        from phashopt.bench.replay import Replayed, counts, document, in_words
         from phashopt.bench.replay import replay as courses_of
         from phashopt.bench.worlds import Formula, SyntheticWorlds
 
@@ -112,12 +112,7 @@ def replay(
             {name: [each for course in courses if course.arm == name for each in course.actions] for name in arms}
         )
         if verdict:
-            late = ", ".join(f"{name} {share:.0%}" for name, share in verdict["late"].items())
-            console.print(
-                f"The table {'counts' if verdict['counts'] else 'does not count'}: {verdict['targets']} configurations "
-                f"reach 90%; searches that needed more than 10 trials to it: {late}. Had everything been trained, a "
-                f"regret of {verdict['floor']:.2f} would be left, since another seed judges."
-            )
+            console.print(f"The table {'counts' if verdict['counts'] else 'does not count'}: {in_words(verdict)}")
 
 
 @app.command()

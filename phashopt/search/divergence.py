@@ -42,7 +42,7 @@ class Survival:
         self._shares = shares / shares.sum()  # (softness, upper end, lower end)
 
     def __call__(self, places: Array) -> Array:
-        """(m,)."""
+        """(m,) chances at `places` (m,)."""
         distinct, which = np.unique(places, return_inverse=True)  # thousands of options share a few rates
         pairs = [_below_and_above(distinct, softness) for softness in SOFTNESS]
         sums = [((below @ each) * above).sum(1) for (below, above), each in zip(pairs, self._shares, strict=True)]
