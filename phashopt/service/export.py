@@ -19,8 +19,6 @@ from phashopt.service.summary import StudySummary, TrialSummary, summarize
 from phashopt.training.files import save_bytes
 from phashopt.training.weights import NETWORK, WEIGHTS
 
-LOADER = Path(load_network.__file__).name
-
 
 def export_study(url: str, name: str, out: Path, number: int | None = None) -> Iterator[Path]:
     """Write `out/study.json`, `out/trials.csv`, and trial `number`, by default the best, as files of its own.
@@ -43,7 +41,7 @@ def export_study(url: str, name: str, out: Path, number: int | None = None) -> I
         if folder:
             yield Path(shutil.copy2(folder / WEIGHTS, out / WEIGHTS))
             yield _write(out / NETWORK, json.dumps(_description(study, folder), indent=2))
-            yield Path(shutil.copyfile(load_network.__file__, out / LOADER))
+            yield Path(shutil.copyfile(load_network.__file__, out / Path(load_network.__file__).name))
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
 
