@@ -48,7 +48,7 @@ def save_checkpoint(path: Path, trainer: Trainer, trace: Trace, clock: Clock) ->
         "images_seen": trainer.images_seen,
         "schedule": asdict(trainer.schedule),
         "recipe": trainer.recipe.model_dump(),
-        "groups": optimizer["param_groups"],
+        "groups": [{**group, "lr": float(group["lr"])} for group in optimizer["param_groups"]],
         "scalars": scalars,
         "clock": asdict(clock),
         "trace": trace.to_json(),

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from phashopt.training.data import Images
 from phashopt.training.precision import autocast
 from phashopt.training.recipe import Recipe
+from phashopt.training.replay import Replay
 from phashopt.training.schedule import Schedule
 
 EVALUATION_BATCH = {"cuda": 10_000, "cpu": 125}  # one batch where the device is fast, else what its caches hold
@@ -49,6 +50,7 @@ class Trainer:
         self.schedule = Schedule.of_length(recipe.epochs)
         self.optimizer = _optimizer(self.network, recipe)
         self.generator = torch.Generator(data.device).manual_seed(seed)
+        self._replay = Replay(self.generator, self.optimizer) if data.device.type == "cuda" else None
         self.epoch = 0
         self.images_seen = 0
 
@@ -85,10 +87,14 @@ class Trainer:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def _set_rate(self, epoch: float) -> None:
+        rate = self.recipe.learning_rate * self.schedule.factor(epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * self.schedule.factor(epoch)
+            group["lr"] = rate if self._replay is None else self._replay.rate.fill_(rate)
 
     def _step(self, indices: Tensor) -> Tensor:
+        return self._eager_step(indices) if self._replay is None else self._replay.run(self._eager_step, indices)
+
+    def _eager_step(self, indices: Tensor) -> Tensor:
         """The loss of the images numbered, augmented anew, before the step."""
         augmentation = self.recipe.augmentation
         pixels = augmentation.move(self._data.pixels[indices], self.generator)
@@ -144,5 +150,6 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": free, "weight_decay": 0.0},
     ]
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+        on_cuda = decaying[0].is_cuda
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True, capturable=on_cuda)
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True)
