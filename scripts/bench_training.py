@@ -28,7 +28,7 @@ from phashopt.training.loop import Trainer, evaluate
 from phashopt.training.recipe import Recipe
 from phashopt.training.schedule import Schedule
 
-SEEDS = 3
+SEEDS = {"cpu": 3, "cuda": 2}  # on CUDA it is one of several checks that take nine minutes
 TEST_IMAGES = {"cpu": 2_000, "cuda": 10_000}
 CUDA_IMAGES = 50_000
 TOY_IMAGES = 256
@@ -71,11 +71,9 @@ def main() -> None:
     started = time.perf_counter()
     devices = [torch.device(arguments.device)] if arguments.device else available_devices()
     races = [race(device, case, arguments.data_dir, toy=arguments.toy) for device in devices for case in CASES]
-    accuracy_title = f"Seconds of training to an accuracy on test images, {SEEDS} seeds of {RECIPE.epochs} epochs"
+    accuracy_title = f"Seconds of training to an accuracy on test images, seeds of {RECIPE.epochs} epochs"
     tables = {
-        f"Training images a second, the best of {SEEDS * RECIPE.epochs} epochs": [
-            images_a_second(run) for run in races
-        ],
+        "Training images a second, the best of all epochs": [images_a_second(run) for run in races],
         accuracy_title: [to_accuracy(run) for run in races],
     }
     publish("TRAINING", "The speed of a training", tables, ("torch", "torchvision"), started)
@@ -103,9 +101,10 @@ def race(device: torch.device, case: Case, folder: Path, *, toy: bool) -> Race:
     train = images(case, folder, train=True, count=count).to(device)
     test = images(case, folder, train=False, count=TOY_IMAGES if toy else TEST_IMAGES[device.type]).to(device)
     warm_up(case, train)
-    ours: list[Progress] = [[] for _ in range(SEEDS)]
-    theirs: list[Progress] = [[] for _ in range(SEEDS)]
-    for seed in range(SEEDS):
+    seeds = range(SEEDS[device.type])
+    ours: list[Progress] = [[] for _ in seeds]
+    theirs: list[Progress] = [[] for _ in seeds]
+    for seed in seeds:
         fast, plain = our_loop(case, train, seed), PlainLoop(device, case, folder, train, seed)
         for _ in range(RECIPE.epochs):
             ours[seed].append(one_epoch(fast, test, ours[seed]))
@@ -148,6 +147,7 @@ def to_accuracy(run: Race) -> Row:
     return {
         "device": run.device.type,
         "network": run.case.name,
+        "seeds": len(run.ours),
         "data": f"{run.case.dataset}, {run.images:,} images, {run.tested:,} to test",
         "target": f"{target:.0%}",
         "plain loop": until(target, run.theirs),
@@ -174,7 +174,7 @@ def warm_up(case: Case, train: Images) -> None:
     """A few steps of ours before the clock runs, for the kernels to be chosen."""
     count = WARM_UP_STEPS * RECIPE.batch_size
     first = Images(train.pixels[:count], train.labels[:count], train.standardisation)
-    our_loop(case, first, SEEDS).train_epoch()
+    our_loop(case, first, seed=0).train_epoch()
 
 
 def our_loop(case: Case, train: Images, seed: int) -> Trainer:

@@ -63,7 +63,7 @@ def mean_cosine(rows: Tensor) -> float:
 def mean_independence(maps: Tensor) -> float:
     """Mean over channels of the share of the nuclear norm of (N, K, P) that is gone without the channel."""
     whole = nuclear_norm(maps)
-    without = torch.stack([nuclear_norm(_without(maps, channel)) for channel in range(maps.shape[1])], 1)
+    without = nuclear_norm(_without_each(maps).flatten(0, 1)).view(maps.shape[:2])
     shares = ((whole[:, None] - without) / whole[:, None])[whole > NOTHING]
     return float(shares.mean()) if len(shares) else math.nan
 
@@ -75,8 +75,11 @@ def nuclear_norm(maps: Tensor) -> Tensor:
     return values.clamp(min=0).sqrt().sum(1)
 
 
-def _without(maps: Tensor, channel: int) -> Tensor:
-    return torch.cat([maps[:, :channel], maps[:, channel + 1 :]], 1)
+def _without_each(maps: Tensor) -> Tensor:
+    """(N, K, K - 1, P): all but each of the channels of (N, K, P) in turn."""
+    numbers = torch.arange(maps.shape[1], device=maps.device)
+    others = numbers[:-1] + (numbers[:-1] >= numbers[:, None])
+    return maps[:, others]
 
 
 def _maps(network: nn.Module, images: Tensor, readouts: Mapping[str, str]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,14 +91,14 @@ class Sitting:
 
     def _each(self, function: Callable[[T], R], arguments: Sequence[T]) -> Iterator[R]:
         """`function` of every argument, in order; in this process where one is enough."""
-        processes = min(self.processes, len(arguments))
-        if processes <= 1:
-            yield from map(function, arguments)
-            return
+        return self._pool.map(function, arguments) if self.processes > 1 else map(function, arguments)
+
+    @cached_property
+    def _pool(self) -> ProcessPoolExecutor:
+        """Started once, with the images loaded: importing torch takes as long as a short training on a GPU."""
         context = multiprocessing.get_context("spawn")
-        threads = (max(1, cpu_count() // processes),)
-        with ProcessPoolExecutor(processes, context, initializer=torch.set_num_threads, initargs=threads) as pool:
-            yield from pool.map(function, arguments)
+        threads = (max(1, cpu_count() // self.processes),)
+        return ProcessPoolExecutor(self.processes, context, initializer=torch.set_num_threads, initargs=threads)
 
 
 def _kept(job: Job) -> Path:

@@ -71,9 +71,10 @@ def load_checkpoint(path: Path, trainer: Trainer) -> tuple[Trace, Clock]:
         {name.removeprefix("network."): tensor for name, tensor in tensors.items() if name.startswith("network.")}
     )
     trainer.optimizer.load_state_dict(
-        {"state": _optimizer_state(trainer, document["scalars"], tensors), "param_groups": document["groups"]}
+        {"state": _optimizer_state(trainer, document["scalars"], tensors), "param_groups": _groups(trainer, document)}
     )
-    trainer.generator.set_state(tensors[RANDOM_STATE])
+    if tensors[RANDOM_STATE].shape == trainer.generator.get_state().shape:  # else the generator of another device
+        trainer.generator.set_state(tensors[RANDOM_STATE])
     trainer.epoch = document["epoch"]
     trainer.images_seen = document["images_seen"]
     saved = Schedule(**document["schedule"])
@@ -91,6 +92,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return document, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path.name} is no checkpoint, or a damaged one") from error
+
+
+def _groups(trainer: Trainer, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """As saved, but for what belongs to the device."""
+    own = [
+        {"capturable": group["capturable"]} if "capturable" in group else {} for group in trainer.optimizer.param_groups
+    ]
+    return [{**saved, **kept} for saved, kept in zip(document["groups"], own, strict=True)]
 
 
 def _optimizer_state(

@@ -15,8 +15,9 @@ EAGER_STEPS = 3  # before recording: the libraries choose their kernels, the opt
 class Replay:
     """The steps of one training, on batches of one size; random numbers come from `generator`.
 
-    `rate` is the learning rate as a step must read it. The first steps are taken one kernel at a time, on a stream of their own as recording wants it; then the kernels of
-    a step are recorded with the memory they use, and from there on replayed.
+    `rate` is the learning rate as a step must read it. The first steps are taken one kernel at a time, on a stream of
+    their own as recording wants it; then the kernels of a step are recorded with the memory they use, and from there
+    on replayed.
     """
 
     def __init__(self, generator: Generator, optimizer: torch.optim.Optimizer) -> None:

@@ -1,8 +1,9 @@
-"""What must hold on every device; on CUDA nothing is bit-identical, so the results are compared by what they do."""
+"""What must hold on every device: the same training twice ends at the same weights, to the last bit."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,59 @@ def test_a_checkpoint_brings_back_weights_momenta_and_random_state(
         assert torch.equal(*momenta)
     draws = [torch.rand(3, generator=each.generator, device=device) for each in (trainer, other)]
     assert torch.equal(*draws)
+
+
+@pytest.fixture(params=["sgd", "adamw"])
+def short(recipe: Recipe, request: pytest.FixtureRequest) -> Recipe:
+    return recipe.model_copy(update={"epochs": 3, "batch_size": 32, "optimizer": request.param, "learning_rate": 0.01})
+
+
+def same_weights(one: Trainer, two: Trainer) -> bool:
+    pairs = zip(one.network.parameters(), two.network.parameters(), strict=True)
+    return all(torch.equal(left, right) for left, right in pairs)
+
+
+def test_recorded_steps_train_as_eager_ones_do(
+    plan: Blueprint, short: Recipe, digits: DataSet, device: torch.device
+) -> None:
+    """On the CPU all are eager: there it says that nothing but the seed decides."""
+    recorded, eager = (Trainer(build(plan, 0), short, digits.train.to(device), 0) for _ in range(2))
+    eager._replay = None
+    assert [recorded.train_epoch() for _ in range(3)] == [eager.train_epoch() for _ in range(3)]
+    assert same_weights(recorded, eager)
+    draws = [torch.rand(3, generator=each.generator, device=device) for each in (recorded, eager)]
+    assert torch.equal(*draws)
+
+
+def test_a_resumed_training_ends_bit_identical(
+    plan: Blueprint, short: Recipe, digits: DataSet, device: torch.device, tmp_path: Path
+) -> None:
+    whole, taken_up = (Trainer(build(plan, seed), short, digits.train.to(device), seed) for seed in (0, 1))
+    taken_up.train_epoch()  # recorded already, with other weights and momenta
+    whole.train_epoch()
+    save_checkpoint(tmp_path / "state", whole, Trace(), Clock())
+    load_checkpoint(tmp_path / "state", taken_up)
+    for trainer in (whole, taken_up):
+        while not trainer.finished:
+            trainer.train_epoch()
+    assert same_weights(whole, taken_up)
+
+
+def test_a_training_goes_on_on_another_device(
+    plan: Blueprint, short: Recipe, digits: DataSet, device: torch.device, tmp_path: Path
+) -> None:
+    """There and back."""
+    places = (digits.train, digits.train.to(device), digits.train)
+    trainers = [Trainer(build(plan, seed), short, images, seed) for seed, images in enumerate(places)]
+    for one, two in pairwise(trainers):
+        one.train_epoch()
+        save_checkpoint(tmp_path / "state", one, Trace(), Clock())
+        load_checkpoint(tmp_path / "state", two)
+        weights = [
+            torch.cat([parameter.flatten().cpu() for parameter in each.network.parameters()]) for each in (one, two)
+        ]
+        assert torch.equal(*weights)
+    assert trainers[-1].epoch == 2
 
 
 class _Refusal:
