@@ -120,7 +120,7 @@ def checks(arguments: argparse.Namespace, folder: Path) -> list[Check]:
             200,
         ),
         Check("benchmark: signal", ((python, "scripts/bench_signal.py", "--device", device, *toy),), 120),
-        Check("benchmark: training", ((python, "scripts/bench_training.py", *training),), 180),
+        Check("benchmark: training", ((python, "scripts/bench_training.py", *training),), 240),
         Check("benchmark: service", ((python, "scripts/bench_service.py", *service),), 90),
     ]
 
