@@ -54,6 +54,11 @@ class Tape(TorchFunctionMode):
         self.entry = self.leaf.clone()
         self._record("input", (), self.entry, Operation())
 
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        # Whoever is told holds the tape: such a ring would keep autograd's graph alive until it is collected.
+        self._on_record = _tell_nobody
+
     def node_of(self, tensor: Tensor) -> Node | None:
         """The node of which `tensor` is the value; None if it does not follow from the images."""
         known = self._known.get(tensor)
@@ -110,6 +115,10 @@ class Tape(TorchFunctionMode):
         self._known[value] = (node, value._version)
         self._on_record(node, value)
         return node
+
+
+def _tell_nobody(_node: Node, _value: Tensor) -> None:
+    pass
 
 
 def _call(

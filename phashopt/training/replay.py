@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import torch
@@ -54,6 +55,7 @@ class Replay:
 
     def _record(self, step: Step, indices: Tensor) -> torch.cuda.CUDAGraph:
         """Nothing is computed yet."""
+        gc.collect()  # a graph of autograd's that is still alive ties the weights to the stream it was made on
         self._indices = indices.clone()
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)

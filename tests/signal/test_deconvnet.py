@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -352,6 +355,21 @@ def test_scripted_parts_are_reversed_by_their_gradient_and_named() -> None:
 def test_layers_that_cannot_be_traced_to_the_images_are_named() -> None:
     deconvnet = Deconvnet(Part(nn.Identity(), is_cut=True), torch.randn(3, 1, 9, 9))
     assert (deconvnet.layers, deconvnet.unread) == (["first"], ["last"])
+
+
+@pytest.mark.parametrize("name", WITH_RULES)
+def test_nothing_is_left_of_a_deconvnet_that_was_let_go(build, name: str) -> None:
+    """A graph of autograd's that lived on would hold its memory, and tie the weights to the stream it was made on."""
+    model, images = build(name)
+    gc.disable()
+    try:
+        deconvnet = Deconvnet(model, images)
+        deconvnet.caveats(deconvnet.layers[-1])
+        gone = weakref.ref(deconvnet)
+        del deconvnet
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_the_budget_bounds_a_chunk(build, monkeypatch) -> None:
