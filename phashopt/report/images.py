@@ -57,9 +57,9 @@ def of_files(paths: Sequence[Path], shape: ImageShape, standardisation: Standard
 
 
 def _probes(images: Images, indices: list[int], classes: Sequence[str]) -> Probes:
-    pixels = images.pixels[indices].cpu()
+    pixels = images.pixels[indices]
     labels = [classes[label] for label in images.labels[indices].tolist()]
-    return Probes(pixels.numpy(), images.standardise(pixels), labels, images.standardisation)
+    return Probes(pixels.cpu().numpy(), images.standardise(pixels).cpu(), labels, images.standardisation)
 
 
 def _class(name: str, classes: Sequence[str]) -> int:
