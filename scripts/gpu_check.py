@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 MINUTES = 8.5
-LINES = 12  # of a failed check's output
+LINES = 60  # of a failed check's output
 NEEDED = (
     "captum", "hypothesis", "jinja2", "joblib", "matplotlib", "numpy", "optuna", "optuna_dashboard",
     "pandas", "plotly", "pydantic", "pytest", "rich", "safetensors", "scipy", "sklearn", "torchvision", "typer",

@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler
 from phashopt.errors import UserError
 from phashopt.networks import ImageShape
 from phashopt.search import PHashPruner, PHashSampler
-from phashopt.service.spec import Spec
+from phashopt.service.spec import PHASH, Spec
 
 Limits = dict[str, tuple[Callable[[Mapping[str, int]], float], float]]
 
@@ -44,7 +44,7 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
         "grid": {width: grid.grid for width, grid in spec.grids.items() if grid.grid},
         "space": spec.space,
     }
-    if name != "phash":
+    if name != PHASH:
         seed = int(np.random.SeedSequence([spec.study.seed, number]).generate_state(1)[0])
         sampler: BaseSampler = named(name, optuna.samplers, BaseSampler, "search.sampler", seed=seed, **known)
         return sampler
@@ -74,7 +74,7 @@ def check_proposals(spec: Spec, sampler: BaseSampler) -> None:
 def make_pruner(spec: Spec) -> BasePruner:
     """The spec's pruner; raises `UserError` for a name nobody knows."""
     name = spec.search.pruner
-    if name != "phash":
+    if name != PHASH:
         pruner: BasePruner = named(name, optuna.pruners, BasePruner, "search.pruner")
         return pruner
     return PHashPruner()

@@ -190,6 +190,9 @@ class SignalTable(Table):
     every: int = Field(default=1, ge=1)
 
 
+PHASH = "phash"  # our sampler and our pruner
+
+
 class SearchTable(Table):
     """`phash`, a class of `optuna.samplers` / `optuna.pruners`, or `module:Class`.
 
@@ -197,10 +200,10 @@ class SearchTable(Table):
     is off.
     """
 
-    sampler: str = "phash"
+    sampler: str = PHASH
     strategy: Literal["model", "paper"] = "model"
     inherit: bool = True
-    pruner: str = "phash"
+    pruner: str = PHASH
 
 
 class Spec(Table):
@@ -235,7 +238,7 @@ class Spec(Table):
     def inherits(self) -> bool:
         """Whether a trial may be the child of another: by our model alone, which there is under a cap only."""
         search = self.search
-        return search.inherit and (search.sampler, search.strategy) == ("phash", "model") and bool(self.limits.caps)
+        return search.inherit and (search.sampler, search.strategy) == (PHASH, "model") and bool(self.limits.caps)
 
     @property
     def baseline(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from optuna.storages import BaseStorage
 from phashopt.errors import UserError, meant
 from phashopt.networks import ImageShape
 from phashopt.service.searching import check_proposals, limits, make_pruner, make_sampler
-from phashopt.service.spec import Spec, parse_spec
+from phashopt.service.spec import PHASH, Spec, parse_spec
 from phashopt.service.storage import artifact_root, check_place, inside, open_storage, study_folder, uploads_folder
 from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
 from phashopt.signal import content_hash
@@ -59,10 +59,11 @@ def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
     """Check the spec against its data and write the study with its baseline as first trial.
 
     Raises `UserError` before anything is written: unknown or missing data, fewer images than probes, a network that
-    does not fit the images, a cap below the smallest network, a name already taken.
+    does not fit the images, a cap below the smallest network, a setting of another sampler, a name already taken.
     """
     data = load_data(spec, data_dir, torch.device("cpu"))
     subject = Subject(data.shape, data.classes)
+    _check_search(spec)
     _check(spec, subject)
     _check_probes(spec, len(data.train))
     check_place(url)
@@ -207,6 +208,20 @@ def _check(spec: Spec, subject: Subject) -> None:
             raise UserError(
                 f"limits.{name}: the smallest network needs {cost(smallest):,.0f}; raise the cap {cap:,.0f}"
             )
+
+
+def _check_search(spec: Spec) -> None:
+    """Refuse what the user wrote and nobody would read; a stored spec holds the defaults as well."""
+    search, written = spec.search, spec.search.model_fields_set
+    if "strategy" in written and search.sampler != PHASH:
+        raise UserError(
+            f"search.strategy is that of sampler {PHASH!r}, not of {search.sampler!r}; leave one of them out"
+        )
+    if "inherit" in written and search.inherit and not spec.inherits:
+        raise UserError(
+            f"search.inherit: sampler {PHASH!r} alone breeds children, with strategy 'model' under a cap of [limits]; "
+            "leave it out"
+        )
 
 
 def _check_probes(spec: Spec, images: int) -> None:
