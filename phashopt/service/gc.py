@@ -10,6 +10,7 @@ from optuna import Study
 
 from phashopt.search.improvement import FINALISTS
 from phashopt.service.storage import trial_folder
+from phashopt.service.study import read_spec
 from phashopt.service.summary import FINISHED, StudySummary, TrialSummary, summarize
 from phashopt.training.run import CHECKPOINT, STABLE
 from phashopt.training.weights import NETWORK, WEIGHTS
@@ -27,7 +28,8 @@ def garbage(study: Study, root: Path, *, best: int = BEST) -> Iterator[Path]:
     """
     summary = summarize(study)
     over = _is_over(summary)
-    kept = _kept(summary, best) | (set() if over else _possible_parents(summary))
+    breeds = read_spec(study).inherits and not over
+    kept = _kept(summary, best) | (_possible_parents(summary) if breeds else set())
     dropped = [CHECKPOINT, WEIGHTS, NETWORK, *([STABLE] if over else [])]
     for trial in summary.trials:
         if trial.state in FINISHED:
@@ -62,8 +64,7 @@ def _kept(summary: StudySummary, best: int) -> set[int]:
 
 def _possible_parents(summary: StudySummary) -> set[int]:
     """Those that the sampler chooses parents from, feasible or not."""
-    inherits = summary.spec.get("search", {}).get("inherit", False)
-    return set(_best(summary.own, FINALISTS)) if inherits else set()
+    return set(_best(summary.own, FINALISTS))
 
 
 def _best(trials: Sequence[TrialSummary], count: int) -> list[int]:

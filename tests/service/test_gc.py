@@ -68,16 +68,16 @@ def test_while_the_study_goes_on_any_trial_may_yet_be_extended(
     assert left(url, 1) == {SNAPSHOT}
 
 
-def test_while_the_study_goes_on_any_good_trial_may_yet_be_inherited_from(
-    url: str, spec_of: Callable[..., Spec], tmp_path: Path
+@pytest.mark.parametrize(
+    ("sampler", "kept"), [("phash", {STABLE, WEIGHTS, NETWORK, SNAPSHOT}), ("RandomSampler", {STABLE, SNAPSHOT})]
+)
+def test_while_a_study_that_breeds_goes_on_any_good_trial_may_be_a_parent(
+    url: str, spec_of: Callable[..., Spec], tmp_path: Path, sampler: str, kept: set[str]
 ) -> None:
-    create_study(url, spec_of("study.trials=4", "search.inherit=true", "search.sampler='RandomSampler'"), tmp_path)
+    create_study(url, spec_of("study.trials=4", f"search.sampler='{sampler}'"), tmp_path)
     run_trials(url, "tiny", tmp_path, 3)
     gather(url, best=1)
-    assert WEIGHTS in left(url, 1)
-    run_trials(url, "tiny", tmp_path, 1)
-    gather(url, best=1)
-    assert left(url, 1) == {SNAPSHOT}
+    assert left(url, 1) == kept
 
 
 def test_a_parent_keeps_its_weights(url: str, finished: str) -> None:
