@@ -44,3 +44,10 @@ def tiny_spec() -> str:
 def device(request: pytest.FixtureRequest) -> torch.device:
     """Every device there is: `pytest -k cuda` runs what is to be run on a GPU."""
     return torch.device(request.param)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process trials leave no pictures and a study no plots, which are most of a tiny trial's time."""
+    monkeypatch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)
+    monkeypatch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)

@@ -56,10 +56,8 @@ def test_seeds_that_choose_never_judge(spec: Spec, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def quick(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> Spec:
-    """Two trials without pictures, which are most of a tiny trial's time."""
-    monkeypatch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)
-    monkeypatch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)
+def quick(spec: Spec, undrawn: None) -> Spec:
+    """Two trials without pictures."""
     return spec.model_copy(update={"study": spec.study.model_copy(update={"trials": 2})})
 
 

@@ -24,6 +24,8 @@ from phashopt.training import run as training
 from phashopt.training.run import CHECKPOINT
 from phashopt.training.weights import WEIGHTS
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 EPOCHS = "training.epochs=6"
 
 

@@ -23,6 +23,8 @@ from phashopt.training.data import DataSet
 from phashopt.training.run import STABLE
 from phashopt.training.weights import WEIGHTS, load_weights
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 WIDTHS = [8, 2]
 START = Start(2, 1.0, 1.0)
 BATCH = 128  # one fits into an epoch

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import optuna
 import pytest
@@ -18,10 +19,10 @@ from phashopt.service import reaper
 from phashopt.service import worker as module
 from phashopt.service.lease import Lease
 from phashopt.service.objective import Progress, Result
-from phashopt.service.spec import Spec
+from phashopt.service.spec import Spec, load_spec
 from phashopt.service.storage import artifact_root, trial_folder, uploads_folder
 from phashopt.service.study import create_study, delete_study, open_study, request_stop
-from phashopt.service.summary import StudySummary, summarize
+from phashopt.service.summary import StudySummary, TrialSummary, summarize
 from phashopt.service.worker import Ended, Event, TooManyFailuresError, Worker
 from phashopt.training import run as training
 from phashopt.training.run import CHECKPOINT
@@ -34,24 +35,39 @@ def summary_of(url: str) -> StudySummary:
     return summarize(open_study(url, "tiny")[0])
 
 
-@pytest.fixture
-def done(url: str, study: str, tmp_path: Path) -> StudySummary:
-    """The tiny study after one worker has finished it."""
-    Worker(url, study, tmp_path, label="test").work()
-    return summary_of(url)
+class Done(NamedTuple):
+    """A study of real trials with all they leave, in a database of its own."""
+
+    url: str
+    trials: list[TrialSummary]
 
 
-def test_a_worker_spends_the_budget_exactly(done: StudySummary) -> None:
+def done_in(folder: Path, spec: str) -> Done:
+    """The study of `spec` after one worker has finished it."""
+    (folder / "tiny.toml").write_text(spec)
+    url = f"sqlite:///{folder / 'studies.db'}"
+    create_study(url, load_spec(folder / "tiny.toml"), folder)
+    Worker(url, "tiny", folder, label="test").work()
+    return Done(url, summary_of(url).trials)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, tiny_spec: str) -> Done:
+    return done_in(tmp_path_factory.mktemp("done"), tiny_spec)
+
+
+def test_a_worker_spends_the_budget_exactly(done: Done) -> None:
     assert [trial.state in ("COMPLETE", "PRUNED") for trial in done.trials] == [True] * 3
 
 
-def test_the_baseline_comes_first_and_says_so(done: StudySummary) -> None:
-    assert done.baseline is done.trials[0]
-    assert done.baseline.attrs["kernels"] == "4-6"
-    assert done.baseline.decision.startswith("The network before adjustment")
+def test_the_baseline_comes_first_and_says_so(done: Done) -> None:
+    summary = summary_of(done.url)
+    assert summary.baseline is summary.trials[0]
+    assert summary.baseline.attrs["kernels"] == "4-6"
+    assert summary.baseline.decision.startswith("The network before adjustment")
 
 
-def test_every_trial_leaves_its_numbers(done: StudySummary) -> None:
+def test_every_trial_leaves_its_numbers(done: Done) -> None:
     for trial in done.trials:
         expected = {"macs", "params", "epochs_used", "images_seen", "train_macs", "train_seconds", "signal_seconds"}
         expected |= {f"{quantity}.width_{index:02d}" for quantity in ("duplicates", "dead") for index in (0, 1)}
@@ -61,45 +77,48 @@ def test_every_trial_leaves_its_numbers(done: StudySummary) -> None:
         assert trial.decision
 
 
-def test_no_sentence_stretches_the_dashboards_table(done: StudySummary) -> None:
+def test_no_sentence_stretches_the_dashboards_table(done: Done) -> None:
     texts = [value for trial in done.trials for value in trial.attrs.values() if isinstance(value, str)]
     assert max(map(len, texts)) < 60
 
 
-def test_constraints_and_feasibility_agree(done: StudySummary) -> None:
+def test_constraints_and_feasibility_agree(done: Done) -> None:
     for trial in done.trials:
         assert trial.feasible == trial.attrs["feasible"] == (trial.attrs["macs"] <= 20_000)
 
 
-def test_pictures_and_table_are_attached(done: StudySummary, url: str) -> None:
-    study = open_study(url, "tiny")[0]
+def test_pictures_and_table_are_attached(done: Done) -> None:
+    study = open_study(done.url, "tiny")[0]
     names = [meta.filename for meta in optuna.artifacts.get_all_artifact_meta(study.trials[0], storage=study._storage)]
     assert sorted(names) == ["layers.csv", "maps.width_00.png", "maps.width_01.png", "similarity.png"]
-    files = list(uploads_folder(artifact_root(url)).iterdir())
+    files = list(uploads_folder(artifact_root(done.url)).iterdir())
     assert len(files) == 4 * len(done.trials)
 
 
-def test_deleting_the_study_removes_every_file(done: StudySummary, url: str) -> None:
+def test_deleting_the_study_removes_every_file(tmp_path: Path, tiny_spec: str) -> None:
+    url = done_in(tmp_path, tiny_spec).url
+    assert list(uploads_folder(artifact_root(url)).iterdir())
     delete_study(url, "tiny")
     assert [path for path in artifact_root(url).rglob("*") if path.is_file()] == []
 
 
-def test_the_dashboard_gets_the_studys_plots(done: StudySummary, url: str) -> None:
-    study = open_study(url, "tiny")[0]
+def test_the_dashboard_gets_the_studys_plots(done: Done) -> None:
+    study = open_study(done.url, "tiny")[0]
     keys = " ".join(study._storage.get_study_system_attrs(study._study_id))
     assert all(
         name in keys for name in ("phashopt-accuracy-against-macs", "phashopt-widths-1", "phashopt-redundancy-1")
     )
 
 
-def test_a_snapshot_shows_every_layer(done: StudySummary, url: str) -> None:
-    snapshot = Snapshot.load(trial_folder(artifact_root(url), "tiny", 0))
+def test_a_snapshot_shows_every_layer(done: Done) -> None:
+    snapshot = Snapshot.load(trial_folder(artifact_root(done.url), "tiny", 0))
     assert {name: layer.maps.shape for name, layer in snapshot.layers.items()} == {
         "width_00": (4, 1, 8, 8),
         "width_01": (6, 1, 8, 8),
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_limit_leaves_the_rest_to_others(url: str, study: str, tmp_path: Path) -> None:
     assert Worker(url, study, tmp_path, label="test").work(limit=2).total() == 2
     assert len(summary_of(url).trials) == 2
@@ -116,6 +135,7 @@ def leaving(url: str, folder: Path, after: int) -> Worker:
     return Worker(url, "tiny", folder, label="leaving", stopping=lambda: len(epochs) >= after, notify=notify)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
     url: str, study: str, spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +156,7 @@ def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
     assert resumed.trace.to_json() == expected.trace.to_json()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_proposed_trial_keeps_its_decision_when_handed_back(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
     create_study(url, spec_of("training.epochs=3", "search.pruner='NopPruner'"), tmp_path)
     Worker(url, "tiny", tmp_path, label="first").work(limit=1)
@@ -148,6 +169,7 @@ def test_a_proposed_trial_keeps_its_decision_when_handed_back(url: str, spec_of:
     assert after.system_attrs["decision"] == before.system_attrs["decision"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_study_stop_reaches_a_running_worker(
     url: str, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +185,7 @@ def test_study_stop_reaches_a_running_worker(
     assert Worker(url, study, tmp_path, label="later").work().total() == 3
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_trial_failed_by_hand_is_let_go(
     url: str, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,6 +393,7 @@ def test_a_lease_that_another_host_left_behind_is_taken_over(
     assert worker.work() == {"COMPLETE": 3}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("sampler", ["TPESampler", "RandomSampler"])
 def test_other_samplers_draw_anew_for_every_trial(url: str, spec_of: SpecOf, tmp_path: Path, sampler: str) -> None:
     create_study(url, spec_of(f"search.sampler='{sampler}'"), tmp_path)
@@ -381,6 +405,7 @@ def test_other_samplers_draw_anew_for_every_trial(url: str, spec_of: SpecOf, tmp
     assert not math.isnan(trials[1].value or math.nan)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_listed_widths_are_shown_as_kernel_counts(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
     create_study(url, spec_of("network.widths={values=[2,4,6]}"), tmp_path)
     Worker(url, "tiny", tmp_path, label="test").work()
