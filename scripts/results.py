@@ -86,11 +86,11 @@ def publish(
 
 
 def commit() -> str:
-    """The commit that is checked out; where there is no checkout or no git, what PHASHOPT_COMMIT says."""
+    """The commit that is checked out, if this is a checkout and git is there."""
     try:
         return subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True, stderr=DEVNULL).strip()
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("PHASHOPT_COMMIT", "unknown")
+        return "unknown"
 
 
 def installed(package: str) -> str:

@@ -63,7 +63,7 @@ def mean_cosine(rows: Tensor) -> float:
 def mean_independence(maps: Tensor) -> float:
     """Mean over channels of the share of the nuclear norm of (N, K, P) that is gone without the channel."""
     whole = nuclear_norm(maps)
-    without = nuclear_norm(_without_each(maps).flatten(0, 1)).view(maps.shape[:2])
+    without = torch.stack([nuclear_norm(_without_each(of_image)) for of_image in maps])
     shares = ((whole[:, None] - without) / whole[:, None])[whole > NOTHING]
     return float(shares.mean()) if len(shares) else math.nan
 
@@ -76,10 +76,9 @@ def nuclear_norm(maps: Tensor) -> Tensor:
 
 
 def _without_each(maps: Tensor) -> Tensor:
-    """(N, K, K - 1, P): all but each of the channels of (N, K, P) in turn."""
-    numbers = torch.arange(maps.shape[1], device=maps.device)
-    others = numbers[:-1] + (numbers[:-1] >= numbers[:, None])
-    return maps[:, others]
+    """(K, K - 1, P): all but each of the channels of (K, P) in turn."""
+    numbers = torch.arange(len(maps), device=maps.device)
+    return maps[numbers[:-1] + (numbers[:-1] >= numbers[:, None])]
 
 
 def _maps(network: nn.Module, images: Tensor, readouts: Mapping[str, str]) -> dict[str, Tensor]:
