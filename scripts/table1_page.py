@@ -35,8 +35,9 @@ HOW_TO_READ = """
 - Test accuracy, mean and standard deviation over {seeds} fresh seeds, the same ones in every row. No choice sees a
   test image: networks are chosen by the searches, rates and candidates by the validation images with a seed that judges
   nobody. Intervals are Welch's, 90%. Nothing is trained on the validation images.
-- `before` is the spec's baseline with the middle of every range. The other rows of a study share its augmentation and
-  have the numbers of the searched network, but for the row's own change; the rate is the best of a few in every row.
+- `before` is the spec's baseline at full length with the middle of every other range. The other rows of a study share
+  its augmentation and have the numbers of the searched network, but for the row's own change; the rate is the best of a
+  few in every row.
 - Compute is in multiply-accumulates: three passes an image, and the readings. TPE had the compute of the search; its
   proposals are moved under the caps and filled up to them, and it reads nothing but the network a trial ends with.
 - Seconds are of the clock, whatever else ran beside. The command is that of the last sitting: without `--minutes` it
