@@ -189,14 +189,14 @@ class Basis:
             params[LENGTH] = self.length.nearest(self.length.values[-1] * 2.0 ** float(row[self.layers]))
         return params | {name: parameter.decode(row[self.columns[name]]) for name, parameter in self.others.items()}
 
-    def features(self, coordinates: Array, luck: Array | None = None) -> Array:
-        """(n, d) from coordinates (n, K); `luck` (n, 4) is zero for what has not been run."""
+    def features(self, coordinates: Array) -> Array:
+        """(n, d) from coordinates (n, K); those of luck are zero, as for what has not been run."""
         x, t = coordinates[:, : self.layers], coordinates[:, self.layers]
         mean, centred = x.mean(1), x - 0.5
         falls = -bottleneck(x[:, :-1], x[:, 1:])
         columns = [np.ones((len(x), 1)), x, bump(x, self.bumps), centred[:, :-1] * centred[:, 1:]]
         columns += [falls, falls.sum(1, keepdims=True), np.stack([t, t * mean, -(t**2)], 1)]
-        columns.append(np.zeros((len(x), LUCK)) if luck is None else luck)
+        columns.append(np.zeros((len(x), LUCK)))
         for name, parameter in self.others.items():
             places = coordinates[:, self.columns[name]]
             columns.append(places)

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
-from scipy.linalg.lapack import dtrtrs  # scipy's own name takes longer to check its input than to compute
+from scipy.linalg.lapack import dposv, dtrtrs  # scipy's own name takes longer to check its input than to compute
 
 from phashopt.search.basis import Array, Basis
 
@@ -209,8 +209,8 @@ class Regression:
         precisions = self._gram * scaled[:, :, None] * scaled[:, None] + np.eye(deviations.shape[1])
         shown = centres @ self._gram
         pulls = deviations[:, None] * (self._moment - shown) / sigma**2
-        factors = np.linalg.cholesky(precisions)
-        steps = np.linalg.solve(precisions, pulls.swapaxes(1, 2)).swapaxes(1, 2)
+        solved = [dposv(*each, lower=1) for each in zip(precisions, pulls.swapaxes(1, 2), strict=True)]
+        factors, steps = np.stack([each[0] for each in solved]), np.stack([each[1].T for each in solved])
         misfits = self._power - 2 * centres @ self._moment + (shown * centres).sum(-1)
         volumes = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(-1) + self._count * math.log(sigma**2)
         fits = -0.5 * (volumes[:, None] + misfits / sigma**2 - (pulls * steps).sum(-1))

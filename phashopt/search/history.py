@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import zip_longest
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution
@@ -72,62 +75,103 @@ class Past:
 
 @dataclass(frozen=True)
 class _Entry:
-    trial: FrozenTrial
-    number: int  # kept beside the trial, whose own is a property: it is asked for thousands of times a proposal
-    params: Mapping[str, Any]
-    record: Record | None  # None until it is finished
-    distributions: _Distributions | None  # shared among equal ones; None where they may be incomplete
+    """A finished trial, and the distributions of its parameters; None where these may be incomplete."""
+
+    record: Record
+    distributions: _Distributions | None
     orphaned_by: int | None
+
+    @property
+    def number(self) -> int:
+        """Of the trial."""
+        return self.record.number
+
+
+class _Finished:
+    """All finished trials by their numbers, whatever the order they come in: a study of thousands grows by one each."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.stopped: list[Record] = []
+        self.spent: set[int] = set()
+        self._askers: dict[bool, dict[int, _Entry]] = {True: {}, False: {}}  # the latest of each space, by completeness
+
+    def add(self, entry: _Entry) -> None:
+        """One that was not there."""
+        insort(self.records if entry.record.complete else self.stopped, entry.record, key=attrgetter("number"))
+        if entry.orphaned_by is not None:
+            self.spent.add(entry.orphaned_by)
+        if entry.distributions:
+            askers, space = self._askers[entry.record.complete], id(entry.distributions)
+            askers[space] = max(entry, askers.get(space, entry), key=attrgetter("number"))
+
+    @property
+    def distributions(self) -> _Distributions:
+        """The parameters that all complete trials asked for, or where none did all stopped ones, as of the latest.
+
+        A trial that was stopped may not have come to all of its parameters; a range may have been changed since.
+        """
+        askers = (self._askers[True] or self._askers[False]).values()
+        every = [each.distributions or {} for each in sorted(askers, key=attrgetter("number"))]
+        latest = every[-1] if every else {}
+        return {name: latest[name] for name in sorted(latest) if all(name in each for each in every)}
 
 
 class History:
-    """Reads a study again and again, and decodes only what is new."""
+    """Reads a study again and again, and looks only at what is new."""
 
     def __init__(self, coding: Coding) -> None:
         self._coding = coding
-        self._finished: dict[tuple[int, Any], _Entry] = {}
+        self._decoded: dict[tuple[int, Any], _Entry] = {}
         self._distributions: list[_Distributions] = []
-        self._last: list[_Entry | None] = []
+        self._seen: list[FrozenTrial | None] = []  # the finished trials, at their places in the storage
+        self._finished = _Finished()
 
     def read(self, study: Study, number: int) -> Past:
-        """Everything but trial `number`, in the order of the numbers.
+        """Everything but trial `number`, which is not finished, in the order of the numbers.
 
         Goes through the storage, since under `HyperbandPruner` the study shows a sampler one bracket only.
         """
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        entries = [entry for entry in self._decoded(trials, study.direction) if entry.number != number]
+        unfinished = [trial for trial in self._update(trials, study.direction) if trial.number != number]
+        orphaned_by = {each.system_attrs[ORPHANED_KEY] for each in unfinished if ORPHANED_KEY in each.system_attrs}
         return Past(
-            records=[entry.record for entry in entries if entry.record and entry.record.complete],
-            stopped=[entry.record for entry in entries if entry.record and not entry.record.complete],
+            records=list(self._finished.records),
+            stopped=list(self._finished.stopped),
             pending=[
-                Pending(entry.params, Start.read(entry.trial.system_attrs)) for entry in entries if not entry.record
+                Pending(_planned_params(trial, self._coding), Start.read(trial.system_attrs)) for trial in unfinished
             ],
-            distributions=_common(entries) or _most([entry.trial for entry in entries]),
+            distributions=self._finished.distributions or _most(unfinished),
             sign=1 if study.direction == StudyDirection.MAXIMIZE else -1,
-            spent={entry.orphaned_by for entry in entries if entry.orphaned_by is not None},
+            spent=self._finished.spent | orphaned_by,
         )
 
-    def _decoded(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[_Entry]:
-        """Storages hand out the same finished trials, mostly at the same places: these are not even looked at."""
-        last = [*self._last, *[None] * len(trials)]
-        entries = [
-            entry if entry and entry.trial is trial else self._entry(trial, direction)
-            for trial, entry in zip(trials, last, strict=False)
-        ]
-        self._last = [entry if entry.record else None for entry in entries]
-        return entries
+    def _update(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
+        """Takes in what has finished since; returns what has not.
+
+        Storages hand out the same finished trials at the same places: these are not even looked at. Where one does not,
+        all are taken in again.
+        """
+        new = [place for place, (trial, seen) in enumerate(zip_longest(trials, self._seen)) if trial is not seen]
+        if any(self._seen[place] for place in new if place < len(self._seen)):
+            self._seen, self._finished = [], _Finished()
+            new = list(range(len(trials)))
+        self._seen += [None] * (len(trials) - len(self._seen))
+        unfinished = []
+        for place in new:
+            if trials[place].state.is_finished():
+                self._seen[place] = trials[place]
+                self._finished.add(self._entry(trials[place], direction))
+            else:
+                unfinished.append(trials[place])
+        return unfinished
 
     def _entry(self, trial: FrozenTrial, direction: StudyDirection) -> _Entry:
-        if not trial.state.is_finished():
-            params = _planned_params(trial, self._coding)
-            return _Entry(trial, trial.number, params, None, None, trial.system_attrs.get(ORPHANED_KEY))
         key = (trial._trial_id, trial.datetime_complete)
-        if key not in self._finished:
-            params = self._coding.decode(trial.params)
-            record = _record(trial, params, direction)
-            orphaned_by = trial.system_attrs.get(ORPHANED_KEY)
-            self._finished[key] = _Entry(trial, trial.number, params, record, self._shared(trial), orphaned_by)
-        return self._finished[key]
+        if key not in self._decoded:
+            record = _record(trial, self._coding.decode(trial.params), direction)
+            self._decoded[key] = _Entry(record, self._shared(trial), trial.system_attrs.get(ORPHANED_KEY))
+        return self._decoded[key]
 
     def _shared(self, trial: FrozenTrial) -> _Distributions | None:
         """Comparing a thousand trials' distributions takes longer than all the rest: equal ones are kept once."""
@@ -188,18 +232,6 @@ def _planned_params(trial: FrozenTrial, coding: Coding) -> dict[str, Any]:
     fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
     proposed: dict[str, Any] = trial.system_attrs.get(PROPOSAL_KEY, {})
     return proposed | coding.decode(fixed | trial.params)
-
-
-def _common(entries: Sequence[_Entry]) -> _Distributions:
-    """The parameters that all complete trials asked for, or where none is complete all stopped ones, as of the latest.
-
-    A trial that was stopped may not have come to all of its parameters; a range may have been changed since.
-    """
-    known = [entry for entry in entries if entry.record and entry.distributions]
-    last = [entry for entry in known if entry.record and entry.record.complete] or known
-    every = {id(entry.distributions): entry.distributions or {} for entry in last}.values()
-    latest = (last[-1].distributions or {}) if last else {}
-    return {name: latest[name] for name in sorted(latest) if all(name in each for each in every)}
 
 
 def _most(trials: list[FrozenTrial]) -> _Distributions:

@@ -7,14 +7,17 @@ nothing tell only where trainings diverge.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
+from itertools import compress, islice
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from phashopt.search.basis import Array, Basis, other
+from phashopt.search.basis import LUCK, Array, Basis, other
 from phashopt.search.divergence import OF_RATES, OF_WIDTHS, Survival
 from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
@@ -40,14 +43,14 @@ class Model:
         self.space = space
         others = {name: other(each) for name, each in space.others.items()}
         self.basis = Basis(space.widths, space.length, others, space.inherits)
-        finished = _recalled([record for record in past.records if record.params.keys() >= space.axes.keys()])
+        finished = _recalled(past.records, space.axes.keys())
         self.response = Response([record.score for record in finished], past.sign)
         nats = self._nats_of(finished)
         self._nothing = _nothing(nats[np.isfinite(nats)]) if self.response.scale != Scale.OTHER else -math.inf
         hopeless = ~np.isfinite(nats) | (nats < self._nothing)
         self.finished = [record for record, lost in zip(finished, hopeless, strict=True) if not lost]
         self._nats = nats[~hopeless]
-        stopped = [record for record in past.stopped if record.params.keys() >= space.axes.keys()][-RECALL:]
+        stopped = _latest(past.stopped, space.axes.keys())
         self._ends, lost = self._fates(stopped)
         self._partial = [record for record in stopped if record.number in self._ends]
         self.lost = [*(record for record, nothing in zip(finished, hopeless, strict=True) if nothing), *lost]
@@ -62,8 +65,7 @@ class Model:
     @cached_property
     def own(self) -> list[Record]:
         """The finished trainings that may be chosen: feasible ones that are this study's."""
-        known = [record for record in self.finished if record.feasible and not record.adopted]
-        return [record for record in known if self.space.feasible(record.params)]
+        return list(compress(self.finished, self._eligible))
 
     @cached_property
     def parents(self) -> list[Record]:
@@ -93,9 +95,8 @@ class Model:
     @cached_property
     def known(self) -> Array:
         """(n, d) features of the trainings that may be chosen and of the feasible ones that are under way."""
-        done = self._places(self.own)
         pending = self._places([trial for trial in self.pending if self.space.feasible(trial.params)])
-        return self.basis.features(np.concatenate([done, pending]))
+        return np.concatenate([self._features[self._eligible], self.basis.features(pending)])
 
     def survival(self, coordinates: Array) -> Array:
         """(n,) the probability that a training comes to an end; while none was lost the same everywhere."""
@@ -108,6 +109,17 @@ class Model:
         own = parent.epochs or int(parent.params.get(LENGTH, 1))
         epochs = own + (parent.start.epochs if parent.start else 0)
         return Start.between(self.space.widths, parent.params, child, epochs)
+
+    @cached_property
+    def _eligible(self) -> NDArray[np.bool_]:
+        """(n,) which of the finished trainings may be chosen."""
+        able = (each.feasible and not each.adopted and self.space.feasible(each.params) for each in self.finished)
+        return np.fromiter(able, np.bool_, len(self.finished))
+
+    @cached_property
+    def _features(self) -> Array:
+        """(n, d) of the finished trainings, whatever their luck."""
+        return self.basis.features(self.places)
 
     def _nats_of(self, records: Sequence[Record]) -> Array:
         """(n,) nats as they were told; -inf where a value is infinite, which is no value at all."""
@@ -136,17 +148,20 @@ class Model:
 
     def _observations(self) -> Observations:
         records = [*self.finished, *self._partial]
-        coordinates = np.concatenate([self.places, self._places(self._partial)])
+        partial = self._places(self._partial)
+        coordinates = np.concatenate([self.places, partial])
         ends = np.array([self._ends[record.number] for record in self._partial]).reshape(-1, 2)
+        features = np.concatenate([self._features, self.basis.features(partial)])
+        features[:, self.basis.parts["luck"]] = self._luck(records, coordinates)
         return Observations(
-            self.basis.features(coordinates, self._luck(records, coordinates)),
+            features,
             np.concatenate([self._nats, ends[:, 0]]),
             np.concatenate([np.zeros(len(self.finished)), ends[:, 1]]),
         )
 
-    def _luck(self, records: Sequence[Record], coordinates: Array) -> Array | None:
+    def _luck(self, records: Sequence[Record], coordinates: Array) -> Array:
         if not records:
-            return None
+            return np.zeros((0, LUCK))
         names = list(self.space.widths)[-READ_LAYERS:]
         read = [[record.readings.get(name, UNREAD) for name in names] for record in records]
         shares = np.array([[(reading.dead, reading.duplicates) for reading in row] for row in read])
@@ -182,10 +197,19 @@ def _came_to_nothing(record: Record, peers: Sequence[Curve]) -> bool:
     return exploded(record.trace) or collapsed(record.trace) or stuck(record.curve, peers, PEERS)
 
 
-def _recalled(records: list[Record]) -> list[Record]:
+def _latest(records: Sequence[Record], names: Set[str]) -> list[Record]:
+    """The last ones that have all parameters in `names`; of ten thousand the others are not looked at."""
+    known = (record for record in reversed(records) if record.params.keys() >= names)
+    return list(islice(known, RECALL))[::-1]
+
+
+def _recalled(records: Sequence[Record], names: Set[str]) -> list[Record]:
     """The latest, and of the older ones the best."""
-    older = sorted(records[:-RECALL], key=attrgetter("score"), reverse=True)[:KEPT]
-    return [*sorted(older, key=attrgetter("number")), *records[-RECALL:]]
+    latest = _latest(records, names)
+    older = records[: bisect_left(records, latest[0].number, key=attrgetter("number"))] if latest else []
+    order = np.argsort([-record.score for record in older], kind="stable")
+    best = (older[place] for place in order if older[place].params.keys() >= names)
+    return [*sorted(islice(best, KEPT), key=attrgetter("number")), *latest]
 
 
 def _nothing(nats: Array) -> float:

@@ -183,8 +183,7 @@ class PHashSampler(BaseSampler):
 
     def _network_space(self, past: Past, search_space: Mapping[str, BaseDistribution]) -> Space | None:
         """What the strategy decides on; None while the widths are not known, or under limits not all of them."""
-        read = {name for record in past.records for name in record.readings}
-        names = self._widths or sorted(read, key=_numbered)
+        names = self._widths or _read(past.records)
         axis = self._limited_axis if self._limits else self._coding.axis
         axes = {name: axis(name, search_space[name]) for name in names if name in search_space}
         if self._limits and len(axes) < len(names):
@@ -313,6 +312,11 @@ def _as_before(name: str, last: Record) -> Axis:
     if name not in last.params:
         raise UserError(f"widths: the trials have no {name!r}{meant(name, list(last.params))}")
     return Axis((int(last.params[name]),))
+
+
+def _read(records: Sequence[Record]) -> list[str]:
+    """The layers that a reading is recorded for, in order."""
+    return sorted({name for record in records for name in record.readings}, key=_numbered)
 
 
 def _numbered(name: str) -> list[str | int]:

@@ -23,7 +23,7 @@ class Tried:
     def __init__(self, space: Space) -> None:
         self._space = space
         self._others = {name: other(distribution) for name, distribution in space.others.items()}
-        self._known: dict[int, Record] = {}
+        self._known: dict[int, Record] = {}  # by identity, which is quicker to compare than thousands of numbers
         self._finished: set[Cell] = set()
         self._cells: set[Cell] = set()
 
@@ -37,12 +37,12 @@ class Tried:
 
     def update(self, past: Past) -> Tried:
         """As of now: itself."""
-        records = [record for record in (*past.records, *past.stopped) if not record.adopted]
-        new = [record for record in records if self._known.get(record.number) is not record]
-        if any(record.number in self._known for record in new):  # another study's
+        records = [*past.records, *past.stopped]
+        new = [record for record in records if id(record) not in self._known]
+        if len(records) - len(new) < len(self._known):  # another study's
             self._known, self._finished, new = {}, set(), records
-        self._known |= {record.number: record for record in new}
-        self._finished |= self._cells_of([record.params for record in new])
+        self._known |= {id(record): record for record in new}
+        self._finished |= self._cells_of([record.params for record in new if not record.adopted])
         self._cells = self._finished | self._cells_of([trial.params for trial in past.pending])
         return self
 

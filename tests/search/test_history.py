@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, IntDistribution
@@ -77,7 +78,7 @@ def test_points_are_those_of_every_other_trial_begun_or_planned() -> None:
     assert past.points == [PARAMS, PARAMS, PARAMS, {"width_00": 16, "epochs": 4}, {"width_00": 32}]
     assert [trial.start for trial in past.pending] == [Start(3, 1.0, 0.0), None]
     assert len(past.records) == 1
-    assert len(History(Coding({})).read(study, 0).points) == 4
+    assert len(History(Coding({})).read(study, running.number).points) == 4
 
 
 def test_distributions_are_the_latest_ones_of_what_all_complete_trials_asked_for() -> None:
@@ -104,6 +105,30 @@ def test_a_parent_that_left_an_orphan_is_spent(state: TrialState) -> None:
     if state == TrialState.COMPLETE:
         study.tell(orphan, 0.5)
     assert History(Coding({})).read(study, NOBODY).spent == {0}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_read_bit_by_bit_is_what_is_read_at_once(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    study = optuna.create_study(direction="maximize")
+    wide: dict[str, BaseDistribution] = {"width_00": IntDistribution(4, 128), "epochs": IntDistribution(1, 9)}
+    for _ in range(12):
+        trial = study.ask(wide if rng.random() < 0.5 else SPACE)
+        if rng.random() < 0.2:
+            study._storage.set_trial_system_attr(trial._trial_id, ORPHANED_KEY, int(rng.integers(12)))
+    history = History(Coding({}))
+    for number in rng.permutation(12).tolist():
+        state = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)[int(rng.integers(3))]
+        study.tell(number, 0.5 if state == TrialState.COMPLETE else None, state=state)
+        assert history.read(study, NOBODY) == History(Coding({})).read(study, NOBODY)
+
+
+def test_another_study_is_read_anew() -> None:
+    history = History(Coding({}))
+    for value in (0.25, 0.5):
+        study = optuna.create_study(direction="maximize")
+        study.add_trial(create_trial(value=value, params=PARAMS, distributions=SPACE))
+        assert [record.value for record in history.read(study, NOBODY).records] == [value]
 
 
 def test_before_any_trial_is_finished_the_running_one_tells_the_space() -> None:
