@@ -1,7 +1,8 @@
 """Searches that train real networks at equal compute, on a task of `studies/live`.
 
 `python scripts/bench_live.py --arm ours --arm TPE+Hyperband --seeds 5` plays what is missing, for hours if need be, and
-writes studies/results/LIVE.md and LIVE.json. Interrupted, the same command goes on; `--no-play` writes what is there.
+writes it to studies/results, as LIVE_FASHION.md and .json. Interrupted, the same command goes on; `--no-play` writes what
+is there.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def main() -> None:
     if rows := actions(lines):
         tables["Trials that did not begin from scratch"] = rows
     title = "Searches that train real networks"
-    publish("LIVE", title, tables, PACKAGES, started, notes=notes(task, arguments.task), details=document(lines))
+    publish(f"LIVE_{arguments.task.stem.upper()}", title, tables, PACKAGES, started, notes=notes(task, arguments.task), details=document(lines))
 
 
 def parsed() -> argparse.Namespace:
