@@ -1,8 +1,8 @@
 """Searches that train real networks at equal compute, on a task of `studies/live`.
 
 `python scripts/bench_live.py --arm ours --arm TPE+Hyperband --seeds 5` plays what is missing, for hours if need be, and
-writes it to studies/results, as LIVE_FASHION.md and .json. Interrupted, the same command goes on; `--no-play` writes what
-is there.
+writes LIVE_FASHION.md and .json, named after the task, to studies/results. Interrupted, the same command goes on;
+`--no-play` writes what is there.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def main() -> None:
     }
     if rows := actions(lines):
         tables["Trials that did not begin from scratch"] = rows
-    title = "Searches that train real networks"
-    publish(f"LIVE_{arguments.task.stem.upper()}", title, tables, PACKAGES, started, notes=notes(task, arguments.task), details=document(lines))
+    name, title = f"LIVE_{arguments.task.stem.upper()}", "Searches that train real networks"
+    publish(name, title, tables, PACKAGES, started, notes=notes(task, arguments.task), details=document(lines))
 
 
 def parsed() -> argparse.Namespace:
