@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.search.coding import Coding
+from phashopt.search.lock import OwnLock
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 from phashopt.search.start import Start
@@ -126,25 +127,28 @@ class History:
         self._distributions: list[_Distributions] = []
         self._seen: list[FrozenTrial | None] = []  # the finished trials, at their places in the storage
         self._finished = _Finished()
+        self._lock = OwnLock()  # `study.optimize(n_jobs=...)` asks from several threads
 
     def read(self, study: Study, number: int) -> Past:
         """Everything but trial `number`, which is not finished, in the order of the numbers.
 
         Goes through the storage, since under `HyperbandPruner` the study shows a sampler one bracket only.
         """
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        unfinished = [trial for trial in self._update(trials, study.direction) if trial.number != number]
-        orphaned_by = {each.system_attrs[ORPHANED_KEY] for each in unfinished if ORPHANED_KEY in each.system_attrs}
-        return Past(
-            records=list(self._finished.records),
-            stopped=list(self._finished.stopped),
-            pending=[
-                Pending(_planned_params(trial, self._coding), Start.read(trial.system_attrs)) for trial in unfinished
-            ],
-            distributions=self._finished.distributions or _most(unfinished),
-            sign=1 if study.direction == StudyDirection.MAXIMIZE else -1,
-            spent=self._finished.spent | orphaned_by,
-        )
+        with self._lock:
+            trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+            unfinished = [trial for trial in self._update(trials, study.direction) if trial.number != number]
+            orphaned_by = {each.system_attrs[ORPHANED_KEY] for each in unfinished if ORPHANED_KEY in each.system_attrs}
+            return Past(
+                records=list(self._finished.records),
+                stopped=list(self._finished.stopped),
+                pending=[
+                    Pending(_planned_params(trial, self._coding), Start.read(trial.system_attrs))
+                    for trial in unfinished
+                ],
+                distributions=self._finished.distributions or _most(unfinished),
+                sign=1 if study.direction == StudyDirection.MAXIMIZE else -1,
+                spent=self._finished.spent | orphaned_by,
+            )
 
     def _update(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
         """Takes in what has finished since; returns what has not.

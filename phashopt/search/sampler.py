@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
@@ -21,6 +20,7 @@ from phashopt.errors import UserError, meant
 from phashopt.search.coding import Coding
 from phashopt.search.costs import Quadratic
 from phashopt.search.history import PROPOSAL_KEY, History, Past
+from phashopt.search.lock import OwnLock
 from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
@@ -116,7 +116,7 @@ class PHashSampler(BaseSampler):
         self._history = History(self._coding)
         self._costs: dict[tuple[tuple[str, Axis], ...], Quadratic] = {}
         self._seen: dict[tuple[tuple[str, ...], tuple[tuple[str, BaseDistribution], ...]], Tried] = {}
-        self._lock = Lock()
+        self._lock = OwnLock()
         if self._limits and not self._widths:
             raise UserError("limits need the widths they are a cost of: PHashSampler(widths=[...], limits=...)")
         for name in (grid or {}).keys() - {*self._widths, LENGTH}:
@@ -124,12 +124,6 @@ class PHashSampler(BaseSampler):
         for name, (_, cap) in self._limits.items():
             if not 0 < cap < math.inf:
                 raise UserError(f"limits[{name!r}] has the cap {cap:g}: it must be finite and more than 0")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=Lock())
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """`space` if it was given, else what the other trials have asked for, running ones included."""

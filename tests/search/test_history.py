@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import math
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import optuna
@@ -121,6 +124,25 @@ def test_what_was_read_bit_by_bit_is_what_is_read_at_once(seed: int) -> None:
         state = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)[int(rng.integers(3))]
         study.tell(number, 0.5 if state == TrialState.COMPLETE else None, state=state)
         assert history.read(study, NOBODY) == History(Coding({})).read(study, NOBODY)
+
+
+def test_threads_that_read_at_once_see_every_trial_once() -> None:
+    study = optuna.create_study(direction="maximize")
+    for _ in range(200):
+        study.add_trial(create_trial(value=0.5, params=PARAMS, distributions=SPACE))
+    history, start = History(Coding({})), Barrier(4)
+
+    def read(_: int) -> list[int]:
+        start.wait()
+        return [record.number for record in history.read(study, NOBODY).records]
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(read, range(4))) == [list(range(200))] * 4
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def test_another_study_is_read_anew() -> None:
