@@ -20,6 +20,7 @@ from phashopt.bench.search import Params, Search, coding
 from phashopt.bench.worlds import World
 from phashopt.errors import UserError
 from phashopt.search import PHashPruner, PHashSampler, Verdict
+from phashopt.search.basis import other
 from phashopt.search.fit import uniform
 from phashopt.search.history import Past, Pending
 from phashopt.search.proposal import Proposal
@@ -29,7 +30,7 @@ from phashopt.service.searching import named
 from phashopt.trace import Reading
 
 OURS = "phash"
-SHUFFLES = 2  # a stream of random numbers of its own
+SHUFFLES, ORDERS = 2, 3  # streams of random numbers of their own
 Make = Callable[[World, int, int], Search]
 
 
@@ -89,8 +90,7 @@ def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
     if name in FIRST_ORDER:
         if not isinstance(world, RecordedWorld):
             raise UserError(f"{name!r} goes through a recorded table, and there is none")
-        points = [coding(world.space).encode(params) for params in world.ordered(FIRST_ORDER[name](world))]
-        return Search(world, Listed(points, world.distributions))
+        return Search(world, Listed(_in_order(name, world, seed), world.distributions))
     sampler, _, pruner = name.partition("+")
     if sampler != OURS and ":" not in sampler and sampler not in dir(optuna.samplers):
         known = ", ".join([*ARMS, *FIRST_ORDER])
@@ -156,6 +156,19 @@ ARMS: Mapping[str, Make] = {
     "GP": lambda world, seed, trials: _theirs(optuna.samplers.GPSampler(seed=seed), world, trials),
     "random": lambda world, seed, trials: _theirs(optuna.samplers.RandomSampler(seed=seed), world, trials),
 }
+
+
+def _in_order(name: str, world: RecordedWorld, seed: int) -> list[dict[str, Any]]:
+    """The widths as their order has them; of rates, decays and batches it says nothing, so that these are drawn.
+
+    Taken as they were recorded, one order would be one draw of them, the same for every seed.
+    """
+    rng = np.random.default_rng([seed, ORDERS])
+    others = {each: other(distribution) for each, distribution in world.space.others.items()}
+    return [
+        coding(world.space).encode({**params, **{each: drawn.draw(rng) for each, drawn in others.items()}})
+        for params in world.ordered(FIRST_ORDER[name](world))
+    ]
 
 
 def _largest(world: RecordedWorld) -> Callable[[Mapping[str, Any]], float]:
