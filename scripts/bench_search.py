@@ -65,6 +65,7 @@ HOW_TO_READ = """
   elsewhere.
 - `readings shuffled` within width, and `readings off`, are what the model must not lose to: what it reads may be worth
   nothing. They differ by less than searches do from world to world: the second table pairs many more.
+- Orders that need no search say how wide layers should be; whatever else a table varies is drawn, anew in each search.
 - Of a recorded table the regret that counts is what exceeds that of a search that had trained everything (below): what
   is less than it is luck in the choice, not in the search.
 """
