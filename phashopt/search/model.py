@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence, Set
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence, Set
+from functools import cached_property, lru_cache, partial
 from itertools import compress, islice
 from operator import attrgetter
 from typing import Any
@@ -27,7 +27,7 @@ from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, Space
 from phashopt.search.start import Start
-from phashopt.search.stopping import PEERS, STUCK, WELL_ABOVE, Curve, collapsed, exploded, stuck
+from phashopt.search.stopping import PEERS, chance, collapsed, exploded, guessing_below
 from phashopt.trace import Reading
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
@@ -136,9 +136,10 @@ class Model:
         """
         prefixes = Prefixes(self.finished, self._nats)
         peers = {child: [each.curve for each in self.finished if bool(each.start) == child] for child in (False, True)}
+        line = lru_cache(lambda child, epoch: chance(epoch, peers[child], PEERS))
         ends, lost = {}, []
         for record in stopped:
-            diverged = _came_to_nothing(record, peers[bool(record.start)])
+            diverged = _came_to_nothing(record, partial(line, bool(record.start)))
             end = None if diverged else prefixes.end(record)
             if end and end.nats >= self._nothing:
                 ends[record.number] = end
@@ -190,11 +191,12 @@ class Model:
         return coordinates[:, rate][:, 0] if rate else 2 * coordinates[:, : self.basis.layers].mean(1) - 1
 
 
-def _came_to_nothing(record: Record, peers: Sequence[Curve]) -> bool:
-    """Whether a stopped training exploded, collapsed to guessing, or still guessed where its `peers` had learnt."""
+def _came_to_nothing(record: Record, line: Callable[[int], float]) -> bool:
+    """Whether a stopped training exploded, collapsed to guessing, or guessed at an epoch, below its `line`."""
     if not record.learnt:
         return record.failed or exploded(record.trace)
-    return exploded(record.trace) or collapsed(record.trace) or stuck(record.curve, peers, PEERS)
+    last = max(record.curve)
+    return exploded(record.trace) or collapsed(record.trace) or -math.inf < record.curve[last] < line(last)
 
 
 def _latest(records: Sequence[Record], names: Set[str]) -> list[Record]:
@@ -213,8 +215,5 @@ def _recalled(records: Sequence[Record], names: Set[str]) -> list[Record]:
 
 
 def _nothing(nats: Array) -> float:
-    """The nats below which a training came to nothing, as `stopping.stuck` has it; they may be negative for a loss."""
-    if not len(nats):
-        return -math.inf
-    quartile = float(np.quantile(nats, 0.25))
-    return min(STUCK * quartile, quartile - WELL_ABOVE)
+    """The nats below which a training came to nothing; they may be negative for a loss."""
+    return guessing_below(nats.tolist()) if len(nats) else -math.inf

@@ -30,13 +30,22 @@ class End(NamedTuple):
     variance: float
 
 
+class _Line(NamedTuple):
+    """What trainings gained from some share of their epochs on: `gap` from the `middle`, and `slope` away from it."""
+
+    gap: float
+    slope: float
+    middle: float
+    variance: float
+
+
 class Prefixes:
     """Learns from `finished` trainings, whose values were `nats` (n,); children and trainings from scratch go apart."""
 
     def __init__(self, finished: Sequence[Record], nats: Array) -> None:
         pairs = [(record, float(end)) for record, end in zip(finished, nats, strict=True) if record.trace.epochs]
         self._ended = {child: [pair for pair in pairs if bool(pair[0].start) == child] for child in (False, True)}
-        self._pairs = lru_cache(self._pairs_at)
+        self._line = lru_cache(self._line_at)
 
     def end(self, prefix: Record) -> End | None:
         """Where `prefix` would have ended; None if it has no curve, or no training that finished has one."""
@@ -45,17 +54,10 @@ class Prefixes:
             return None
         last = max(curve)
         child = bool(prefix.start)
-        starts, ends = self._pairs(child if self._ended[child] else not child, _bin(last / self.planned(prefix)))
-        if not len(starts):
+        line = self._line(child if self._ended[child] else not child, _bin(last / self.planned(prefix)))
+        if line is None:
             return None
-        gap = float((ends - starts).mean())
-        slope = _slope(starts, ends - starts - gap)
-        left = ends - starts - gap - slope * (starts - starts.mean())
-        variance = (float(left @ left) + UNKNOWN**2) / (len(starts) + 1)
-        return End(
-            curve[last] + gap + slope * (curve[last] - float(starts.mean())),
-            max(variance, LEAST_SPREAD**2),
-        )
+        return End(curve[last] + line.gap + line.slope * (curve[last] - line.middle), line.variance)
 
     def planned(self, record: Record) -> int:
         """The last step that a training was to record, at least the last that it did.
@@ -74,12 +76,18 @@ class Prefixes:
         lasts = [_last(record) for record in everybody]
         return round(float(np.median(lasts))) if lasts else 1, float(np.median(shares)) if shares else 1.0
 
-    def _pairs_at(self, child: bool, share: float) -> tuple[Array, Array]:
-        """The nats of each training at `share` of its epochs, and of its value."""
+    def _line_at(self, child: bool, share: float) -> _Line | None:
+        """Of the nats at `share` of each training's epochs and those of its value."""
         reached = [(_reached(record, share), end) for record, end in self._ended[child]]
         known = [(start, end) for start, end in reached if math.isfinite(start)]
-        starts, ends = np.array(known).reshape(-1, 2).T
-        return starts, ends
+        if not known:
+            return None
+        starts, ends = np.array(known).T
+        gap, middle = float((ends - starts).mean()), float(starts.mean())
+        slope = _slope(starts, ends - starts - gap)
+        left = ends - starts - gap - slope * (starts - middle)
+        variance = (float(left @ left) + UNKNOWN**2) / (len(starts) + 1)
+        return _Line(gap, slope, middle, max(variance, LEAST_SPREAD**2))
 
 
 def _last(record: Record) -> int:

@@ -76,14 +76,22 @@ def never_learnt(trace: Trace) -> bool:
     return _best(trace.epochs) - first < PLATEAU_GAIN and trace.epochs[0].accuracy < 0.5
 
 
+def guessing_below(reached: Sequence[float]) -> float:
+    """The nats far below the lower quartile of what others have `reached`: less is no better than guessing."""
+    quartile = float(np.quantile(reached, 0.25))
+    return min(STUCK * quartile, quartile - WELL_ABOVE)
+
+
+def chance(epoch: int, peers: Sequence[Curve], least_peers: int) -> float:
+    """The nats below which a training is still at chance at `epoch`; -inf where too few peers came so far."""
+    others = _at(epoch, peers)
+    return guessing_below(others) if len(others) >= least_peers else -math.inf
+
+
 def stuck(own: Curve, peers: Sequence[Curve], least_peers: int) -> bool:
     """Whether a trial is still at chance at its last epoch, where nearly all of its peers were well above."""
     epoch = max(own)
-    others = _at(epoch, peers)
-    if len(others) < least_peers or not math.isfinite(own[epoch]):
-        return False
-    quartile = float(np.quantile(others, 0.25))
-    return own[epoch] < STUCK * quartile and own[epoch] < quartile - WELL_ABOVE
+    return math.isfinite(own[epoch]) and own[epoch] < chance(epoch, peers, least_peers)
 
 
 def behind(own: Curve, peers: Sequence[Curve], least_peers: int) -> bool:
