@@ -70,7 +70,7 @@ class Posterior:
     logs: Array  # (H,) log evidence and prior, up to a constant
     means: Array  # (H, d)
     deviations: Array  # (H, d), the prior's
-    factors: list[Array]  # (d, d) Cholesky factors of A
+    factors: list[Array]  # (d, d) Cholesky factors of A, in the lower triangles
 
     @classmethod
     def mixed(cls, parts: Sequence[Posterior]) -> Posterior:

@@ -149,10 +149,10 @@ class Model:
 
     def _observations(self) -> Observations:
         records = [*self.finished, *self._partial]
-        partial = self._places(self._partial)
-        coordinates = np.concatenate([self.places, partial])
+        stopped = self._places(self._partial)
+        coordinates = np.concatenate([self.places, stopped])
         ends = np.array([self._ends[record.number] for record in self._partial]).reshape(-1, 2)
-        features = np.concatenate([self._features, self.basis.features(partial)])
+        features = np.concatenate([self._features, self.basis.features(stopped)])
         features[:, self.basis.parts["luck"]] = self._luck(records, coordinates)
         return Observations(
             features,
