@@ -17,6 +17,10 @@ class DataError(UserError):
     """A data set that is missing or unreadable; the line names the file or the places looked in."""
 
 
+class NotFiniteError(UserError):
+    """A network that cannot be read, since its weights or its reconstructions hold NaN or Inf; the line names where."""
+
+
 def meant(word: str, known: Collection[str], *, alike: float = 0.5) -> str:
     """How a line on an unknown word ends: the nearest known one, if it is `alike` in [0, 1] or more, else some."""
     close = get_close_matches(word, known, n=1, cutoff=alike)

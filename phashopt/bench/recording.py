@@ -17,7 +17,7 @@ from torch import nn
 
 from phashopt.bench.rivals import rival_signals
 from phashopt.bench.task import Params, RecordTask, widths_of
-from phashopt.errors import UserError
+from phashopt.errors import NotFiniteError
 from phashopt.networks import Blueprint, build
 from phashopt.search.space import LENGTH
 from phashopt.service.objective import make_probe
@@ -89,7 +89,7 @@ class Recorder:
         train = self._data.train
         try:
             report = make_probe(self._data, self._probes, blueprint).measure(network)
-        except UserError:
+        except NotFiniteError:
             return self._unread(blueprint)
         readings = {
             f"{field}.{name}": getattr(reading, field)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from phashopt.errors import UserError
+from phashopt.errors import NotFiniteError, UserError
 from phashopt.signal.deconvnet import SEEDS, Deconvnet, Seed
 from phashopt.signal.fingerprint import fingerprint
 from phashopt.signal.phash import MODES, HashMode
@@ -178,7 +178,7 @@ def _read(
     indices = _even_steps(width, max_channels or width)
     prints = fingerprint(deconvnet.reconstruct(layer, indices.tolist()), std, mode, relative)
     if not np.isfinite(prints.energy).all():
-        raise UserError(f"{layer} overflows: its reconstructions hold NaN or Inf, lower the learning rate")
+        raise NotFiniteError(f"{layer} overflows: its reconstructions hold NaN or Inf, lower the learning rate")
     return LayerReport(width, indices, prints, **vars(deconvnet.caveats(layer)))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from phashopt.errors import UserError
+from phashopt.errors import NotFiniteError, UserError
 
 CALIBRATION_BATCH = 256
 
@@ -105,7 +105,7 @@ def refuse_broken_weights(model: nn.Module) -> None:
     finite = torch.stack([torch.isfinite(tensor.detach()).all().cpu() for _, tensor in tensors])
     for (name, _), is_finite in zip(tensors, finite.tolist(), strict=True):
         if not is_finite:
-            raise UserError(f"{name} holds NaN or Inf: the training diverged, lower the learning rate")
+            raise NotFiniteError(f"{name} holds NaN or Inf: the training diverged, lower the learning rate")
 
 
 def _uncompiled() -> AbstractContextManager[object]:

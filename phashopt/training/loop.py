@@ -20,10 +20,10 @@ EVALUATION_BATCH = {"cuda": 10_000, "cpu": 125}  # one batch where the device is
 
 
 class Diverged(ArithmeticError):
-    """The loss is no number any more."""
+    """The loss is no number any more, or `what` else is none."""
 
-    def __init__(self, epoch: int, learning_rate: float) -> None:
-        super().__init__(f"the loss became NaN or infinite in epoch {epoch} at learning rate {learning_rate:.3g}")
+    def __init__(self, epoch: int, learning_rate: float, what: str = "the loss") -> None:
+        super().__init__(f"{what} became NaN or infinite in epoch {epoch} at learning rate {learning_rate:.3g}")
 
 
 class Interrupted(Exception):

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from phashopt.errors import NotFiniteError
 from phashopt.networks import Blueprint, Network, build
 from phashopt.search import Verdict
 from phashopt.signal import ROUTINE_CHANNELS, ROUTINE_PROBES, Probe, Report
-from phashopt.trace import Epoch, Reading, Trace
+from phashopt.trace import Epoch, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet
 from phashopt.training.film import Camera
@@ -164,14 +165,11 @@ class Run:
     def _epoch(self) -> Report | None:
         try:
             loss, score = self._train_epoch()
+            report = self._read(full=self.trainer.finished) if self._reading_is_due() else None
         except Diverged:
             self._trace.add(Epoch(self.trainer.epoch, learning_rate=self.trainer.learning_rate))
             raise
-        report = None
-        readings: dict[str, Reading] = {}
-        if self._reading_is_due():
-            report = self._read(full=self.trainer.finished)
-            readings = report.readings(self.blueprint.readouts)
+        readings = report.readings(self.blueprint.readouts) if report else {}
         self._trace.add(Epoch(self.trainer.epoch, loss, score.accuracy, self.trainer.learning_rate, readings))
         return report
 
@@ -193,8 +191,12 @@ class Run:
         return epoch % self._every == 0
 
     def _read(self, *, full: bool) -> Report:
+        """A network may overflow on its way back to pixels while its loss is still a number: it is as good as lost."""
         start = time.perf_counter()
-        report = self._probe.measure(self.trainer.network, full=full)
+        try:
+            report = self._probe.measure(self.trainer.network, full=full)
+        except NotFiniteError as error:
+            raise Diverged(self.trainer.epoch, self.trainer.recipe.learning_rate, "a reconstruction") from error
         self._clock.signal_seconds += time.perf_counter() - start
         return report
 

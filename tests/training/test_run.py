@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from phashopt.trace import Trace
 from phashopt.training import run as module
 from phashopt.training.data import DataSet
 from phashopt.training.film import FILM
-from phashopt.training.loop import Interrupted
+from phashopt.training.loop import Diverged, Interrupted
 from phashopt.training.recipe import Recipe
 from phashopt.training.run import CHECKPOINT, STABLE, Outcome, Run
 
@@ -176,6 +177,25 @@ def test_a_training_resumed_across_a_restart_ends_bit_identical(room: Room, tmp_
     assert outcome.trace.to_json() == expected.trace.to_json()
     assert (outcome.accuracy, outcome.train_macs) == (expected.accuracy, expected.train_macs)
     assert (tmp_path / "parts" / FILM).read_bytes() == (tmp_path / "whole" / FILM).read_bytes()
+
+
+def test_a_network_that_overflows_on_its_way_back_to_pixels_has_diverged(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = room.run(tmp_path)
+    train_epoch = run.trainer.train_epoch
+
+    def swell(*args: Callable[[], bool]) -> float:
+        loss = train_epoch(*args)
+        with torch.no_grad():
+            for parameter in run.trainer.network.parameters():
+                parameter.mul_({4: 1e16, 2: 0.0}.get(parameter.ndim, 1.0))
+        return loss
+
+    monkeypatch.setattr(run.trainer, "train_epoch", swell)
+    with pytest.raises(Diverged, match="a reconstruction became NaN or infinite in epoch 1 "):
+        run.train()
+    assert [(row.number, math.isnan(row.loss)) for row in run.trace.epochs] == [(1, True)]
 
 
 def test_stop_ends_at_once_and_says_so(room: Room, tmp_path: Path) -> None:
