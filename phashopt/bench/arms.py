@@ -165,8 +165,9 @@ def _in_order(name: str, world: RecordedWorld, seed: int) -> list[dict[str, Any]
     """
     rng = np.random.default_rng([seed, ORDERS])
     others = {each: other(distribution) for each, distribution in world.space.others.items()}
+    encode = coding(world.space).encode
     return [
-        coding(world.space).encode({**params, **{each: drawn.draw(rng) for each, drawn in others.items()}})
+        encode({**params, **{each: parameter.draw(rng) for each, parameter in others.items()}})
         for params in world.ordered(FIRST_ORDER[name](world))
     ]
 
