@@ -3,30 +3,26 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from phashopt.search.lock import OwnLock
 
 
-def test_one_at_a_time_is_inside() -> None:
-    lock, inside, most = OwnLock(), 0, 0
+def test_who_comes_second_waits() -> None:
+    lock, entered = OwnLock(), Event()
 
     def enter() -> None:
-        nonlocal inside, most
-        for _ in range(200):
-            with lock:
-                inside += 1
-                most = max(most, inside)
-                inside -= 1
+        with lock:
+            entered.set()
 
-    threads = [Thread(target=enter) for _ in range(4)]
-    for thread in threads:
+    thread = Thread(target=enter)
+    with lock:
         thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
+        assert not entered.wait(0.1)
+    thread.join()
+    assert entered.is_set()
 
 
 @pytest.mark.parametrize("copied", [lambda lock: pickle.loads(pickle.dumps(lock)), copy.deepcopy])
