@@ -20,9 +20,9 @@ from phashopt.bench.search import Params, Search, coding
 from phashopt.bench.worlds import World
 from phashopt.errors import UserError
 from phashopt.search import PHashPruner, PHashSampler, Verdict
-from phashopt.search.basis import other
 from phashopt.search.fit import uniform
 from phashopt.search.history import Past, Pending
+from phashopt.search.others import other
 from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.space import Space

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.search import PARENT_KEY, STABLE_KEY, START_KEY, Start
+from phashopt.search.basis import Basis
 from phashopt.search.coding import Coding
 from phashopt.search.space import LENGTH, Space
+from phashopt.search.start import moved
 
 BEST = 8  # finished trials that may be parents
 
@@ -26,25 +29,20 @@ def bequeathed(
     storage = study._storage  # under Hyperband the study shows one bracket only
     finished = storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.COMPLETE,))
     best = sorted(finished, key=lambda each: -(each.value or 0.0))[:BEST]
-    starts = [(_start(space, coding, each, params), each) for each in best]
-    if not starts:
+    if not best:
         return params
-    start, parent = min(starts, key=lambda pair: pair[0].down + pair[0].up)
-    known = coding.decode(parent.params)
-    if start.down + start.up:
+    distances = [sum(moved(space.widths, coding.decode(each.params), params)) for each in best]
+    distance, parent = min(zip(distances, best, strict=True), key=itemgetter(0))
+    known, before = coding.decode(parent.params), Start.read(parent.system_attrs)
+    if distance:
+        start = Basis.of(space).start(known, before, params)
         storage.set_trial_system_attr(trial._trial_id, START_KEY, start.note())
     else:
         longer = {**known, LENGTH: params[LENGTH]}
         again = any(coding.decode(each.params) == longer for each in finished)
         if again or not parent.user_attrs.get(STABLE_KEY) or params[LENGTH] <= known[LENGTH]:
             return params
-        before = Start.read(parent.system_attrs)
         storage.set_trial_system_attr(trial._trial_id, START_KEY, before.note() if before else None)
         params = longer
     storage.set_trial_system_attr(trial._trial_id, PARENT_KEY, parent.number)
     return params
-
-
-def _start(space: Space, coding: Coding, parent: FrozenTrial, params: dict[str, Any]) -> Start:
-    known, before = coding.decode(parent.params), Start.read(parent.system_attrs)
-    return Start.between(space.widths, known, params, known[LENGTH] + (before.epochs if before else 0))

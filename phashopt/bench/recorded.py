@@ -15,8 +15,9 @@ from scipy.optimize import nnls
 from phashopt.bench.table import Params, Table, key
 from phashopt.bench.worlds import Trained
 from phashopt.errors import UserError
-from phashopt.search.basis import Array, other
+from phashopt.search.basis import Array
 from phashopt.search.curve import nats
+from phashopt.search.others import other
 from phashopt.search.space import LENGTH, Axis, Point, Space
 from phashopt.search.start import Start
 from phashopt.trace import Epoch

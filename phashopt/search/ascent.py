@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phashopt.search.basis import Array, Basis, Number, top
+from phashopt.search.basis import Array, Basis, top
 from phashopt.search.costs import Quadratic
+from phashopt.search.others import Number
 from phashopt.search.utility import ALL, Indices, Utility
 
 PRICES = np.array([0.0, *np.geomspace(1e-3, 1e3, 13)])  # nats for the whole of a cap

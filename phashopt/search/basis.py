@@ -7,7 +7,6 @@ optimum that moves with width; any other parameter has an optimum or, if a categ
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from phashopt.search.space import LENGTH, RATE, Axis
-from phashopt.search.start import Start
+from phashopt.search.others import Category, Number, Other, other
+from phashopt.search.space import LENGTH, RATE, Axis, Space
+from phashopt.search.start import Start, moved
 
 Array = NDArray[np.float64]
 
@@ -26,87 +25,10 @@ DEEP = 8  # layers from which one bump a layer is too coarse: the search stalls
 HINGES = (0.25, 0.5, 0.75)
 SPREAD = 0.75  # how far layers differ from one another, as a share of what is expected of each
 LUCK = 4  # readings that tell a lucky run from an unlucky one
-STARTS = 3  # of a child: that it is one, and what is left of its moves down and up
+LEAST_RATE = 1e-12  # where a range begins at 0
+MOVES = 3  # of a child: that it is one, and what is left of its moves down and up
 FLATTEST = 1e-6  # bend of a parabola below which its optimum is at an end
 HALF_LIFE = 1 / 4  # of the longest length: training on for so long wins half of what a move cost back
-
-
-@dataclass(frozen=True)
-class Number:
-    """A parameter between two ends, as a coordinate in [-1, 1], logarithmic where its distribution is."""
-
-    distribution: FloatDistribution | IntDistribution
-
-    @property
-    def width(self) -> int:
-        """Coordinates it takes."""
-        return 1
-
-    def encode(self, values: Sequence[Any]) -> Array:
-        """(n, 1) their places between the ends; 0, the middle, where there is no value."""
-        low, high = self._scale(self.distribution.low), self._scale(self.distribution.high)
-        known = np.array(values, dtype=float)
-        at = np.log(known) if self.distribution.log else known
-        places = 2 * (at - low) / (high - low) - 1 if high > low else np.zeros(len(at))
-        return np.where(np.isnan(known), 0.0, places)[:, None]
-
-    def draw(self, rng: np.random.Generator) -> Any:
-        """Any allowed value."""
-        return self.decode(rng.uniform(-1, 1, 1))
-
-    def decode(self, coordinates: Array) -> Any:
-        """The allowed value nearest to a place in [-1, 1]."""
-        low, high = self._scale(self.distribution.low), self._scale(self.distribution.high)
-        at = low + (min(max(float(coordinates[0]), -1.0), 1.0) + 1) / 2 * (high - low)
-        value = math.exp(at) if self.distribution.log else at
-        step = self.distribution.step
-        if step is not None:
-            value = self.distribution.low + round((value - self.distribution.low) / step) * step
-        value = min(max(value, self.distribution.low), self.distribution.high)
-        return round(value) if isinstance(self.distribution, IntDistribution) else value
-
-    def _scale(self, value: float) -> float:
-        return math.log(value) if self.distribution.log else float(value)
-
-
-@dataclass(frozen=True)
-class Category:
-    """A parameter with a few named values, as one coordinate each."""
-
-    distribution: CategoricalDistribution
-
-    @property
-    def width(self) -> int:
-        """Coordinates it takes."""
-        return len(self.distribution.choices)
-
-    def encode(self, values: Sequence[Any]) -> Array:
-        """(n, width) one for the value that each has; zeros where there is none."""
-        none = None not in self.distribution.choices
-        rows = np.concatenate([np.eye(self.width), np.zeros((1, self.width))])
-        return rows[
-            [self.width if none and each is None else int(self.distribution.to_internal_repr(each)) for each in values]
-        ]
-
-    def draw(self, rng: np.random.Generator) -> Any:
-        """Any of its values."""
-        return self.decode(rng.uniform(size=self.width))
-
-    def decode(self, coordinates: Array) -> Any:
-        """The value with the largest coordinate."""
-        return self.distribution.choices[int(coordinates.argmax())]
-
-
-Other = Number | Category
-
-
-def other(distribution: BaseDistribution) -> Other:
-    """How a parameter that is neither width nor length is coded."""
-    if isinstance(distribution, CategoricalDistribution):
-        return Category(distribution)
-    if isinstance(distribution, FloatDistribution | IntDistribution):
-        return Number(distribution)
-    raise TypeError(f"no coding for {type(distribution).__name__}")
 
 
 @dataclass(frozen=True)
@@ -120,6 +42,12 @@ class Basis:
     length: Axis | None
     others: Mapping[str, Other]
     inherits: bool = False
+
+    @classmethod
+    def of(cls, space: Space) -> Basis:
+        """For the trainings of a space."""
+        others = {name: other(distribution) for name, distribution in space.others.items()}
+        return cls(space.widths, space.length, others, space.inherits)
 
     @property
     def layers(self) -> int:
@@ -137,6 +65,11 @@ class Basis:
         return _slices({name: parameter.width for name, parameter in self.others.items()}, start=self.layers + 1)
 
     @cached_property
+    def rest(self) -> slice:
+        """The coordinates of all other parameters."""
+        return slice(self.layers + 1, self.layers + 1 + self._chosen)
+
+    @cached_property
     def parts(self) -> dict[str, slice]:
         """The weights of each kind, but for those of other parameters, which are `effects`."""
         layers = self.layers
@@ -151,8 +84,11 @@ class Basis:
 
     @property
     def starts(self) -> int:
-        """The last coordinates, all 0 for a trial from scratch; none if nothing inherits."""
-        return STARTS if self.inherits else 0
+        """The last coordinates, all 0 for a trial from scratch; none if nothing inherits.
+
+        Of a child its moves, the length that it inherits over its own, and the other parameters of that length.
+        """
+        return MOVES + 1 + self._chosen if self.inherits else 0
 
     @property
     def rate(self) -> slice | None:
@@ -162,7 +98,7 @@ class Basis:
     @property
     def coordinate_count(self) -> int:
         """K."""
-        return self.layers + 1 + sum(parameter.width for parameter in self.others.values()) + self.starts
+        return self.layers + 1 + self._chosen + self.starts
 
     def coordinates(self, params: Sequence[Mapping[str, Any]], starts: Sequence[Start | None] = ()) -> Array:
         """(n, K): log-widths in [0, 1], log2 of the length over the longest, the other parameters' places, the starts.
@@ -172,14 +108,29 @@ class Basis:
         columns = [axis.fractions([each[name] for each in params]) for name, axis in self.widths.items()]
         longest = self.length.values[-1] if self.length else 1
         lengths = np.array([each[LENGTH] / longest if self.length else 1.0 for each in params])
-        others = [parameter.encode([each.get(name) for each in params]) for name, parameter in self.others.items()]
-        begun = np.zeros((len(params), self.starts))
-        if self.inherits and starts:
-            before = np.array([start.epochs / longest if start else 0.0 for start in starts])
+        others, begun = self._places(params), np.zeros((len(params), self.starts))
+        if self.inherits and any(starts):
             moves = np.array([(1.0, start.down, start.up) if start else (0.0, 0.0, 0.0) for start in starts])
-            begun = moves * np.stack([np.ones_like(lengths), *[0.5 ** (lengths / HALF_LIFE)] * 2], 1)
-            lengths = np.where(moves[:, 0] > 0, np.minimum(lengths + before, np.maximum(lengths, 1.0)), lengths)
-        return np.concatenate([np.stack([*columns, np.log2(lengths)], 1), *others, begun], 1)
+            child, before = moves[:, 0] > 0, np.array([start.epochs / longest if start else 0.0 for start in starts])
+            begun[:, :MOVES] = moves * np.stack([np.ones_like(lengths), *[0.5 ** (lengths / HALF_LIFE)] * 2], 1)
+            begun[:, MOVES] = before / lengths
+            begun[:, MOVES + 1 :] = self._places(
+                [{**each, **start.before} if start else {} for each, start in zip(params, starts, strict=True)]
+            )
+            lengths = np.where(child, np.minimum(lengths + before, np.maximum(lengths, 1.0)), lengths)
+        return np.concatenate([np.stack([*columns, np.log2(lengths)], 1), others, begun], 1)
+
+    def lasting(self, coordinates: Array) -> Array:
+        """(n, k) the places of the other parameters, of a child those that its ancestors' had before and its own.
+
+        Each counts by how far a training goes under it, rate times epochs: at a low rate kernels stay as they were.
+        """
+        own = coordinates[:, self.rest]
+        if not self.inherits:
+            return own
+        inherited, before = coordinates[:, self.rest.stop + MOVES], coordinates[:, self.rest.stop + MOVES + 1 :]
+        inherited = inherited * self._rates(before) / self._rates(own)
+        return own + (inherited / (1 + inherited))[:, None] * (before - own)
 
     def params(self, row: Array) -> dict[str, Any]:
         """The parameters at coordinates (K,)."""
@@ -197,27 +148,17 @@ class Basis:
         columns = [np.ones((len(x), 1)), x, bump(x, self.bumps), centred[:, :-1] * centred[:, 1:]]
         columns += [falls, falls.sum(1, keepdims=True), np.stack([t, t * mean, -(t**2)], 1)]
         columns.append(np.zeros((len(x), LUCK)))
+        lasting = self.lasting(coordinates)
         for name, parameter in self.others.items():
-            places = coordinates[:, self.columns[name]]
+            places = lasting[:, self._within(name)]
             columns.append(places)
             if isinstance(parameter, Number):
                 columns += [-(places**2), places * mean[:, None]]
-        begun = coordinates[:, coordinates.shape[1] - self.starts :]
-        columns.append(begun)
-        if self.inherits and self.rate:
-            columns.append(begun[:, :1] * coordinates[:, self.rate])
-        return np.concatenate(columns, 1)
-
-    def best_rate(self, weights: Array, coordinates: Array) -> Array:
-        """(n,) where in [-1, 1] the rate is best for networks and starts like `coordinates`, by `weights` (d,).
-
-        Children want another one than networks from scratch (docs/search.md, section 2).
-        """
-        linear, bend, coupling = weights[self.effects[RATE]]
-        slopes = linear + coupling * coordinates[:, : self.layers].mean(1)
         if self.inherits:
-            slopes = slopes + weights[-1] * coordinates[:, -STARTS]
-        return top(slopes, bend)
+            moves = coordinates[:, self.rest.stop : self.rest.stop + MOVES]
+            columns.append(moves)
+            columns += [moves[:, :1] * lasting[:, self._within(RATE)]] if self.rate else []
+        return np.concatenate(columns, 1)
 
     def prior(self, tau: Array, rho: Array, luck: Array, leans: Array) -> tuple[Array, Array]:
         """Means (B, K, d) and standard deviations (B, d) of the weights, for B beliefs and K ways in which layers lean.
@@ -247,7 +188,7 @@ class Basis:
                 half = one / 2 if name == RATE else one / 4
                 terms += [(none, half / 2, 1), (half, half / 2, 1), (none, half / 2, 1)]
         if self.inherits:
-            terms += [(none, one / 5, 1), (-one / 10, one / 10, STARTS - 1)]
+            terms += [(none, one / 5, 1), (-one / 10, one / 10, MOVES - 1)]
             terms += [(none, one / 4, 1)] if self.rate else []
         sizes = [size for *_, size in terms]
         mean, deviation = (np.repeat(np.stack(part, 1), sizes, axis=1) for part in list(zip(*terms, strict=True))[:2])
@@ -259,13 +200,41 @@ class Basis:
     def concave(self) -> NDArray[np.bool_]:
         """(d,): the weights that are at least 0 in any world believed in: bends, falling returns, optima."""
         ends = [self.parts["luck"].stop, *(part.stop for part in self.effects.values())]
-        flags = np.zeros(ends[-1] + self.starts + bool(self.inherits and self.rate), dtype=np.bool_)
+        flags = np.zeros(ends[-1] + self.inherits * (MOVES + bool(self.rate)), dtype=np.bool_)
         flags[self.parts["bends"]] = True
         flags[self.parts["length"].stop - 1] = True
         for name, parameter in self.others.items():
             if isinstance(parameter, Number):
                 flags[self.effects[name].start + 1] = True
         return flags
+
+    def start(self, parent: Mapping[str, Any], before: Start | None, child: Mapping[str, Any]) -> Start:
+        """Of a child with the parameters `child`; its `parent` was trained for its own length and began as `before`."""
+        lasting = self.lasting(self.coordinates([parent], [before]))[0]
+        epochs = int(parent.get(LENGTH, 1)) + (before.epochs if before else 0)
+        others = {name: each.decode(lasting[self._within(name)]) for name, each in self.others.items()}
+        return Start(epochs, *moved(self.widths, parent, child), others)
+
+    @cached_property
+    def _chosen(self) -> int:
+        """Coordinates of all other parameters."""
+        return sum(parameter.width for parameter in self.others.values())
+
+    def _places(self, params: Sequence[Mapping[str, Any]]) -> Array:
+        """(n, k) of the other parameters."""
+        places = [parameter.encode([each.get(name) for each in params]) for name, parameter in self.others.items()]
+        return np.concatenate([np.zeros((len(params), 0)), *places], 1)
+
+    def _within(self, name: str) -> slice:
+        """Where a parameter's places are among those of all others."""
+        return slice(*(end - self.rest.start for end in (self.columns[name].start, self.columns[name].stop)))
+
+    def _rates(self, places: Array) -> Array:
+        """(n,) learning rates at the places (n, k) of all others; 1 where none is searched."""
+        rate = self.others.get(RATE)
+        if not isinstance(rate, Number):
+            return np.ones(len(places))
+        return np.maximum(rate.values(places[:, self._within(RATE)][:, 0]), LEAST_RATE)
 
 
 def _slices(sizes: Mapping[str, int], start: int = 0) -> dict[str, slice]:

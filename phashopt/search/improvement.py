@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
@@ -22,7 +23,7 @@ from phashopt.search.evidence import Posterior
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH, RATE
-from phashopt.search.start import Start
+from phashopt.search.start import Start, moved
 from phashopt.search.tried import Tried
 
 DRAWS = 128
@@ -132,44 +133,51 @@ class Improvement:
 
     def _children(self, finalists: Sequence[Mapping[str, Any]]) -> list[_Option]:
         """Of the best finished trainings, feasible or not, each network with the kernels of the one nearest to it."""
-        children = []
+        children, names = [], list(self._model.space.widths)
         for network in finalists:
-            starts = [(self._model.start(record, network), record) for record in self._model.parents[:FINALISTS]]
-            others = [(start, record) for start, record in starts if start.down + start.up]
+            moves = [sum(moved(names, record.params, network)) for record in self._model.parents[:FINALISTS]]
+            others = [(move, place) for place, move in enumerate(moves) if move]
             if others:
-                start, parent = min(others, key=lambda pair: pair[0].down + pair[0].up)
-                lengths = self._at_each_length(network)
+                parent = self._model.parents[min(others)[1]]
+                start, lengths = self._model.start(parent, network), self._at_each_length(network)
                 children += [_Option(params, network, self._epochs(params), parent, start) for params in lengths]
         return self._at_their_rates(children)
 
     def _at_their_rates(self, children: list[_Option]) -> list[_Option]:
-        """Children with the learning rates that are best for them, found for all at once."""
-        basis = self._model.basis
-        if not basis.rate or not children:
+        """Children with the learning rates that are best for them: of their ancestors' something is left in them."""
+        if not self._model.basis.rate or not children:
             return children
-        params, starts = [child.params for child in children], [child.start for child in children]
-        places = basis.best_rate(self._mean, basis.coordinates(params, starts))
-        rates = [{RATE: basis.others[RATE].decode(place)} for place in places[:, None]]
-        return [replace(child, params={**child.params, **rate}) for child, rate in zip(children, rates, strict=True)]
+        rows = self._at_every_rate(children)
+        worth = self._model.basis.features(rows.reshape(-1, rows.shape[-1])) @ self._mean
+        return self._with_rates(children, rows, worth.reshape(rows.shape[:2]).argmax(1))
 
     def _at_safe_rates(self, options: list[_Option]) -> list[_Option]:
         """Once a training has come to nothing, each at the rate that promises most if it may come to nothing too."""
-        basis = self._model.basis
-        if not basis.rate or not self._model.lost:
+        if not self._model.basis.rate or not self._model.lost:
             return options
-        params, starts = [option.params for option in options], [option.start for option in options]
-        own = basis.coordinates(params, starts)
-        rows = np.repeat(own[:, None], 1 + len(PLACES), axis=1)  # its own rate first
-        rows[:, 1:, basis.rate.start] = PLACES
+        rows = self._at_every_rate(options)
         flat = rows.reshape(-1, rows.shape[-1])
         worth = self._worth(flat)
         hoped = self._survived(np.maximum(worth - self._incumbent, 0).mean(1), flat)
         keys = (worth.mean(1) + worth.std(1), hoped)
         best = np.lexsort([key.reshape(len(options), -1) for key in keys], axis=1)[:, -1]
-        rates = [basis.others[RATE].decode(row[place, basis.rate]) for row, place in zip(rows, best, strict=True)]
+        return self._with_rates(options, rows, best)
+
+    def _at_every_rate(self, options: Sequence[_Option]) -> Array:
+        """(n, 18, K) coordinates of `options` at their own learning rate, and at every place of it."""
+        basis = self._model.basis
+        own = basis.coordinates([option.params for option in options], [option.start for option in options])
+        rows = np.repeat(own[:, None], 1 + len(PLACES), axis=1)
+        rows[:, 1:, basis.columns[RATE].start] = PLACES
+        return rows
+
+    def _with_rates(self, options: Sequence[_Option], rows: Array, places: NDArray[np.intp]) -> list[_Option]:
+        """`options` at the `places` (n,) of their `rows`, as they are at the first."""
+        basis = self._model.basis
+        rates = [basis.params(row[place])[RATE] for row, place in zip(rows, places, strict=True)]
         return [
             replace(option, params={**option.params, RATE: rate}) if place else option
-            for option, rate, place in zip(options, rates, best, strict=True)
+            for option, rate, place in zip(options, rates, places, strict=True)
         ]
 
     def _extensions(self) -> Iterator[_Option]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phashopt.search.basis import LUCK, Array, Basis, other
+from phashopt.search.basis import LUCK, MOVES, Array, Basis
 from phashopt.search.divergence import OF_RATES, OF_WIDTHS, Survival
 from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
@@ -41,8 +41,7 @@ class Model:
 
     def __init__(self, space: Space, past: Past) -> None:
         self.space = space
-        others = {name: other(each) for name, each in space.others.items()}
-        self.basis = Basis(space.widths, space.length, others, space.inherits)
+        self.basis = Basis.of(space)
         finished = _recalled(past.records, space.axes.keys())
         self.response = Response([record.score for record in finished], past.sign)
         nats = self._nats_of(finished)
@@ -106,9 +105,8 @@ class Model:
 
     def start(self, parent: Record, child: Mapping[str, Any]) -> Start:
         """What a child would begin with."""
-        own = parent.epochs or int(parent.params.get(LENGTH, 1))
-        epochs = own + (parent.start.epochs if parent.start else 0)
-        return Start.between(self.space.widths, parent.params, child, epochs)
+        epochs = parent.epochs or parent.params.get(LENGTH, 1)  # it may have been finished early
+        return self.basis.start({**parent.params, LENGTH: epochs}, parent.start, child)
 
     @cached_property
     def _eligible(self) -> NDArray[np.bool_]:
@@ -171,10 +169,11 @@ class Model:
         return luck(known, self._explaining(coordinates))
 
     def _explaining(self, coordinates: Array) -> Array:
-        """The coordinates (n, k) that may explain a reading: while there is no child, its columns do not."""
-        used = np.asarray(coordinates.any(0))
-        used[: self.basis.coordinate_count - self.basis.starts] = True
-        return coordinates[:, used]
+        """What may explain a reading (n, k): widths, length, all else as it lasted and, of a child, its moves."""
+        rest = self.basis.rest
+        moves = coordinates[:, rest.stop : rest.stop + MOVES]
+        used = moves[:, moves.any(0)]
+        return np.concatenate([coordinates[:, : rest.start], self.basis.lasting(coordinates), used], 1)
 
     @cached_property
     def _survival(self) -> Survival:

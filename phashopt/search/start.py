@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 START_KEY = "start"  # system attribute of a child, and of a trial that goes on from one
@@ -19,26 +19,28 @@ class Start:
     """The epochs that a child's kernels were trained for in others, and how far its layers are from its parent's.
 
     `down` and `up` are doublings, summed over the layers that have fewer kernels, and over those that have more.
+    `before` are the parameters other than widths and length of those epochs, on average, as far as they are known.
     """
 
     epochs: int
     down: float
     up: float
-
-    @classmethod
-    def between(cls, names: Iterable[str], parent: Mapping[str, Any], child: Mapping[str, Any], epochs: int) -> Start:
-        """From the widths `names` of `parent`, trained for `epochs` in all, to those of `child`."""
-        moves = [math.log2(child[name] / parent[name]) for name in names]
-        return cls(epochs, sum(max(-move, 0.0) for move in moves), sum(max(move, 0.0) for move in moves))
+    before: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, attrs: Mapping[str, Any]) -> Start | None:
         """From a trial's system attributes; None if it began from random kernels, or the entry is somebody else's."""
         match attrs.get(START_KEY):
-            case [int(epochs), int() | float() as down, int() | float() as up]:
-                return cls(epochs, down, up)
+            case [int(epochs), int() | float() as down, int() | float() as up, *rest]:
+                return cls(epochs, down, up, next((each for each in rest if isinstance(each, dict)), {}))
         return None
 
-    def note(self) -> list[float]:
+    def note(self) -> list[Any]:
         """As it is stored."""
-        return [self.epochs, self.down, self.up]
+        return [self.epochs, self.down, self.up, dict(self.before)]
+
+
+def moved(names: Iterable[str], parent: Mapping[str, Any], child: Mapping[str, Any]) -> tuple[float, float]:
+    """Doublings down and up, of the widths `names`, from those of `parent` to those of `child`."""
+    moves = [math.log2(child[name] / parent[name]) for name in names]
+    return sum(max(-move, 0.0) for move in moves), sum(max(move, 0.0) for move in moves)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from phashopt.search.basis import other
 from phashopt.search.history import Past
+from phashopt.search.others import other
 from phashopt.search.record import Record
 from phashopt.search.space import Space
 

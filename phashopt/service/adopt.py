@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -93,7 +93,7 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
             outside += 1
         else:
             told: dict[str, str | float] = {ADOPTED_KEY: origin, **_readings(trial, names)}
-            ready.append(_as_ours(study, spec, params, share, start=start, told=told))
+            ready.append(_as_ours(study, spec, params, share, start=_renamed(start, names, fixed, spec), told=told))
     if not ready and not known:
         raise UserError(
             f"no complete trial of {other.study_name!r} lies within this study's ranges: widen them, or adopt another"
@@ -229,6 +229,14 @@ def _translated(
             return None
         ours[name] = grid.encode(grid.nearest(int(kernels)))
     return ours if all(_allows(distribution, ours[name]) for name, distribution in spec.space.items()) else None
+
+
+def _renamed(start: Start | None, names: Mapping[str, str], fixed: Mapping[str, Any], spec: Spec) -> Start | None:
+    """With what its ancestors were trained by under our names, as far as it lies within our ranges."""
+    if start is None:
+        return None
+    ours = {name: start.before[theirs] for name, theirs in names.items() if theirs in start.before} | dict(fixed)
+    return replace(start, before={name: value for name, value in ours.items() if _allows(spec.space[name], value)})
 
 
 def _allows(distribution: BaseDistribution, value: Any) -> bool:

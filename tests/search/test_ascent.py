@@ -8,8 +8,9 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from phashopt.search.ascent import Ascent
-from phashopt.search.basis import Array, Basis, other
+from phashopt.search.basis import Array, Basis
 from phashopt.search.costs import Quadratic
+from phashopt.search.others import other
 from phashopt.search.space import Space
 
 MakeSpace = Callable[..., Space]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from phashopt.search.basis import Basis, bottleneck, bump, other
+from phashopt.search.basis import MOVES, Basis, bottleneck, bump
+from phashopt.search.others import other
 from phashopt.search.space import Axis
 from phashopt.search.start import Start
 
@@ -97,11 +100,6 @@ def test_a_choice_is_coded_by_itself_alone() -> None:
     assert row[basis.columns["optimizer"]].tolist() == [0.0, 1.0]
 
 
-@pytest.mark.parametrize(("place", "value"), [(-2.0, 32), (-0.4, 64), (1.0, 128)])
-def test_a_stepped_number_lands_on_its_grid(place: float, value: int) -> None:
-    assert other(OTHERS["batch_size"]).decode(np.array([place])) == value
-
-
 def test_from_scratch_a_basis_that_inherits_predicts_as_any_other() -> None:
     plain, basis = _basis(3), _basis(3, inherits=True)
     narrow, wide = (each.features(each.coordinates([_params(each)])) for each in (plain, basis))
@@ -119,19 +117,49 @@ def test_a_childs_length_counts_from_its_first_ancestor_up_to_the_longest(before
 def test_what_a_move_costs_is_halved_by_a_quarter_of_the_longest_length() -> None:
     basis = _basis(3, inherits=True)
     every = [{**_params(basis), "epochs": epochs} for epochs in (3, 6, 9)]
-    moves = basis.coordinates(every, [Start(6, 2.0, 4.0)] * 3)[:, -3:]
+    moves = basis.coordinates(every, [Start(6, 2.0, 4.0)] * 3)[:, basis.rest.stop :][:, :MOVES]
     assert moves == pytest.approx(np.array([[1, 1.0, 2.0], [1, 0.5, 1.0], [1, 0.25, 0.5]]))
 
 
-def test_a_child_has_a_best_rate_of_its_own() -> None:
+BEFORE = {"learning_rate": 0.001, "batch_size": 128, "optimizer": "sgd"}
+
+
+@pytest.mark.parametrize(("rate", "epochs", "kept"), [(0.001, 6, 1 / 2), (0.001, 12, 1 / 3), (0.01, 6, 1 / 11)])
+def test_other_parameters_last_as_far_as_trainings_went_under_them(rate: float, epochs: int, kept: float) -> None:
     basis = _basis(3, inherits=True)
-    scratch, child = (basis.coordinates([_params(basis)], [start]) for start in (None, Start(6, 1.0, 0.0)))
-    weights = np.zeros(basis.features(scratch).shape[1])
-    weights[basis.effects["learning_rate"]] = (0.2, 0.5, 0.0)
-    weights[-1] = -0.6
-    assert basis.best_rate(weights, scratch) == pytest.approx([0.2])
-    assert basis.best_rate(weights, child) == pytest.approx([-0.4])
-    for row, place in ((scratch, 0.2), (child, -0.4)):
-        near = np.repeat(row, 3, axis=0)
-        near[:, basis.columns["learning_rate"]] = np.array([[place - 0.1], [place], [place + 0.1]])
-        assert (basis.features(near) @ weights).argmax() == 1
+    child = {**_params(basis), "epochs": epochs, "learning_rate": rate}
+    own, before = (basis.coordinates([params])[0, basis.rest] for params in (child, {**child, **BEFORE}))
+    (lasting,) = basis.lasting(basis.coordinates([child], [Start(6, 1.0, 0.0, BEFORE)]))
+    assert lasting == pytest.approx(kept * before + (1 - kept) * own)
+
+
+def test_where_no_rate_is_searched_epochs_alone_count() -> None:
+    basis = Basis({"width_00": Axis((8, 16))}, Axis(range(2, 13)), {"batch_size": other(OTHERS["batch_size"])}, True)
+    child = {"width_00": 8, "epochs": 3, "batch_size": 32}
+    (lasting,) = basis.lasting(basis.coordinates([child], [Start(9, 1.0, 0.0, {"batch_size": 128})]))
+    assert lasting == pytest.approx([-1 + 2 * 0.75])
+
+
+def test_a_child_that_hardly_learns_is_as_good_as_its_parents_rate_made_it() -> None:
+    basis = _basis(3, inherits=True)
+    parent = {**_params(basis), **BEFORE}
+    still = {**parent, "epochs": 2, "learning_rate": 0.001, "batch_size": 32, "optimizer": "adamw"}
+    start = basis.start({**parent, "epochs": 100_000}, None, still)
+    known, child = (basis.features(basis.coordinates([each], [start]))[0] for each in (parent, still))
+    effects = slice(basis.parts["luck"].stop, basis.parts["luck"].stop + 8)
+    assert child[effects] == pytest.approx(known[effects], abs=1e-3)
+
+
+def test_ancestors_whose_parameters_are_not_known_leave_nothing_of_them() -> None:
+    basis = _basis(3, inherits=True)
+    rows = basis.coordinates([_params(basis)] * 2, [Start(6, 1.0, 0.0), None])
+    assert basis.lasting(rows) == pytest.approx(rows[:, basis.rest])
+
+
+def test_a_grandchilds_ancestors_count_together() -> None:
+    basis = _basis(3, inherits=True)
+    params = _params(basis)
+    first = basis.start({**params, "learning_rate": 0.001}, None, params)
+    second = basis.start({**params, "learning_rate": 0.001}, first, params)
+    assert first == Start(6, 0.0, 0.0, {"learning_rate": pytest.approx(0.001), "batch_size": 64, "optimizer": "adamw"})
+    assert second == replace(first, epochs=12)

@@ -13,7 +13,7 @@ from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import Space
-from phashopt.search.start import Start
+from phashopt.search.start import Start, moved
 from phashopt.search.tried import Tried
 
 MakeSpace = Callable[..., Space]
@@ -103,11 +103,12 @@ def test_a_child_has_the_kernels_of_the_nearest_good_network(make_space: MakeSpa
     space = make_space()
     best = sorted(records, key=lambda record: -record.score)[:8]
     for action in _children(space, records):
-        starts = [Start.between(space.widths, each.params, action.params, each.params["epochs"]) for each in best]
-        distances = [start.down + start.up for start in starts if start.down + start.up]
+        distances = [sum(moved(space.widths, each.params, action.params)) for each in best]
+        assert action.start
         assert action.parent in best
-        assert action.start in starts
-        assert action.start.down + action.start.up == min(distances)
+        assert action.start.epochs == action.parent.params["epochs"]
+        assert (action.start.down, action.start.up) == moved(space.widths, action.parent.params, action.params)
+        assert action.start.down + action.start.up == min(distance for distance in distances if distance)
 
 
 def test_a_child_tells_of_its_network_as_it_would_be_from_scratch(make_space: MakeSpace, records: list[Record]) -> None:

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from phashopt.errors import UserError
 from phashopt.search import PHashSampler, Start, is_feasible
 from phashopt.search.sampler import _numbered
+from phashopt.search.start import moved
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
 WIDTHS = ["width_00", "width_01"]
@@ -379,7 +380,12 @@ def test_a_childs_parent_is_a_finished_trial_and_its_start_their_distance() -> N
         parent = study.trials[child.system_attrs["parent"]]
         ancestors = Start.read(parent.system_attrs)
         epochs = parent.params["epochs"] + (ancestors.epochs if ancestors else 0)
-        assert Start.read(child.system_attrs) == Start.between(WIDTHS, parent.params, child.params, epochs)
+        moves = moved(WIDTHS, parent.params, child.params)
+        start = Start.read(child.system_attrs)
+        assert start
+        assert (start.epochs, start.down, start.up) == (epochs, *moves)
+        others = {name: value for name, value in parent.params.items() if name not in {*WIDTHS, "epochs"}}
+        assert ancestors or start.before == pytest.approx(others)
         assert f"inherits kernels of trial {parent.number} " in child.system_attrs["decision"]
 
 

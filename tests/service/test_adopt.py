@@ -59,7 +59,7 @@ def test_a_child_is_adopted_as_one_where_this_study_trains_any(
     url: str, spec_of: Callable[..., Spec], tmp_path: Path, inherits: str, adopted: int
 ) -> None:
     create_study(url, spec_of(f"search.inherit={inherits}"), tmp_path)
-    source, start = _other(tmp_path, SAME), Start(6, 1.0, 0.5)
+    source, start = _other(tmp_path, SAME), Start(6, 1.0, 0.5, {"learning_rate": 0.02})
     other = optuna.load_study(study_name="old", storage=source)
     other.add_trial(
         create_trial(
