@@ -1,11 +1,14 @@
 """How likely a training is to come to nothing: most do beyond one learning rate, some below one, a few anywhere.
 
-Exact Bayes over where these two ends lie and how soft they are (docs/search.md, section 6). What was lost tells of
-everything beyond it and what survived of nothing there, so that a rate at which trainings diverge is soon left alone.
+Other numbers have such ends as well: under a decay of 1 no rate learns anything. Bayes over where the two ends of each
+lie and how soft they are (docs/search.md, section 6), exact for one number, in turn for several: whatever the others
+leave unexplained. What was lost tells of everything beyond it and what survived of nothing there, so that a rate at
+which trainings diverge is soon left alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +19,7 @@ from phashopt.search.basis import Array
 ANYWHERE = 0.02  # of trainings come to nothing wherever they lie
 STEPS = np.linspace(-1, 1, 41)  # where on [-1, 1] an end may lie
 SOFTNESS = (0.02, 0.15)  # of the ends, each as probable as the other
+TURNS = 3  # until several numbers agree on which of them explains what
 
 
 class Inside(NamedTuple):
@@ -27,26 +31,50 @@ class Inside(NamedTuple):
 
 OF_RATES = Inside(0.1, 0.02)  # trainings diverge at high rates
 OF_WIDTHS = Inside(0.02, 0.02)  # where no rate is searched
+OF_OTHERS = Inside(0.02, 0.02)
 
 
 class Survival:
-    """The probability that a training survives at a place in [-1, 1], from the places (n,) of those known and lost.
+    """The probability that a training survives, from the places (n, k) in [-1, 1] of those known and lost.
 
-    `lost` (n,) is 1 for those that came to nothing, else 0.
+    `lost` (n,) is 1 for those that came to nothing, else 0; `insides` (k,) say how soon each number is suspected.
     """
 
-    def __init__(self, places: Array, lost: Array, inside: Inside) -> None:
-        prior = np.log(np.outer(_spread(inside.upper), _spread(inside.lower)))
-        logs = np.array([prior + _likelihood(places, lost, softness) for softness in SOFTNESS])
-        shares = np.exp(logs - logs.max())
-        self._shares = shares / shares.sum()  # (softness, upper end, lower end)
+    def __init__(self, places: Array, lost: Array, insides: Sequence[Inside]) -> None:
+        self._ends = [Ends(inside) for inside in insides]
+        chances = np.ones(places.shape)
+        for _ in range(TURNS if len(insides) > 1 else 1):
+            for place, ends in enumerate(self._ends):
+                otherwise = (1 - ANYWHERE) * np.delete(chances, place, axis=1).prod(1)
+                ends.learn(places[:, place], lost, otherwise)
+                chances[:, place] = ends(places[:, place])
 
     def __call__(self, places: Array) -> Array:
-        """(m,) chances at `places` (m,)."""
+        """(m,) chances at `places` (m, k)."""
+        return np.asarray(
+            (1 - ANYWHERE) * np.prod([each(at) for each, at in zip(self._ends, places.T, strict=True)], 0)
+        )
+
+
+class Ends:
+    """Between which places of one number trainings survive."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._prior = np.log(np.outer(_spread(inside.upper), _spread(inside.lower)))
+        self._shares = np.stack([np.exp(self._prior) / len(SOFTNESS)] * len(SOFTNESS))  # softness, upper end, lower end
+
+    def learn(self, places: Array, lost: Array, otherwise: Array) -> None:
+        """From trainings (n,) that would survive with the chances `otherwise` (n,) but for this number."""
+        logs = np.array([self._prior + _likelihood(places, lost, otherwise, softness) for softness in SOFTNESS])
+        shares = np.exp(logs - logs.max())
+        self._shares = shares / shares.sum()
+
+    def __call__(self, places: Array) -> Array:
+        """(m,) the chances that places (m,) lie between them."""
         distinct, which = np.unique(places, return_inverse=True)  # thousands of options share a few rates
         pairs = [_below_and_above(distinct, softness) for softness in SOFTNESS]
         sums = [((below @ each) * above).sum(1) for (below, above), each in zip(pairs, self._shares, strict=True)]
-        return np.asarray((1 - ANYWHERE) * np.sum(sums, axis=0)[which])
+        return np.asarray(np.sum(sums, axis=0)[which])
 
 
 def _spread(inside: float) -> Array:
@@ -54,12 +82,12 @@ def _spread(inside: float) -> Array:
     return np.append(np.full(len(STEPS), inside / len(STEPS)), 1 - inside)
 
 
-def _likelihood(places: Array, lost: Array, softness: float) -> Array:
+def _likelihood(places: Array, lost: Array, otherwise: Array, softness: float) -> Array:
     """(E + 1, E + 1) log likelihood of each pair of ends."""
-    kept, gone = places[lost == 0], places[lost == 1]
-    below, above = (log.sum(0) for log in map(np.log, _below_and_above(kept, softness)))
-    both = np.einsum("nu,nl->nul", *_below_and_above(gone, softness))
-    return np.asarray(below[:, None] + above + np.log1p(-(1 - ANYWHERE) * both).sum(0))
+    gone = lost == 1
+    below, above = (log.sum(0) for log in map(np.log, _below_and_above(places[~gone], softness)))
+    both = np.einsum("n,nu,nl->nul", otherwise[gone], *_below_and_above(places[gone], softness))
+    return np.asarray(below[:, None] + above + np.log1p(-both).sum(0))
 
 
 def _below_and_above(places: Array, softness: float) -> tuple[Array, Array]:

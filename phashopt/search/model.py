@@ -18,14 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phashopt.search.basis import LUCK, MOVES, Array, Basis
-from phashopt.search.divergence import OF_RATES, OF_WIDTHS, Survival
+from phashopt.search.divergence import OF_OTHERS, OF_RATES, OF_WIDTHS, Survival
 from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
 from phashopt.search.history import Past, Pending
+from phashopt.search.others import Number
 from phashopt.search.prefix import End, Prefixes
 from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
-from phashopt.search.space import LENGTH, Space
+from phashopt.search.space import LENGTH, RATE, Space
 from phashopt.search.start import Start
 from phashopt.search.stopping import PEERS, chance, collapsed, exploded, guessing_below
 from phashopt.trace import Reading
@@ -179,15 +180,22 @@ class Model:
     def _survival(self) -> Survival:
         coordinates = np.concatenate([self.places, self._places([*self._partial, *self.lost])])
         lost = (np.arange(len(coordinates)) >= len(coordinates) - len(self.lost)).astype(float)
-        return Survival(self._risky(coordinates), lost, OF_RATES if self.basis.rate else OF_WIDTHS)
+        risky = self._risky(coordinates)
+        first = OF_RATES if self.basis.rate else OF_WIDTHS
+        return Survival(risky, lost, [first, *[OF_OTHERS] * (risky.shape[1] - 1)])
 
     def _places(self, records: Sequence[Record | Pending]) -> Array:
         return self.basis.coordinates([record.params for record in records], [record.start for record in records])
 
     def _risky(self, coordinates: Array) -> Array:
-        """(n,) the places in [-1, 1] that survival depends on: of the rate, or where none is searched of the widths."""
-        rate = self.basis.rate
-        return coordinates[:, rate][:, 0] if rate else 2 * coordinates[:, : self.basis.layers].mean(1) - 1
+        """(n, k) the places in [-1, 1] that survival depends on: of the rate and of all other numbers.
+
+        Where no rate is searched the widths, on average, take its place.
+        """
+        rate, columns = self.basis.rate, self.basis.columns
+        first = coordinates[:, rate][:, 0] if rate else 2 * coordinates[:, : self.basis.layers].mean(1) - 1
+        numbers = [name for name, each in self.basis.others.items() if isinstance(each, Number) and name != RATE]
+        return np.column_stack([first, *(coordinates[:, columns[name]] for name in numbers)])
 
 
 def _came_to_nothing(record: Record, line: Callable[[int], float]) -> bool:

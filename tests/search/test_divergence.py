@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from phashopt.search.divergence import ANYWHERE, OF_RATES, OF_WIDTHS, SOFTNESS, STEPS, Survival
+from phashopt.search.divergence import ANYWHERE, OF_OTHERS, OF_RATES, OF_WIDTHS, SOFTNESS, STEPS, Survival
 
 
 def _survival(places: ArrayLike, lost: ArrayLike, at: ArrayLike) -> list[float]:
-    return Survival(np.array(places, float), np.array(lost, float), OF_RATES)(np.array(at, float)).tolist()
+    known = Survival(np.array(places, float).reshape(-1, 1), np.array(lost, float), [OF_RATES])
+    return known(np.array(at, float)[:, None]).tolist()
 
 
 def test_it_is_the_sum_over_all_pairs_of_ends() -> None:
@@ -65,6 +66,31 @@ def test_one_that_was_lost_among_many_that_survived_was_an_accident() -> None:
 
 
 def test_widths_are_feared_less_than_rates() -> None:
-    at = np.array([0.5])
-    of_rates, of_widths = (Survival(np.zeros(1), np.ones(1), inside)(at) for inside in (OF_RATES, OF_WIDTHS))
+    at = np.array([[0.5]])
+    of_rates, of_widths = (Survival(np.zeros((1, 1)), np.ones(1), [inside])(at) for inside in (OF_RATES, OF_WIDTHS))
     assert of_rates < 0.5 < of_widths
+
+
+@pytest.mark.parametrize("guilty", [0, 1], ids=["the rate", "the decay"])
+def test_of_two_numbers_the_one_beyond_which_all_is_lost_is_to_blame(guilty: int) -> None:
+    rng = np.random.default_rng(0)
+    places = rng.uniform(-1, 1, (40, 2))
+    known = Survival(places, (places[:, guilty] > 0.4).astype(float), [OF_RATES, OF_OTHERS])
+    beyond, within = np.zeros((2, 2))
+    beyond[guilty], beyond[1 - guilty] = 0.8, 0.0
+    within[guilty], within[1 - guilty] = 0.0, 0.8
+    assert known(np.array([beyond, within])).tolist() == [pytest.approx(0.0, abs=0.05), pytest.approx(1.0, abs=0.1)]
+
+
+def test_what_both_explain_is_blamed_on_the_rate() -> None:
+    known = Survival(np.array([[0.0, 0.0], [0.5, 0.5]]), np.array([0.0, 1.0]), [OF_RATES, OF_OTHERS])
+    of_rate, of_decay = known(np.array([[0.5, 0.0], [0.0, 0.5]]))
+    assert of_rate < of_decay - 0.1
+
+
+def test_a_number_that_never_varies_takes_no_part() -> None:
+    places, lost = np.linspace(-1, 1, 20), np.linspace(-1, 1, 20) > 0.3
+    alone = Survival(places[:, None], lost.astype(float), [OF_RATES])
+    beside = Survival(np.column_stack([places, np.zeros(20)]), lost.astype(float), [OF_RATES, OF_OTHERS])
+    at = np.column_stack([places, np.zeros(20)])
+    assert beside(at) == pytest.approx(alone(places[:, None]), abs=0.02)
