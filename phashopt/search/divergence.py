@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from phashopt.search.basis import Array
@@ -42,12 +43,13 @@ class Survival:
 
     def __init__(self, places: Array, lost: Array, insides: Sequence[Inside]) -> None:
         self._ends = [Ends(inside) for inside in insides]
+        steps = np.rint((places + 1) / 2 * (len(STEPS) - 1)).astype(int)  # those in one step count as one, n times
         chances = np.ones(places.shape)
         for _ in range(TURNS if len(insides) > 1 else 1):
             for place, ends in enumerate(self._ends):
                 otherwise = (1 - ANYWHERE) * np.delete(chances, place, axis=1).prod(1)
-                ends.learn(places[:, place], lost, otherwise)
-                chances[:, place] = ends(places[:, place])
+                ends.learn(steps[:, place], lost, otherwise)
+                chances[:, place] = ends(STEPS)[steps[:, place]]
 
     def __call__(self, places: Array) -> Array:
         """(m,) chances at `places` (m, k)."""
@@ -63,9 +65,11 @@ class Ends:
         self._prior = np.log(np.outer(_spread(inside.upper), _spread(inside.lower)))
         self._shares = np.stack([np.exp(self._prior) / len(SOFTNESS)] * len(SOFTNESS))  # softness, upper end, lower end
 
-    def learn(self, places: Array, lost: Array, otherwise: Array) -> None:
+    def learn(self, steps: NDArray[np.intp], lost: Array, otherwise: Array) -> None:
         """From trainings (n,) that would survive with the chances `otherwise` (n,) but for this number."""
-        logs = np.array([self._prior + _likelihood(places, lost, otherwise, softness) for softness in SOFTNESS])
+        kept, counts, sums = (_by_step(steps, weights) for weights in (1 - lost, lost, lost * otherwise))
+        chances = np.divide(sums, counts, out=np.zeros(len(STEPS)), where=counts > 0)
+        logs = np.array([self._prior + _likelihood(kept, counts, chances, softness) for softness in SOFTNESS])
         shares = np.exp(logs - logs.max())
         self._shares = shares / shares.sum()
 
@@ -82,12 +86,19 @@ def _spread(inside: float) -> Array:
     return np.append(np.full(len(STEPS), inside / len(STEPS)), 1 - inside)
 
 
-def _likelihood(places: Array, lost: Array, otherwise: Array, softness: float) -> Array:
-    """(E + 1, E + 1) log likelihood of each pair of ends."""
-    gone = lost == 1
-    below, above = (log.sum(0) for log in map(np.log, _below_and_above(places[~gone], softness)))
-    both = np.einsum("n,nu,nl->nul", otherwise[gone], *_below_and_above(places[gone], softness))
-    return np.asarray(below[:, None] + above + np.log1p(-both).sum(0))
+def _by_step(steps: NDArray[np.intp], weights: Array) -> Array:
+    """(E,) the sums of `weights` (n,)."""
+    return np.bincount(steps, weights, len(STEPS)).astype(float)
+
+
+def _likelihood(kept: Array, lost: Array, otherwise: Array, softness: float) -> Array:
+    """(E + 1, E + 1) log likelihood of each pair of ends, from how many were `kept` and `lost` at each of `STEPS`."""
+    below, above = _below_and_above(STEPS, softness)
+    there = lost > 0
+    both = (otherwise[there, None] * below[there])[:, :, None] * above[there, None]
+    return np.asarray(
+        (kept @ np.log(below))[:, None] + kept @ np.log(above) + lost[there] @ np.log1p(-both).swapaxes(0, 1)
+    )
 
 
 def _below_and_above(places: Array, softness: float) -> tuple[Array, Array]:
