@@ -35,7 +35,7 @@ HALF_LIFE = 1 / 4  # of the longest length: training on for so long wins half of
 class Basis:
     """Features of `widths` in layer order, of `length` if it is searched, and of all `others`.
 
-    If it `inherits`, trials may be children of others: their lengths count from where their first ancestor began.
+    If it `inherits`, trials may be children of others, whose trainings count as far as they last.
     """
 
     widths: Mapping[str, Axis]
@@ -101,7 +101,7 @@ class Basis:
         return self.layers + 1 + self._chosen + self.starts
 
     def coordinates(self, params: Sequence[Mapping[str, Any]], starts: Sequence[Start | None] = ()) -> Array:
-        """(n, K): log-widths in [0, 1], log2 of the length over the longest, the other parameters' places, the starts.
+        """(n, K): log-widths in [0, 1], log2 of a trial's own length over the longest, the others' places, the starts.
 
         A parameter that depends on another may be missing. `starts` (n,) are those of children, if there are any.
         """
@@ -111,26 +111,29 @@ class Basis:
         others, begun = self._places(params), np.zeros((len(params), self.starts))
         if self.inherits and any(starts):
             moves = np.array([(1.0, start.down, start.up) if start else (0.0, 0.0, 0.0) for start in starts])
-            child, before = moves[:, 0] > 0, np.array([start.epochs / longest if start else 0.0 for start in starts])
+            before = np.array([start.epochs / longest if start else 0.0 for start in starts])
             begun[:, :MOVES] = moves * np.stack([np.ones_like(lengths), *[0.5 ** (lengths / HALF_LIFE)] * 2], 1)
             begun[:, MOVES] = before / lengths
             begun[:, MOVES + 1 :] = self._places(
                 [{**each, **start.before} if start else {} for each, start in zip(params, starts, strict=True)]
             )
-            lengths = np.where(child, np.minimum(lengths + before, np.maximum(lengths, 1.0)), lengths)
         return np.concatenate([np.stack([*columns, np.log2(lengths)], 1), others, begun], 1)
 
     def lasting(self, coordinates: Array) -> Array:
-        """(n, k) the places of the other parameters, of a child those that its ancestors' had before and its own.
+        """(n, 1 + k) the length and the places of the other parameters that are left of a training and its ancestors'.
 
-        Each counts by how far a training goes under it, rate times epochs: at a low rate kernels stay as they were.
+        Each counts by how far kernels go under it, rate times epochs: at a low rate they stay as they were. The length
+        is that in which they would have gone as far at the rate that lasts.
         """
         own = coordinates[:, self.rest]
         if not self.inherits:
-            return own
-        inherited, before = coordinates[:, self.rest.stop + MOVES], coordinates[:, self.rest.stop + MOVES + 1 :]
-        inherited = inherited * self._rates(before) / self._rates(own)
-        return own + (inherited / (1 + inherited))[:, None] * (before - own)
+            return coordinates[:, self.layers : self.rest.stop]
+        ratio, before = coordinates[:, self.rest.stop + MOVES], coordinates[:, self.rest.stop + MOVES + 1 :]
+        rates = self._rates(own)
+        inherited = ratio * self._rates(before) / rates
+        places = own + (inherited / (1 + inherited))[:, None] * (before - own)
+        lengths = coordinates[:, self.layers] + np.log2((1 + inherited) * rates / self._rates(places))
+        return np.column_stack([lengths, places])
 
     def params(self, row: Array) -> dict[str, Any]:
         """The parameters at coordinates (K,)."""
@@ -142,13 +145,13 @@ class Basis:
 
     def features(self, coordinates: Array) -> Array:
         """(n, d) from coordinates (n, K); those of luck are zero, as for what has not been run."""
-        x, t = coordinates[:, : self.layers], coordinates[:, self.layers]
+        x, lasting = coordinates[:, : self.layers], self.lasting(coordinates)
+        t, lasting = lasting[:, 0], lasting[:, 1:]
         mean, centred = x.mean(1), x - 0.5
         falls = -bottleneck(x[:, :-1], x[:, 1:])
         columns = [np.ones((len(x), 1)), x, bump(x, self.bumps), centred[:, :-1] * centred[:, 1:]]
         columns += [falls, falls.sum(1, keepdims=True), np.stack([t, t * mean, -(t**2)], 1)]
         columns.append(np.zeros((len(x), LUCK)))
-        lasting = self.lasting(coordinates)
         for name, parameter in self.others.items():
             places = lasting[:, self._within(name)]
             columns.append(places)
@@ -210,7 +213,7 @@ class Basis:
 
     def start(self, parent: Mapping[str, Any], before: Start | None, child: Mapping[str, Any]) -> Start:
         """Of a child with the parameters `child`; its `parent` was trained for its own length and began as `before`."""
-        lasting = self.lasting(self.coordinates([parent], [before]))[0]
+        lasting = self.lasting(self.coordinates([parent], [before]))[0, 1:]
         epochs = int(parent.get(LENGTH, 1)) + (before.epochs if before else 0)
         others = {name: each.decode(lasting[self._within(name)]) for name, each in self.others.items()}
         return Start(epochs, *moved(self.widths, parent, child), others)

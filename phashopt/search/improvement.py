@@ -55,14 +55,19 @@ class Action:
 class _Option:
     """A training that may be bought; `epochs` is the share of the longest length that is still to be paid.
 
-    What it tells is told of `shipped`: its network, at the other parameters that are best for it from scratch.
+    What it tells is told of the same training at the longest length, where it begins anew at the rate of `network`,
+    whatever rate is safe for itself.
     """
 
     params: Mapping[str, Any]
-    shipped: Mapping[str, Any]
     epochs: float
+    network: Mapping[str, Any] | None = None
     parent: Record | None = None
     start: Start | None = None
+
+    def shipped(self, longest: Mapping[str, int]) -> Mapping[str, Any]:
+        """The parameters of that training."""
+        return {**(self.network or self.params), **longest}
 
 
 class Improvement:
@@ -129,7 +134,7 @@ class Improvement:
         """From the first epoch, at each length worth a thought."""
         for network in finalists:
             for params in self._at_each_length(network):
-                yield _Option(params, network, self._epochs(params))
+                yield _Option(params, self._epochs(params), network)
 
     def _children(self, finalists: Sequence[Mapping[str, Any]]) -> list[_Option]:
         """Of the best finished trainings, feasible or not, each network with the kernels of the one nearest to it."""
@@ -140,7 +145,7 @@ class Improvement:
             if others:
                 parent = self._model.parents[min(others)[1]]
                 start, lengths = self._model.start(parent, network), self._at_each_length(network)
-                children += [_Option(params, network, self._epochs(params), parent, start) for params in lengths]
+                children += [_Option(each, self._epochs(each), parent=parent, start=start) for each in lengths]
         return self._at_their_rates(children)
 
     def _at_their_rates(self, children: list[_Option]) -> list[_Option]:
@@ -174,7 +179,8 @@ class Improvement:
     def _with_rates(self, options: Sequence[_Option], rows: Array, places: NDArray[np.intp]) -> list[_Option]:
         """`options` at the `places` (n,) of their `rows`, as they are at the first."""
         basis = self._model.basis
-        rates = [basis.params(row[place])[RATE] for row, place in zip(rows, places, strict=True)]
+        found = rows[np.arange(len(rows)), places, basis.columns[RATE]]
+        rates = [basis.others[RATE].decode(place) for place in found]
         return [
             replace(option, params={**option.params, RATE: rate}) if place else option
             for option, rate, place in zip(options, rates, places, strict=True)
@@ -194,15 +200,15 @@ class Improvement:
                 if epochs > record.params[LENGTH]:
                     paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
                     params = {**record.params, LENGTH: epochs}
-                    yield _Option(params, params, paid, record, record.start)
+                    yield _Option(params, paid, parent=record, start=record.start)
 
     def _weighed(self, options: Sequence[_Option]) -> Iterator[Action]:
         """What each brings by itself and by what it tells of its network at full length, per price."""
         basis = self._model.basis
         params, starts = [option.params for option in options], [option.start for option in options]
-        shipped = basis.coordinates([option.shipped for option in options])
+        longest = {LENGTH: self._lengths[-1]} if self._lengths else {}
+        shipped = basis.coordinates([option.shipped(longest) for option in options], starts)
         coordinates = basis.coordinates(params, starts)
-        shipped[:, basis.layers] = 0.0  # the longest, from scratch
         worth, promise = self._worth(coordinates), self._worth(shipped)
         delivered, promised = (np.maximum(each - self._incumbent, 0).mean(1) for each in (worth, promise))
         gains = (1 - self._left) * delivered + self._left * promised * self._told(worth, promise)

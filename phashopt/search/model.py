@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from itertools import compress, islice
 from operator import attrgetter
@@ -27,7 +28,7 @@ from phashopt.search.prefix import End, Prefixes
 from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, RATE, Space
-from phashopt.search.start import Start
+from phashopt.search.start import Start, moved
 from phashopt.search.stopping import PEERS, chance, collapsed, exploded, guessing_below
 from phashopt.trace import Reading
 
@@ -56,6 +57,7 @@ class Model:
         self.lost = [*(record for record, nothing in zip(finished, hopeless, strict=True) if nothing), *lost]
         self._spent = past.spent
         self.pending = [trial for trial in past.pending if trial.params.keys() >= space.axes.keys()]
+        self._left_by: dict[int, Start] = {}  # by a parent, to a child of the same widths
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -106,8 +108,12 @@ class Model:
 
     def start(self, parent: Record, child: Mapping[str, Any]) -> Start:
         """What a child would begin with."""
-        epochs = parent.epochs or parent.params.get(LENGTH, 1)  # it may have been finished early
-        return self.basis.start({**parent.params, LENGTH: epochs}, parent.start, child)
+        if parent.number not in self._left_by:
+            epochs = parent.epochs or parent.params.get(LENGTH, 1)  # it may have been finished early
+            trained = {**parent.params, LENGTH: epochs}
+            self._left_by[parent.number] = self.basis.start(trained, parent.start, parent.params)
+        down, up = moved(self.space.widths, parent.params, child)
+        return replace(self._left_by[parent.number], down=down, up=up)
 
     @cached_property
     def _eligible(self) -> NDArray[np.bool_]:
@@ -170,11 +176,11 @@ class Model:
         return luck(known, self._explaining(coordinates))
 
     def _explaining(self, coordinates: Array) -> Array:
-        """What may explain a reading (n, k): widths, length, all else as it lasted and, of a child, its moves."""
+        """What may explain a reading (n, k): widths, length and all else as they lasted, and moves if there are any."""
         rest = self.basis.rest
         moves = coordinates[:, rest.stop : rest.stop + MOVES]
         used = moves[:, moves.any(0)]
-        return np.concatenate([coordinates[:, : rest.start], self.basis.lasting(coordinates), used], 1)
+        return np.concatenate([coordinates[:, : self.basis.layers], self.basis.lasting(coordinates), used], 1)
 
     @cached_property
     def _survival(self) -> Survival:

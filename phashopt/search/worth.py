@@ -21,9 +21,7 @@ def layer_worth(model: Model, params: Mapping[str, Any]) -> dict[str, Array]:
     """
     draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
     start = model.basis.coordinates([params])[0]
-    length, rest = model.basis.layers, model.basis.rest
-    start[length] = np.median(model.places[:, length])
-    start[rest] = np.median(model.basis.lasting(model.places), axis=0)
+    start[model.basis.layers : model.basis.rest.stop] = np.median(model.basis.lasting(model.places), axis=0)
     here = model.basis.features(start[None])
     found = {}
     for layer, (name, axis) in enumerate(model.space.widths.items()):

@@ -11,8 +11,9 @@ from phashopt.search.others import other
 from phashopt.search.space import Axis
 from phashopt.search.start import Start
 
+RATES = FloatDistribution(1e-3, 0.1, log=True)
 OTHERS = {
-    "learning_rate": FloatDistribution(1e-3, 0.1, log=True),
+    "learning_rate": RATES,
     "batch_size": IntDistribution(32, 128, step=32),
     "optimizer": CategoricalDistribution(("sgd", "adamw")),
 }
@@ -107,11 +108,19 @@ def test_from_scratch_a_basis_that_inherits_predicts_as_any_other() -> None:
     assert not wide[0, narrow.shape[1] :].any()
 
 
-@pytest.mark.parametrize(("before", "length"), [(0, 0.5), (3, 0.75), (6, 1.0), (60, 1.0)])
-def test_a_childs_length_counts_from_its_first_ancestor_up_to_the_longest(before: int, length: float) -> None:
+@pytest.mark.parametrize(("before", "length"), [(0, 0.5), (3, 0.75), (6, 1.0), (60, 5.5)])
+def test_a_childs_length_counts_from_its_first_ancestor(before: int, length: float) -> None:
     basis = _basis(3, inherits=True)
-    row = basis.coordinates([_params(basis)], [Start(before, 1.0, 0.0)])[0]
-    assert 2 ** row[basis.layers] == pytest.approx(length)
+    rows = basis.coordinates([_params(basis)], [Start(before, 1.0, 0.0)])
+    assert 2 ** basis.lasting(rows)[0, 0] == pytest.approx(length)
+
+
+@pytest.mark.parametrize(("before", "own", "length"), [(1e-3, 0.1, 0.5), (0.1, 1e-3, 1.0), (0.03, 0.03, 1.5)])
+def test_epochs_at_a_rate_that_leaves_no_trace_add_no_length(before: float, own: float, length: float) -> None:
+    basis = Basis({"width_00": Axis((8, 16))}, Axis(range(2, 13)), {"learning_rate": other(RATES)}, True)
+    child = {"width_00": 8, "epochs": 6, "learning_rate": own}
+    rows = basis.coordinates([child], [Start(12, 1.0, 0.0, {"learning_rate": before})])
+    assert 2 ** basis.lasting(rows)[0, 0] == pytest.approx(length, rel=0.15)
 
 
 def test_what_a_move_costs_is_halved_by_a_quarter_of_the_longest_length() -> None:
@@ -129,14 +138,14 @@ def test_other_parameters_last_as_far_as_trainings_went_under_them(rate: float, 
     basis = _basis(3, inherits=True)
     child = {**_params(basis), "epochs": epochs, "learning_rate": rate}
     own, before = (basis.coordinates([params])[0, basis.rest] for params in (child, {**child, **BEFORE}))
-    (lasting,) = basis.lasting(basis.coordinates([child], [Start(6, 1.0, 0.0, BEFORE)]))
+    ((_, *lasting),) = basis.lasting(basis.coordinates([child], [Start(6, 1.0, 0.0, BEFORE)]))
     assert lasting == pytest.approx(kept * before + (1 - kept) * own)
 
 
 def test_where_no_rate_is_searched_epochs_alone_count() -> None:
     basis = Basis({"width_00": Axis((8, 16))}, Axis(range(2, 13)), {"batch_size": other(OTHERS["batch_size"])}, True)
     child = {"width_00": 8, "epochs": 3, "batch_size": 32}
-    (lasting,) = basis.lasting(basis.coordinates([child], [Start(9, 1.0, 0.0, {"batch_size": 128})]))
+    ((_, *lasting),) = basis.lasting(basis.coordinates([child], [Start(9, 1.0, 0.0, {"batch_size": 128})]))
     assert lasting == pytest.approx([-1 + 2 * 0.75])
 
 
@@ -153,7 +162,7 @@ def test_a_child_that_hardly_learns_is_as_good_as_its_parents_rate_made_it() -> 
 def test_ancestors_whose_parameters_are_not_known_leave_nothing_of_them() -> None:
     basis = _basis(3, inherits=True)
     rows = basis.coordinates([_params(basis)] * 2, [Start(6, 1.0, 0.0), None])
-    assert basis.lasting(rows) == pytest.approx(rows[:, basis.rest])
+    assert basis.lasting(rows)[:, 1:] == pytest.approx(rows[:, basis.rest])
 
 
 def test_a_grandchilds_ancestors_count_together() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,17 +112,30 @@ def test_a_child_has_the_kernels_of_the_nearest_good_network(make_space: MakeSpa
         assert action.start.down + action.start.up == min(distance for distance in distances if distance)
 
 
-def test_a_child_tells_of_its_network_as_it_would_be_from_scratch(make_space: MakeSpace, records: list[Record]) -> None:
-    rates = {"learning_rate": FloatDistribution(0.01, 0.3, log=True)}
-    space = replace(make_space(), inherits=True, others=rates)
-    known = [replace(record, params={**record.params, "learning_rate": 0.05}) for record in records]
-    past = Past(known, [], [], {})
+def test_what_is_trained_anew_tells_of_its_network_at_full_length_and_at_its_own_rate(
+    make_space: MakeSpace, records: list[Record]
+) -> None:
+    improvement, network = _improvement(make_space(), records)
+    options = list(improvement._trainings([network]))
+    assert {option.params["epochs"] for option in options} > {16}
+    safe = [replace(option, params={**option.params, "learning_rate": 0.01}) for option in options]
+    assert all(option.shipped({"epochs": 16}) == {**network, "epochs": 16} for option in safe)
+
+
+def test_a_child_tells_of_itself_at_full_length(make_space: MakeSpace, records: list[Record]) -> None:
+    improvement, network = _improvement(make_space(), records)
+    options = improvement._children([network])
+    assert {option.params["epochs"] for option in options} > {16}
+    assert all(option.shipped({"epochs": 16}) == {**option.params, "epochs": 16} for option in options)
+
+
+def _improvement(space: Space, records: list[Record]) -> tuple[Improvement, dict[str, Any]]:
+    """Of trainings at a rate of 0.05, and a network to be weighed."""
+    space = replace(space, inherits=True, others={"learning_rate": FloatDistribution(0.01, 0.3, log=True)})
+    past = Past([replace(each, params={**each.params, "learning_rate": 0.05}) for each in records], [], [], {})
     model, tried, rng = Model(space, past), Tried(space).update(past), np.random.default_rng(0)
-    improvement = Improvement(model, model.posterior, Quadratic(space), tried, rng, left=1.0)
-    (network,) = [{**space.at(0.5), "width_00": 64, "learning_rate": 0.05}]
-    options = list(improvement._children([network]))
-    assert options
-    assert all(option.shipped == network for option in options)
+    network = {**space.at(0.5), "width_00": 64, "learning_rate": 0.05}
+    return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=1.0), network
 
 
 def test_a_grandchilds_kernels_are_as_old_as_all_their_trainings(make_space: MakeSpace, records: list[Record]) -> None:
