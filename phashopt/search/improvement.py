@@ -30,7 +30,7 @@ DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
 LENGTHS = 5
-PLACES = np.linspace(-1, 1, 17)  # of learning rates, once one has been too high
+PLACES = np.linspace(-1, 1, 17)  # of learning rates, of children and once one has been too high
 EVEN = 0.5  # chance of survival below which a training is a gamble
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
 
@@ -92,10 +92,9 @@ class Improvement:
         self._cost = cost
         self._tried = tried
         self._left = left
-        self._mean = posterior.mean
         self._draws = posterior.draw(DRAWS, rng)
         self._noise = posterior.likeliest.sigma**2
-        self._ascent = Ascent(model.basis, cost, np.concatenate([self._mean[None], self._draws[:WORLDS]]))
+        self._ascent = Ascent(model.basis, cost, np.concatenate([posterior.mean[None], self._draws[:WORLDS]]))
         self._incumbent = self._best_so_far()
 
     def actions(self) -> list[Action]:
@@ -107,8 +106,9 @@ class Improvement:
         gain = self._survived(np.maximum(self._worth(pool) - self._incumbent, 0).mean(1), pool)
         finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
         children = self._children(finalists) if self._model.space.inherits else ()
-        begun = self._at_safe_rates([*self._trainings(finalists), *children])
-        actions = self._weighed([*begun, *self._extensions()])
+        trainings = list(self._trainings(finalists))  # each at the best rate of its world, while all of them survive
+        anew = self._at_promising_rates(trainings) if self._model.lost else trainings
+        actions = self._weighed([*anew, *children, *self._extensions()])
         return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
     def _pool(self) -> Array:
@@ -146,19 +146,11 @@ class Improvement:
                 parent = self._model.parents[min(others)[1]]
                 start, lengths = self._model.start(parent, network), self._at_each_length(network)
                 children += [_Option(each, self._epochs(each), parent=parent, start=start) for each in lengths]
-        return self._at_their_rates(children)
+        return self._at_promising_rates(children)
 
-    def _at_their_rates(self, children: list[_Option]) -> list[_Option]:
-        """Children with the learning rates that are best for them: of their ancestors' something is left in them."""
-        if not self._model.basis.rate or not children:
-            return children
-        rows = self._at_every_rate(children)
-        worth = self._model.basis.features(rows.reshape(-1, rows.shape[-1])) @ self._mean
-        return self._with_rates(children, rows, worth.reshape(rows.shape[:2]).argmax(1))
-
-    def _at_safe_rates(self, options: list[_Option]) -> list[_Option]:
-        """Once a training has come to nothing, each at the rate that promises most if it may come to nothing too."""
-        if not self._model.basis.rate or not self._model.lost:
+    def _at_promising_rates(self, options: list[_Option]) -> list[_Option]:
+        """Each at the learning rate that promises most, where it may also come to nothing."""
+        if not self._model.basis.rate or not options:
             return options
         rows = self._at_every_rate(options)
         flat = rows.reshape(-1, rows.shape[-1])
