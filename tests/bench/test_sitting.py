@@ -101,7 +101,7 @@ def test_what_is_chosen_on_fewer_images_is_judged_on_all_of_them_and_kept_row_by
     assert set(judged) == {quick.data.limit or 0}
     row, images = part.rows[SEARCHED], len(load(fewer, tmp_path).train)
     trainings_of_fewer = row.choosing_macs / (3.0 * row.macs * int(row.numbers["epochs"]) * images)
-    assert trainings_of_fewer in (1, 2)
+    assert trainings_of_fewer in (1, 2, 3)  # as found, and at two rates about it, rounded and within the range
 
 
 def test_work_on_another_spec_is_not_gone_on_with(quick: Spec, tmp_path: Path) -> None:
