@@ -43,7 +43,8 @@ class Survival:
 
     def __init__(self, places: Array, lost: Array, insides: Sequence[Inside]) -> None:
         self._ends = [Ends(inside) for inside in insides]
-        steps = np.rint((places + 1) / 2 * (len(STEPS) - 1)).astype(int)  # those in one step count as one, n times
+        inside = np.clip(places, -1, 1)  # a range may have been wider
+        steps = np.rint((inside + 1) / 2 * (len(STEPS) - 1)).astype(int)  # those in one step count as one, n times
         chances = np.ones(places.shape)
         for _ in range(TURNS if len(insides) > 1 else 1):
             for place, ends in enumerate(self._ends):

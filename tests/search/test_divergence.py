@@ -94,3 +94,10 @@ def test_a_number_that_never_varies_takes_no_part() -> None:
     beside = Survival(np.column_stack([places, np.zeros(20)]), lost.astype(float), [OF_RATES, OF_OTHERS])
     at = np.column_stack([places, np.zeros(20)])
     assert beside(at) == pytest.approx(alone(places[:, None]), abs=0.02)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_was_lost_outside_the_range_was_lost_at_its_end(sign: int) -> None:
+    known, beyond = [0.0] * 8 + [sign * 1.0] * 4, [0.0] * 8 + [sign * 1.7] * 4
+    lost = [0] * 8 + [1] * 4
+    assert _survival(beyond, lost, [0.0, sign * 1.0]) == _survival(known, lost, [0.0, sign * 1.0])
