@@ -2,26 +2,30 @@
 
 `python scripts/bench_live.py --arm ours --arm TPE+Hyperband --seeds 5` plays what is missing, for hours if need be, and
 writes LIVE_FASHION.md and .json, named after the task, to studies/results. Interrupted, the same command goes on;
-`--no-play` writes what is there.
+`--no-play` writes what is there. `--keep TPE+Hyperband` takes the matches of a contestant that has not changed from the
+page that is there, and plays those it lacks.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import optuna
-from results import Row, Tables, publish
+from results import RESULTS, Row, Tables, commit, publish
 
 from phashopt.bench.actions import totals
 from phashopt.bench.contestants import CONTESTANTS
-from phashopt.bench.live import LiveTask, play
+from phashopt.bench.live import LiveTask, Match, matches_of, play
 from phashopt.bench.replay import Estimate, estimate
-from phashopt.bench.standings import RIVAL, Line, actions_of, document, gains, lines_of, speed_ups, standings
+from phashopt.bench.standings import RIVAL, Line, actions_of, document, gains, lines_of, published, speed_ups, standings
 from phashopt.errors import UserError
 from phashopt.service.ranges import IntRange
 from phashopt.service.spec import load_as
@@ -52,10 +56,16 @@ def main() -> None:
     started = time.perf_counter()
     seeds = list(range(arguments.seeds))
     task = load_as(LiveTask, arguments.task, [f"live.seeds={seeds}", *arguments.overrides])
+    name, title = f"LIVE_{arguments.task.stem.upper()}", "Searches that train real networks"
+    kept = published(details(name), task, arguments.keep) if arguments.keep else []
+    known = {Match(line.arm, line.seed) for line in kept}
+    matches = [match for match in matches_of(task, arguments.arm) if match not in known]
     if arguments.play:
-        for match in play(task, arguments.arm, arguments.storage, arguments.data_dir, arguments.processes):
+        for match in play(task, matches, arguments.storage, arguments.data_dir, arguments.processes):
             print(f"{match.arm}, seed {match.seed}: done", flush=True)
-    lines = [line for line in lines_of(task, arguments.arm, arguments.storage) if line.over]
+    played = (replace(line, commit=commit()) for line in lines_of(task, matches, arguments.storage) if line.over)
+    order = list(CONTESTANTS)
+    lines = sorted([*kept, *played], key=lambda line: (order.index(line.arm), line.seed))
     if not lines:
         raise UserError(f"{arguments.storage} holds no match that is over; leave --no-play out")
     tables: Tables = {
@@ -64,8 +74,16 @@ def main() -> None:
     }
     if rows := actions(lines):
         tables["Trials that did not begin from scratch"] = rows
-    name, title = f"LIVE_{arguments.task.stem.upper()}", "Searches that train real networks"
-    publish(name, title, tables, PACKAGES, started, notes=notes(task, arguments.task), details=document(lines))
+    publish(name, title, tables, PACKAGES, started, notes=notes(task, arguments.task), details=document(lines, task))
+
+
+def details(name: str) -> dict[str, Any]:
+    """What the published page of this name holds beside its tables."""
+    path = RESULTS / f"{name}.json"
+    if not path.exists():
+        raise UserError(f"there is no {path} to keep matches of; leave --keep out")
+    found: dict[str, Any] = json.loads(path.read_text())["details"]
+    return found
 
 
 def parsed() -> argparse.Namespace:
@@ -73,6 +91,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", type=Path, default=TASK)
     parser.add_argument("--arm", action="append", choices=CONTESTANTS, help="repeat for more; by default all")
+    parser.add_argument(
+        "--keep", action="append", choices=CONTESTANTS, default=[], help="as published; repeat for more"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--storage", default="sqlite:///live.db", help="where matches are kept")
     parser.add_argument("--processes", type=int, default=1)
@@ -89,6 +110,7 @@ def accuracies(lines: Sequence[Line]) -> list[Row]:
     seeds = {arm: sum(each.arm == arm for each in lines) for arm in dict.fromkeys(each.arm for each in lines)}
     return [
         {"contestant": arm, "seeds": seeds[arm], **{share: percent(each) for share, each in row.items()}}
+        | {"commit": ", ".join(sorted({line.commit for line in lines if line.arm == arm}))}
         for arm, row in standings(lines).items()
     ]
 

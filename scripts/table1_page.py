@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import mean, stdev
-from typing import Any
 
 from results import Row as TableRow
 from results import Tables
@@ -128,12 +126,6 @@ def described(row: Row) -> TableRow:
         "one training, MACs": amount(row.training_macs),
         "seconds": round(mean(row.of("seconds")), 1),
     }
-
-
-def details_of(part: Part) -> dict[str, Any]:
-    """Every number, with the spec."""
-    rows = [row.to_json() for row in part.rows.values()]
-    return {"spec": json.loads(part.spec.model_dump_json()), "search": part.search, "rival": part.rival, "rows": rows}
 
 
 def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str], small: Sequence[str]) -> str:

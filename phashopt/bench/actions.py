@@ -62,6 +62,8 @@ def _total(actions: list[Taken]) -> Mapping[str, Any]:
 def _kind(start: Start | None, parents: Start | None) -> str:
     if start is None or start == parents:
         return "extension"
+    if not start.moves:
+        return "child, same widths"
     if start.down and start.up:
         return "child, wider and narrower"
     return "child, wider" if start.up else "child, narrower"

@@ -6,8 +6,8 @@ found there are judged in full.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from phashopt.bench import contenders
 from phashopt.bench.contenders import Contender
 from phashopt.bench.retrain import Scores, Variant, load
 from phashopt.bench.sitting import OutOfTimeError, Sitting
+from phashopt.errors import UserError
 from phashopt.service.belief import believed_order
 from phashopt.service.ranges import IntRange, middle
 from phashopt.service.spec import SearchTable, Spec
@@ -71,6 +72,12 @@ class Row:
         """All of it, with mean and standard deviation (n - 1)."""
         return asdict(self) | {"mean": float(np.mean(self.test)), "std": float(np.std(self.test, ddof=1))}
 
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Row:
+        """What `to_json` told."""
+        known = {each.name: told[each.name] for each in fields(cls)}
+        return cls(**{**known, "widths": tuple(known["widths"])})
+
 
 @dataclass(frozen=True)
 class Part:
@@ -87,14 +94,39 @@ class Part:
         return tuple(name for name in ROWS if name not in self.rows)
 
 
-class Comparison:
-    """The searches of one spec and the trainings that judge them, in sittings; choices are made on `searched`."""
+def details_of(part: Part, searched: Spec) -> dict[str, Any]:
+    """Every number of a part whose choices were made on `searched`, as JSON."""
+    rows = [row.to_json() for row in part.rows.values()]
+    return {**_specs(part.spec, searched), "search": part.search, "rival": part.rival, "rows": rows}
 
-    def __init__(self, spec: Spec, size: Size, sitting: Sitting, searched: Spec | None = None) -> None:
+
+def part_of(details: Mapping[str, Any], spec: Spec, searched: Spec) -> Part:
+    """What `details_of` told; raises `UserError` where that is of other specs."""
+    for name, told in _specs(spec, searched).items():
+        if details[name] != told:
+            raise UserError(f"the {spec.study.name} that was published had another {name!r}; leave --keep out")
+    rows = [Row.from_json(row) for row in details["rows"]]
+    return Part(spec, {row.name: row for row in rows}, details["search"], details["rival"])
+
+
+def _specs(spec: Spec, searched: Spec) -> dict[str, Any]:
+    return {"spec": spec.model_dump(mode="json"), "searched": searched.model_dump(mode="json")}
+
+
+class Comparison:
+    """The searches of one spec and the trainings that judge them, in sittings; choices are made on `searched`.
+
+    The rows of `known`, a part that was published, are not judged again: any machine may go on with the others.
+    """
+
+    def __init__(
+        self, spec: Spec, size: Size, sitting: Sitting, searched: Spec | None = None, known: Part | None = None
+    ) -> None:
         self._spec = spec
         self._searched = searched or spec
         self._size = size
         self._sitting = sitting
+        self._known = known
         self._data = load(spec, sitting.data_dir)
         self._images = len(load(self._searched, sitting.data_dir).train)
 
@@ -103,18 +135,32 @@ class Comparison:
 
         No choice sees a test image: what stands in a row is chosen on validation images before that row is judged.
         """
-        summary = self._sitting.search(self._searched)
-        rival = rival_of(self._searched, compute(summary))
-        rows = self._rows(summary, rival)
-        return Part(self._spec, rows, spent(summary), spent(self._sitting.search(rival)) if RIVAL in rows else None)
+        if self._known:
+            after, search = self._known.rows[SEARCHED], self._known.search
+            ours = Contender(SEARCHED, (Variant(after.widths, after.numbers),))
+        else:
+            summary = self._sitting.search(self._searched)
+            order = believed_order(*open_study(self._sitting.url, self._searched.study.name))
+            found = contenders.best_of(self._searched, summary, order, self._size.top)
+            ours, search = self._finalists(SEARCHED, found), spent(summary)
+        rival = rival_of(self._searched, search["macs"])
+        rows = self._rows(ours, rival)
+        return Part(self._spec, rows, search, self._spent_by(rival) if RIVAL in rows else None)
 
-    def _rows(self, summary: StudySummary, rival: Spec) -> dict[str, Row]:
+    def _spent_by(self, rival: Spec) -> dict[str, Any]:
+        if self._known and self._known.rival:
+            return self._known.rival
+        return spent(self._sitting.search(rival))
+
+    def _rows(self, ours: Contender, rival: Spec) -> dict[str, Row]:
         """Those there is time for; raises `OutOfTimeError` where before and after are not among them."""
-        order = believed_order(*open_study(self._sitting.url, self._searched.study.name))
-        ours = self._finalists(SEARCHED, contenders.best_of(self._searched, summary, order, self._size.top))
         searched = self._choose(ours)
+        known = self._known.rows if self._known else {}
         rows: dict[str, Row] = {}
         for name in ROWS:
+            if name in known:
+                rows[name] = known[name]
+                continue
             try:
                 contender = ours if name == SEARCHED else self._contender(name, searched, rival)
                 rows[name] = self._judge(contender, self._choose(contender))

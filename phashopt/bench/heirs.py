@@ -23,8 +23,8 @@ def bequeathed(
     """What becomes of `params`, true values, proposed to `trial`, whose parent and start are noted with it.
 
     Of the best finished trials the nearest is the parent. If it is the same network and was trained for less, its
-    training goes on, at its other numbers, unless that was done before: it would end the same. If it is another
-    network, its kernels are inherited.
+    training goes on, at its other numbers, unless that was done before: it would end the same. Otherwise its kernels
+    are inherited.
     """
     storage = study._storage  # under Hyperband the study shows one bracket only
     finished = storage.get_all_trials(study._study_id, deepcopy=False, states=(TrialState.COMPLETE,))
@@ -34,15 +34,11 @@ def bequeathed(
     distances = [sum(moved(space.widths, coding.decode(each.params), params)) for each in best]
     distance, parent = min(zip(distances, best, strict=True), key=itemgetter(0))
     known, before = coding.decode(parent.params), Start.read(parent.system_attrs)
-    if distance:
-        start = Basis.of(space).start(known, before, params)
-        storage.set_trial_system_attr(trial._trial_id, START_KEY, start.note())
-    else:
-        longer = {**known, LENGTH: params[LENGTH]}
-        again = any(coding.decode(each.params) == longer for each in finished)
-        if again or not parent.user_attrs.get(STABLE_KEY) or params[LENGTH] <= known[LENGTH]:
-            return params
-        storage.set_trial_system_attr(trial._trial_id, START_KEY, before.note() if before else None)
-        params = longer
+    start: Start | None = Basis.of(space).start(known, before, params)
+    longer = {**known, LENGTH: params[LENGTH]}
+    again = any(coding.decode(each.params) == longer for each in finished)
+    if not distance and parent.user_attrs.get(STABLE_KEY) and params[LENGTH] > known[LENGTH] and not again:
+        params, start = longer, before
+    storage.set_trial_system_attr(trial._trial_id, START_KEY, start.note() if start else None)
     storage.set_trial_system_attr(trial._trial_id, PARENT_KEY, parent.number)
     return params

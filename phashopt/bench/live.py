@@ -68,13 +68,17 @@ def study_name(task: LiveTask, match: Match) -> str:
     return f"{task.study.name}-{re.sub('[^A-Za-z0-9]+', '-', match.arm)}-{match.seed}"
 
 
-def play(task: LiveTask, arms: list[str], url: str, data_dir: Path, processes: int) -> Iterator[Match]:
-    """Play every match to its end, or on from where it was left; yields those that are over.
+def matches_of(task: LiveTask, arms: Sequence[str]) -> list[Match]:
+    """Of every seed and contestant, seed by seed."""
+    return [Match(arm, seed) for seed in task.live.seeds for arm in arms]
+
+
+def play(task: LiveTask, matches: Sequence[Match], url: str, data_dir: Path, processes: int) -> Iterator[Match]:
+    """Play each to its end, or on from where it was left; yields those that are over.
 
     Raises `UserError` if the database holds matches of another task.
     """
     open_storage(url, create=True)
-    matches = [Match(arm, seed) for seed in task.live.seeds for arm in arms]
     pool = Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
     document = task.model_dump_json()
     yield from pool(delayed(_play)(document, match, url, str(data_dir)) for match in matches)
@@ -86,11 +90,15 @@ def open_match(task: LiveTask, match: Match, url: str) -> Study:
     study = optuna.create_study(
         storage=open_storage(url, create=True), study_name=name, direction="maximize", load_if_exists=True
     )
-    told = task.model_dump_json(exclude={"live": {"seeds"}})
-    if study.user_attrs.setdefault(TASK_KEY, told) != told:
+    if study.user_attrs.setdefault(TASK_KEY, told(task)) != told(task):
         raise UserError(f"{name!r} is a match of another task; choose another --storage")
-    study.set_user_attr(TASK_KEY, told)
+    study.set_user_attr(TASK_KEY, told(task))
     return study
+
+
+def told(task: LiveTask) -> str:
+    """All that matches have in common, as JSON."""
+    return task.model_dump_json(exclude={"live": {"seeds"}})
 
 
 def _play(document: str, match: Match, url: str, data_dir: str) -> Match:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,8 +14,9 @@ from optuna.trial import TrialState
 
 from phashopt.bench.actions import Taken, taken, totals
 from phashopt.bench.contestants import CONTESTANTS, SHARES
-from phashopt.bench.live import BUDGET_KEY, TEST_KEY, LiveTask, Match, charged, is_over, open_match, study_name
+from phashopt.bench.live import BUDGET_KEY, TEST_KEY, LiveTask, Match, charged, is_over, open_match, study_name, told
 from phashopt.bench.replay import Estimate, estimate
+from phashopt.errors import UserError
 from phashopt.service.storage import open_storage
 
 RIVAL = "TPE+Hyperband"
@@ -33,6 +35,7 @@ class Line:
     spent: float
     actions: list[Taken] = field(default_factory=list)
     over: bool = True
+    commit: str = ""  # that it was played at
 
     def at(self, share: float) -> float:
         """Test accuracy of the choice once so much was spent; 0 before there was one."""
@@ -47,12 +50,19 @@ class Line:
         return math.inf
 
 
-def lines_of(task: LiveTask, arms: Sequence[str], url: str) -> list[Line]:
+def lines_of(task: LiveTask, matches: Sequence[Match], url: str) -> list[Line]:
     """The matches that have begun; nothing is written. Raises `UserError` where there is no such database."""
     known = optuna.get_all_study_names(open_storage(url))
-    matches = [Match(arm, seed) for arm in arms for seed in task.live.seeds]
     studies = {match: open_match(task, match, url) for match in matches if study_name(task, match) in known}
     return [line(study, match.arm, match.seed) for match, study in studies.items() if BUDGET_KEY in study.user_attrs]
+
+
+def published(page: Mapping[str, Any], task: LiveTask, arms: Sequence[str]) -> list[Line]:
+    """The matches of `arms` in a `document`; raises `UserError` where it is of another task."""
+    if page["task"] != json.loads(told(task)):
+        raise UserError("the page that is there is of another task: its matches cannot be kept beside these")
+    kept = [each for each in page["lines"] if each["arm"] in arms]
+    return [Line(**{**each, "actions": [Taken(**action) for action in each["actions"]]}) for each in kept]
 
 
 def line(study: Study, arm: str, seed: int) -> Line:
@@ -120,9 +130,10 @@ def shown(share: float) -> str:
     return "B" if share == 1 else f"B/{round(1 / share)}"
 
 
-def document(lines: Sequence[Line]) -> dict[str, Any]:
-    """All of it as JSON; what was never reached is null."""
+def document(lines: Sequence[Line], task: LiveTask) -> dict[str, Any]:
+    """All of it as JSON, with the task; what was never reached is null."""
     return {
+        "task": json.loads(told(task)),
         "standings": {
             arm: {share: each._asdict() for share, each in row.items()} for arm, row in standings(lines).items()
         },

@@ -133,8 +133,8 @@ def live(
         from joblib import cpu_count
 
         from phashopt.bench.contestants import CONTESTANTS
-        from phashopt.bench.live import LiveTask
-        from phashopt.bench.live import play as matches
+        from phashopt.bench.live import LiveTask, matches_of
+        from phashopt.bench.live import play as played
         from phashopt.bench.standings import actions_of, document, lines_of
         from phashopt.errors import UserError
         from phashopt.service.spec import load_as
@@ -145,12 +145,13 @@ def live(
         arms = list(arm or CONTESTANTS)
         if unknown := [name for name in arms if name not in CONTESTANTS]:
             raise UserError(f"there is no {unknown[0]!r}; take one of {', '.join(CONTESTANTS)}")
+        matches = matches_of(asked, arms)
         if play:
-            for match in matches(asked, arms, url, data_dir or default_data_dir(), processes or cpu_count()):
+            for match in played(asked, matches, url, data_dir or default_data_dir(), processes or cpu_count()):
                 messages.print(f"{match.arm}, seed {match.seed}: done")
-        lines = lines_of(asked, arms, url)
+        lines = lines_of(asked, matches, url)
         if json:
-            print_json({"task": asked.model_dump(mode="json"), **document(lines)})
+            print_json(document(lines, asked))
         else:
             console.print(_standings(lines, asked.study.name))
             _print_actions(actions_of(lines))

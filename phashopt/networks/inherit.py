@@ -61,9 +61,11 @@ def grow(parent: Network, widths: Sequence[int], seed: int = 0) -> Network:
 
 
 def inherit(parent: Network, widths: Sequence[int], images: Tensor, seed: int = 0) -> Network:
-    """A child of any widths: shrunk where it has fewer kernels than `parent`, then grown where it has more."""
+    """A child of any widths: shrunk if it has fewer kernels than `parent` anywhere, then grown where it has more."""
     narrower = [min(pair) for pair in zip(parent.blueprint.widths, widths, strict=True)]
-    return grow(shrink(parent, narrower, images), widths, seed)
+    if narrower != list(parent.blueprint.widths):
+        parent = shrink(parent, narrower, images)
+    return grow(parent, widths, seed)
 
 
 def _refuse(parent: Blueprint, child: Blueprint, *, larger: bool) -> None:

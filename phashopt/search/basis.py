@@ -188,8 +188,9 @@ class Basis:
             if isinstance(parameter, Category):
                 terms.append((none, one / 4, parameter.width))
             else:  # the optimum of a learning rate lies inside its range, and moves with width
-                half = one / 2 if name == RATE else one / 4
-                terms += [(none, half / 2, 1), (half, half / 2, 1), (none, half / 2, 1)]
+                decade, reach = one / 2 if name == RATE else one / 4, parameter.reach
+                linear, curved = (none, decade / 2 * reach, 1), (decade * reach**2, decade / 2 * reach**2, 1)
+                terms += [linear, curved, linear]
         if self.inherits:
             terms += [(none, one / 5, 1), (-one / 10, one / 10, MOVES - 1)]
             terms += [(none, one / 4, 1)] if self.rate else []

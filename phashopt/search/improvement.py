@@ -65,6 +65,12 @@ class _Option:
     parent: Record | None = None
     start: Start | None = None
 
+    @property
+    def tells(self) -> bool:
+        """Whether it shows what a network is worth: its parent's own, trained anew from its end, is known."""
+        goes_on = self.parent is None or self.start == self.parent.start
+        return goes_on or self.start is None or self.start.moves
+
     def shipped(self, longest: Mapping[str, int]) -> Mapping[str, Any]:
         """The parameters of that training."""
         return {**(self.network or self.params), **longest}
@@ -137,16 +143,22 @@ class Improvement:
                 yield _Option(params, self._epochs(params), network)
 
     def _children(self, finalists: Sequence[Mapping[str, Any]]) -> list[_Option]:
-        """Of the best finished trainings, feasible or not, each network with the kernels of the one nearest to it."""
-        children, names = [], list(self._model.space.widths)
+        """Each network with kernels of the nearest of the best trainings, and the best of them as they are."""
+        own = [(record, record.params) for record in islice(filter(self._fits, self._model.own_parents), FINALISTS)]
+        children = []
+        for parent, network in (*self._with_nearest(finalists), *own):
+            start, lengths = self._model.start(parent, network), self._at_each_length(network)
+            children += [_Option(each, self._epochs(each), parent=parent, start=start) for each in lengths]
+        return self._at_promising_rates(children)
+
+    def _with_nearest(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Record, Mapping[str, Any]]]:
+        """Each network with the nearest of the best finished trainings of another one."""
+        names = list(self._model.space.widths)
         for network in finalists:
             moves = [sum(moved(names, record.params, network)) for record in self._model.parents[:FINALISTS]]
             others = [(move, place) for place, move in enumerate(moves) if move]
             if others:
-                parent = self._model.parents[min(others)[1]]
-                start, lengths = self._model.start(parent, network), self._at_each_length(network)
-                children += [_Option(each, self._epochs(each), parent=parent, start=start) for each in lengths]
-        return self._at_promising_rates(children)
+                yield self._model.parents[min(others)[1]], network
 
     def _at_promising_rates(self, options: list[_Option]) -> list[_Option]:
         """Each at the learning rate that promises most, where it may also come to nothing."""
@@ -183,16 +195,18 @@ class Improvement:
         length = self._model.space.length
         if length is None:
             return
-        known = {*self._model.space.axes, *self._model.space.others}
-        own = {record.number for record in self._model.own}
-        kept = [record for record in self._model.parents if record.number in own and record.stable_epochs]
-        agreeing = (each for each in kept if each.params.keys() >= known and self._model.space.agrees(each.params))
-        for record in islice(agreeing, FINALISTS):
+        kept = (record for record in self._model.own_parents if record.stable_epochs and self._fits(record))
+        for record in islice(kept, FINALISTS):
             for epochs in self._lengths:
                 if epochs > record.params[LENGTH]:
                     paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
                     params = {**record.params, LENGTH: epochs}
                     yield _Option(params, paid, parent=record, start=record.start)
+
+    def _fits(self, record: Record) -> bool:
+        """Whether its network could be proposed as it is."""
+        space = self._model.space
+        return record.params.keys() >= {*space.axes, *space.others} and space.agrees(record.params)
 
     def _weighed(self, options: Sequence[_Option]) -> Iterator[Action]:
         """What each brings by itself and by what it tells of its network at full length, per price."""
@@ -203,7 +217,8 @@ class Improvement:
         coordinates = basis.coordinates(params, starts)
         worth, promise = self._worth(coordinates), self._worth(shipped)
         delivered, promised = (np.maximum(each - self._incumbent, 0).mean(1) for each in (worth, promise))
-        gains = (1 - self._left) * delivered + self._left * promised * self._told(worth, promise)
+        tell = self._left * np.array([option.tells for option in options])
+        gains = (1 - tell) * delivered + tell * promised * self._told(worth, promise)
         widths = np.array([[option.params[name] for name in self._model.space.widths] for option in options], float)
         compute = self._cost(widths)[:, 0] * [option.epochs for option in options]
         prices = SLOT + (1 - SLOT) * np.maximum(compute, 1e-6)

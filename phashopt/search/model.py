@@ -76,8 +76,14 @@ class Model:
         return sorted(kept, key=lambda record: -record.score)
 
     @cached_property
+    def own_parents(self) -> list[Record]:
+        """Those of them that may be chosen."""
+        own = {record.number for record in self.own}
+        return [record for record in self.parents if record.number in own]
+
+    @cached_property
     def best(self) -> Record | None:
-        """The one of them with the highest score, the first of equals."""
+        """The finished training that may be chosen with the highest score, the first of equals."""
         return max(self.own, key=lambda record: (record.score, -record.number), default=None)
 
     @cached_property

@@ -54,6 +54,12 @@ class Number:
         at = low + (places + 1) / 2 * (high - low)
         return np.asarray(np.exp(at) if self.distribution.log else at)
 
+    @property
+    def reach(self) -> float:
+        """How many decades there are from its middle to an end, at least one: effects grow with them."""
+        low, high = self.distribution.low, self.distribution.high
+        return max(1.0, math.log10(high / low) / 2) if self.distribution.log else 1.0
+
     def _scale(self, value: float) -> float:
         return math.log(value) if self.distribution.log else float(value)
 

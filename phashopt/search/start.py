@@ -27,6 +27,11 @@ class Start:
     up: float
     before: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def moves(self) -> bool:
+        """Whether the child is another network than its parent."""
+        return self.down + self.up > 0
+
     @classmethod
     def read(cls, attrs: Mapping[str, Any]) -> Start | None:
         """From a trial's system attributes; None if it began from random kernels, or the entry is somebody else's."""

@@ -14,6 +14,7 @@ from phashopt.search.fit import nearest_unseen, under_caps, uniform
 from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
+from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 from phashopt.search.tried import Tried
 
@@ -34,7 +35,7 @@ def propose_by_model(
             return opening
     actions = Improvement(model, posterior, cost, tried, rng, left=left).actions()
     for action in actions:
-        if space.feasible(action.params) and action.params not in tried:
+        if space.feasible(action.params) and not tried.begun(action.params, action.start):
             return _proposal(model, action)
     best = _proposal(model, actions[0])
     point = nearest_unseen(best.point, space, tried.keys, rng)
@@ -88,10 +89,14 @@ def _changes(model: Model, action: Action) -> str:
         for name in names
         if name in other.params and shown(action.params[name]) != shown(other.params[name])
     ]
-    what = "against"
-    if action.parent:
-        what = "goes on from" if action.start == action.parent.start else "inherits kernels of"
-    return f"; {what} trial {other.number} ({other.value:.4g}): {', '.join(changes) or 'the same again'}. "
+    how = _relation(action, action.parent) if action.parent else "against"
+    return f"; {how} trial {other.number} ({other.value:.4g}): {', '.join(changes) or 'the same again'}. "
+
+
+def _relation(action: Action, parent: Record) -> str:
+    if action.start == parent.start:
+        return "goes on from"
+    return "inherits kernels of" if action.start and action.start.moves else "trains anew from the end of"
 
 
 def shown(value: object) -> str:

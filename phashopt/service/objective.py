@@ -117,7 +117,7 @@ class Objective:
 
         A file that cannot be read is as good as none.
         """
-        extends = extended(self._study, self._stored(trial), self._spec, self._root)
+        extends = extended(self._study, self._stored(trial), self._root)
         while True:
             run = self._begun(trial, blueprint, extends)
             source = run.saved

@@ -34,10 +34,10 @@ def parent_of(study: Study, trial: FrozenTrial) -> FrozenTrial | None:
     return None if number == NO_PARENT else study.get_trials(deepcopy=False)[number]
 
 
-def extended(study: Study, trial: FrozenTrial, spec: Spec, root: Path) -> Path | None:
-    """Where the trial that this one goes on from, being the same network, left its stable phase."""
+def extended(study: Study, trial: FrozenTrial, root: Path) -> Path | None:
+    """Where the trial whose training this one goes on with left its stable phase."""
     parent = parent_of(study, trial)
-    if parent is None or spec.widths(parent.params) != spec.widths(trial.params):
+    if parent is None or _inherits(trial, parent):
         return None
     return trial_folder(root, study.study_name, parent.number) / STABLE
 
@@ -49,7 +49,7 @@ def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Pa
     from a checkpoint of its own needs them no more.
     """
     blueprint = spec.blueprint(spec.widths(trial.params), data.shape, len(data.classes))
-    parent = _bequeather(study, trial, spec)
+    parent = _bequeather(study, trial)
     if parent is None:
         return Origin(partial(build, blueprint))
     folder = trial_folder(root, study.study_name, parent.number)
@@ -64,18 +64,24 @@ def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Pa
             raise OrphanError(f"trial {parent.number} left no kernels to inherit: {reason}") from error
         return inherit(network.to(data.train.device), blueprint.widths, data.train.standardise(fitted_on), seed)
 
-    macs = len(fitted_on) * (ancestor.cost.macs + blueprint.cost.macs)
+    refitted = any(before > after for before, after in zip(ancestor.widths, blueprint.widths, strict=True))
+    macs = refitted * len(fitted_on) * (ancestor.cost.macs + blueprint.cost.macs)
     return Origin(child, macs, int(parent.user_attrs.get("images_seen", 0)))
 
 
-def _bequeather(study: Study, trial: FrozenTrial, spec: Spec) -> FrozenTrial | None:
-    """Whose kernels a child has, or the child that it goes on from: the nearest ancestor that is another network."""
+def _bequeather(study: Study, trial: FrozenTrial) -> FrozenTrial | None:
+    """Whose kernels a child has, or the child whose training it goes on with."""
     if Start.read(trial.system_attrs) is None:
         return None
     parent = parent_of(study, trial)
-    while parent is not None and spec.widths(parent.params) == spec.widths(trial.params):
+    while parent is not None and not _inherits(trial, parent):
         parent = parent_of(study, parent)
     return parent
+
+
+def _inherits(trial: FrozenTrial, parent: FrozenTrial) -> bool:
+    """Whether it is a child; what goes on with its parent's training has the same start."""
+    return Start.read(trial.system_attrs) != Start.read(parent.system_attrs)
 
 
 def orphaned(trial: Trial) -> None:
@@ -101,8 +107,8 @@ def children(study: Study, numbers: Iterable[int], spec: Spec, data: DataSet, ro
     trials = study.get_trials(deepcopy=False)
     found = {}
     for number in numbers:
-        begun = origin(study, trials[number], spec, data, root)
-        if begun.macs:
+        if _bequeather(study, trials[number]):
+            begun = origin(study, trials[number], spec, data, root)
             try:
                 begun.network(0)
             except OrphanError as error:

@@ -40,6 +40,7 @@ def test_trials_from_scratch_are_none() -> None:
         ([4, 1.0, 0.0], "child, narrower"),
         ([4, 0.0, 2.0], "child, wider"),
         ([4, 1.0, 2.0], "child, wider and narrower"),
+        ([4, 0.0, 0.0], "child, same widths"),
     ],
 )
 def test_an_action_is_accepted_if_it_becomes_the_choice(start: list[float] | None, kind: str) -> None:

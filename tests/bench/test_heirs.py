@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import FrozenTrial, create_trial
 
 from phashopt.bench.heirs import bequeathed
-from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, Start
+from phashopt.search import PARENT_KEY, STABLE_KEY, Start
 from phashopt.search.coding import Coding
 from phashopt.search.space import Axis, Space
 
@@ -67,14 +67,16 @@ def test_the_same_network_goes_on_at_its_own_rate() -> None:
 
 
 @pytest.mark.parametrize("epochs", [6, 12])
-def test_the_same_network_that_was_trained_for_as_long_is_trained_anew(epochs: int) -> None:
+def test_the_same_network_that_was_trained_for_as_long_begins_where_it_ended(epochs: int) -> None:
     found, _, trial = _left(PROPOSED, _network(8, 16, epochs))
     assert found == PROPOSED
-    assert trial.system_attrs.get(PARENT_KEY, NO_PARENT) == NO_PARENT
+    assert trial.system_attrs[PARENT_KEY] == 0
+    assert Start.read(trial.system_attrs) == Start(epochs, 0.0, 0.0)
 
 
-def test_what_was_gone_on_with_before_is_trained_anew() -> None:
+def test_what_was_gone_on_with_before_begins_where_it_ended() -> None:
     longer = {**_network(8, 16), "epochs": PROPOSED["epochs"]}
     found, _, trial = _left(PROPOSED, longer, _network(8, 16))
     assert found == PROPOSED
-    assert trial.system_attrs.get(PARENT_KEY, NO_PARENT) == NO_PARENT
+    assert trial.system_attrs[PARENT_KEY] == 1
+    assert Start.read(trial.system_attrs) == Start(4, 0.0, 0.0)

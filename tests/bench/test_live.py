@@ -10,7 +10,7 @@ from optuna import Study
 from optuna.trial import TrialState
 
 from phashopt.bench.contestants import CONTESTANTS, Ring
-from phashopt.bench.live import LiveTask, Match, Player, charged, open_match, play
+from phashopt.bench.live import LiveTask, Match, Player, charged, matches_of, open_match, play
 from phashopt.bench.standings import line, lines_of
 from phashopt.errors import UserError
 from phashopt.networks import ImageShape
@@ -46,7 +46,7 @@ def test_a_shrunk_child_and_its_parent_cost_what_the_uniform_net_does(
     task_of: Callable[..., LiveTask], url: str, tmp_path: Path
 ) -> None:
     task = task_of("live.budget=8.0")
-    list(play(task, ["parent shrunk once"], url, tmp_path, 1))
+    list(play(task, matches_of(task, ["parent shrunk once"]), url, tmp_path, 1))
     study = open_match(task, Match("parent shrunk once", 4), url)
     found = line(study, "parent shrunk once", 4)
     assert found.spent == pytest.approx(1, abs=0.2)
@@ -59,7 +59,7 @@ def test_a_match_spends_its_budget_and_is_over(
     task_of: Callable[..., LiveTask], url: str, tmp_path: Path, arm: str
 ) -> None:
     task = task_of()
-    assert list(play(task, [arm], url, tmp_path, 1)) == [Match(arm, 4)]
+    assert list(play(task, matches_of(task, [arm]), url, tmp_path, 1)) == [Match(arm, 4)]
     study = open_match(task, Match(arm, 4), url)
     found = line(study, arm, 4)
     costs = [charged(trial) for trial in study.trials]
@@ -67,7 +67,7 @@ def test_a_match_spends_its_budget_and_is_over(
     assert found.over
     assert found.at(found.spent) == found.test[-1] > 0
     told = _told(study)
-    list(play(task, [arm], url, tmp_path, 1))
+    list(play(task, matches_of(task, [arm]), url, tmp_path, 1))
     assert _told(open_match(task, Match(arm, 4), url)) == told
 
 
@@ -76,7 +76,7 @@ def test_a_match_that_was_cut_off_ends_as_if_it_had_not_been(
 ) -> None:
     task, match = task_of(), Match("random", 4)
     whole = f"sqlite:///{tmp_path / 'whole.db'}"
-    list(play(task, ["random"], whole, tmp_path, 1))
+    list(play(task, matches_of(task, ["random"]), whole, tmp_path, 1))
     data = load_data(task, tmp_path, torch.device("cpu"))
     player = Player(task, match, url, data)
     calls = iter([Objective.__call__])
@@ -90,7 +90,7 @@ def test_a_match_that_was_cut_off_ends_as_if_it_had_not_been(
             player.play()
     assert [trial.state for trial in open_match(task, match, url).trials] == [TrialState.COMPLETE, TrialState.RUNNING]
     assert not line(open_match(task, match, url), "random", 4).over
-    list(play(task, ["random"], url, tmp_path, 1))
+    list(play(task, matches_of(task, ["random"]), url, tmp_path, 1))
     assert _told(open_match(task, match, url)) == _told(open_match(task, match, whole))
 
 
@@ -98,7 +98,7 @@ def test_the_uniform_net_gets_all_of_the_compute_at_once(
     task_of: Callable[..., LiveTask], url: str, tmp_path: Path
 ) -> None:
     task = task_of("live.budget=3.0")
-    list(play(task, ["uniform at the cap"], url, tmp_path, 1))
+    list(play(task, matches_of(task, ["uniform at the cap"]), url, tmp_path, 1))
     study = open_match(task, Match("uniform at the cap", 4), url)
     lengths = [trial.params[LENGTH] for trial in study.trials]
     assert lengths == sorted(lengths)
@@ -110,14 +110,14 @@ def test_the_uniform_net_gets_all_of_the_compute_at_once(
 
 def test_looking_at_a_comparison_begins_no_match(task_of: Callable[..., LiveTask], url: str, tmp_path: Path) -> None:
     task = task_of("live.budget=0.1")
-    list(play(task, ["random"], url, tmp_path, 1))
-    assert [each.arm for each in lines_of(task, ["random", "paper"], url)] == ["random"]
+    list(play(task, matches_of(task, ["random"]), url, tmp_path, 1))
+    assert [each.arm for each in lines_of(task, matches_of(task, ["random", "paper"]), url)] == ["random"]
     assert len(optuna.get_all_study_names(url)) == 1
 
 
 def test_what_does_not_read_does_not_pay_for_it(task_of: Callable[..., LiveTask], url: str, tmp_path: Path) -> None:
     task = task_of("live.budget=0.5")
-    list(play(task, ["ours", "readings off"], url, tmp_path, 1))
+    list(play(task, matches_of(task, ["ours", "readings off"]), url, tmp_path, 1))
     reading, blind = (open_match(task, Match(arm, 4), url).trials[0] for arm in ("ours", "readings off"))
     assert charged(reading) == reading.user_attrs["train_macs"]
     attrs = blind.user_attrs

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from phashopt.bench import retrain as module
-from phashopt.bench.comparison import BEFORE, RIVAL, ROWS, SEARCHED, Comparison, Size
+from phashopt.bench.comparison import BEFORE, LENGTH, RIVAL, ROWS, SEARCHED, Comparison, Part, Size, details_of, part_of
 from phashopt.bench.retrain import Scores, Use, Variant, load
 from phashopt.bench.sitting import OutOfTimeError, Sitting
 from phashopt.errors import UserError
@@ -102,6 +104,30 @@ def test_what_is_chosen_on_fewer_images_is_judged_on_all_of_them_and_kept_row_by
     row, images = part.rows[SEARCHED], len(load(fewer, tmp_path).train)
     trainings_of_fewer = row.choosing_macs / (3.0 * row.macs * int(row.numbers["epochs"]) * images)
     assert trainings_of_fewer in (1, 2, 3)  # as found, and at two rates about it, rounded and within the range
+
+
+def test_a_part_that_was_published_is_gone_on_with_where_its_work_is_gone(
+    quick: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = Size(seeds=2, top=1, rates=1, longest=1)
+    part = Comparison(quick, size, Sitting(tmp_path, tmp_path / "work")).part()
+    first = replace(part, rows={name: part.rows[name] for name in (BEFORE, SEARCHED, LENGTH)}, rival=None)
+    told = json.loads(json.dumps(details_of(first, quick)))
+    assert part_of(told, quick, quick) == first
+    elsewhere = Sitting(tmp_path, tmp_path / "elsewhere")
+    again = Comparison(quick, size, elsewhere, known=part_of(told, quick, quick)).part()
+    assert {name: again.rows[name] for name in first.rows} == first.rows
+    assert [without_time(row.scores) for row in again.rows.values()] == [
+        without_time(row.scores) for row in part.rows.values()
+    ]
+    monkeypatch.setattr(Sitting, "search", None)  # nothing is searched again, the rival's included
+    assert Comparison(quick, size, elsewhere, known=again).part() == again
+
+
+def test_a_part_of_another_spec_is_not_gone_on_with(quick: Spec) -> None:
+    other = quick.model_copy(update={"limits": quick.limits.model_copy(update={"macs": 10_000.0})})
+    with pytest.raises(UserError, match="had another 'searched'"):
+        part_of(details_of(Part(quick, {}, {}, None), quick), quick, other)
 
 
 def test_work_on_another_spec_is_not_gone_on_with(quick: Spec, tmp_path: Path) -> None:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from phashopt.bench.standings import RIVAL, Line, document, gains, speed_up, speed_ups, standings
+from phashopt.bench.actions import Taken
+from phashopt.bench.live import LiveTable, LiveTask
+from phashopt.bench.standings import RIVAL, Line, document, gains, published, speed_up, speed_ups, standings
+from phashopt.errors import UserError
+from phashopt.service.spec import load_as
 
 
 def _line(arm: str, *points: tuple[float, float], seed: int = 0) -> Line:
@@ -24,10 +31,30 @@ def test_the_rival_is_taken_where_it_first_had_what_it_ended_with() -> None:
     assert speed_up(OURS, THEIRS) == pytest.approx(0.2 / 0.4)
 
 
-def test_what_is_never_exceeded_is_infinite_and_no_number_in_json() -> None:
+@pytest.fixture
+def task(tmp_path: Path, tiny_spec: str) -> LiveTask:
+    file = tmp_path / "live.toml"
+    file.write_text(tiny_spec)
+    return load_as(LiveTask, file, ())
+
+
+def test_what_is_never_exceeded_is_infinite_and_no_number_in_json(task: LiveTask) -> None:
     slow = _line("paper", (0.3, 0.8))
     assert speed_up(slow, THEIRS) == math.inf
-    assert document([slow, THEIRS])["speed_ups"] == {"paper": [None]}
+    assert document([slow, THEIRS], task)["speed_ups"] == {"paper": [None]}
+
+
+def test_what_was_published_is_read_as_it_was_by_contestant(task: LiveTask) -> None:
+    ours = replace(OURS, actions=[Taken("extension", 0.25, True)], commit="abc1234")
+    page = json.loads(json.dumps(document([ours, THEIRS], task)))
+    more = task.model_copy(update={"live": LiveTable(seeds=(7,))})
+    assert published(page, more, ["ours", "paper"]) == [ours]
+
+
+def test_what_was_published_of_another_task_is_not(task: LiveTask) -> None:
+    page = json.loads(json.dumps(document([OURS], task)))
+    with pytest.raises(UserError, match="of another task"):
+        published(page, task.model_copy(update={"live": LiveTable(budget=3.0)}), ["ours"])
 
 
 def test_seeds_are_compared_with_their_own_and_averaged() -> None:

@@ -110,6 +110,20 @@ def test_any_widths_can_be_inherited(parents: dict[str, Network], digits: tuple[
     assert _accuracy(child, digits) > 0.7
 
 
+@EVERY
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_child_that_is_nowhere_narrower_has_its_parents_kernels_as_they_are(
+    parents: dict[str, Network], digits: tuple[Tensor, Tensor], family: str, more: int
+) -> None:
+    parent = parents[family]
+    widths = [width + more for width in parent.blueprint.widths]
+    child, grown = (
+        dict(each.named_parameters()) for each in (inherit(parent, widths, digits[0]), grow(parent, widths))
+    )
+    assert all(torch.equal(tensor, grown[name]) for name, tensor in child.items())
+    assert more or all(torch.equal(tensor, parent.get_parameter(name)) for name, tensor in child.items())
+
+
 def test_one_kernel_of_each_given_group_is_kept(parents: dict[str, Network], digits: tuple[Tensor, Tensor]) -> None:
     parent = parents["plain"]
     groups = {"width_00": np.arange(12, dtype=np.int32) % 4, "width_01": np.arange(16, dtype=np.int32) % 8}

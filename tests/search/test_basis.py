@@ -60,6 +60,24 @@ def test_tau_is_what_the_widest_network_gains_over_the_narrowest(layers: int, ta
     assert high - low == pytest.approx(tau)
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+@pytest.mark.parametrize("value", [1e-3, 0.02, 0.1])
+def test_what_is_believed_of_a_value_does_not_depend_on_how_far_the_range_goes_beyond_it(
+    name: str, value: float
+) -> None:
+    """From two decades on, the middle of the range being the same."""
+
+    def effect(low: float, high: float) -> tuple[float, float]:
+        others = {name: other(FloatDistribution(low, high, log=True))}
+        basis = replace(_basis(3), others=others)
+        places = basis.coordinates([_params(basis) | {name: each} for each in (0.01, value)])
+        middle, there = basis.features(places)
+        means, deviations = basis.prior(*BELIEFS, np.zeros((1, 3)))
+        return float((there - middle) @ means[0, 0]), float((there - middle) ** 2 @ deviations[0] ** 2)
+
+    assert effect(1e-5, 10.0) == pytest.approx(effect(1e-3, 0.1))
+
+
 def test_a_lean_takes_its_share_of_one_layers_slope_and_of_nothing_else() -> None:
     basis = _basis(3)
     means, _ = basis.prior(*BELIEFS, np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))

@@ -10,7 +10,7 @@ from optuna.distributions import FloatDistribution
 
 from phashopt.search.costs import Quadratic
 from phashopt.search.history import Past, Pending
-from phashopt.search.improvement import Action, Improvement
+from phashopt.search.improvement import Action, Improvement, _Option
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import Space
@@ -103,13 +103,54 @@ def test_children_are_only_thought_of_where_trials_may_inherit(make_space: MakeS
 def test_a_child_has_the_kernels_of_the_nearest_good_network(make_space: MakeSpace, records: list[Record]) -> None:
     space = make_space()
     best = sorted(records, key=lambda record: -record.score)[:8]
-    for action in _children(space, records):
+    for action in (each for each in _children(space, records) if each.start and each.start.moves):
         distances = [sum(moved(space.widths, each.params, action.params)) for each in best]
         assert action.start
         assert action.parent in best
         assert action.start.epochs == action.parent.params["epochs"]
         assert (action.start.down, action.start.up) == moved(space.widths, action.parent.params, action.params)
         assert action.start.down + action.start.up == min(distance for distance in distances if distance)
+
+
+def test_the_best_networks_may_be_trained_anew_from_where_they_ended(
+    make_space: MakeSpace, records: list[Record]
+) -> None:
+    space = make_space()
+    own = [action for action in _children(space, records) if action.start and not action.start.moves]
+    able = [record for record in records if space.feasible(record.params)]
+    best = sorted(able, key=lambda record: -record.score)[:8]
+    assert {action.parent.number for action in own if action.parent} == {record.number for record in best}
+    for action in own:
+        assert action.parent
+        assert all(action.params[name] == action.parent.params[name] for name in space.widths)
+    assert len({action.params["epochs"] for action in own}) == 5
+
+
+def test_what_may_not_be_chosen_is_not_trained_anew(make_space: MakeSpace, records: list[Record]) -> None:
+    refused = max(records, key=lambda record: record.score).number
+    children = _children(make_space(), [replace(each, feasible=each.number != refused) for each in records])
+    own = [action.parent for action in children if action.start and not action.start.moves]
+    assert own
+    assert refused not in [parent.number for parent in own if parent]
+
+
+@pytest.mark.parametrize(
+    ("before", "start", "tells"),
+    [
+        (None, None, True),
+        (None, Start(4, 1.0, 0.0), True),
+        (None, Start(4, 0.0, 0.0), False),
+        (Start(4, 0.0, 0.0), Start(4, 0.0, 0.0), True),
+        (Start(4, 0.0, 0.0), Start(8, 0.0, 0.0), False),
+    ],
+    ids=["gone on with", "another network", "the same", "the same gone on with", "the same again"],
+)
+def test_only_the_same_network_trained_anew_tells_nothing_of_it(
+    make_record: MakeRecord, before: Start | None, start: Start | None, tells: bool
+) -> None:
+    parent = replace(make_record(0, [8, 8, 8], (0.1,) * 3), start=before)
+    assert _Option(parent.params, 1.0, parent=parent, start=start).tells is tells
+    assert _Option(parent.params, 1.0).tells
 
 
 def test_what_is_trained_anew_tells_of_its_network_at_full_length_and_at_its_own_rate(

@@ -386,7 +386,8 @@ def test_a_childs_parent_is_a_finished_trial_and_its_start_their_distance() -> N
         assert (start.epochs, start.down, start.up) == (epochs, *moves)
         others = {name: value for name, value in parent.params.items() if name not in {*WIDTHS, "epochs"}}
         assert ancestors or start.before == pytest.approx(others)
-        assert f"inherits kernels of trial {parent.number} " in child.system_attrs["decision"]
+        how = "inherits kernels of" if start.moves else "trains anew from the end of"
+        assert f"{how} trial {parent.number} " in child.system_attrs["decision"]
 
 
 @STRATEGIES

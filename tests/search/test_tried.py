@@ -8,6 +8,7 @@ import pytest
 from phashopt.search.history import Past, Pending
 from phashopt.search.record import Record
 from phashopt.search.space import Space
+from phashopt.search.start import Start
 from phashopt.search.tried import Tried
 
 MakeSpace = Callable[..., Space]
@@ -37,6 +38,17 @@ def test_a_point_is_another_with_another_width_length_or_rate(
     past = Past([], [], [], {})
     tried = Tried(make_space()).update(replace(past, **{state: [Pending(POINT) if state == "pending" else record]}))
     assert ({**POINT, **change} in tried) is same
+
+
+@pytest.mark.parametrize(("before", "age", "same"), [(None, 0, True), (None, 6, False), (6, 6, True), (6, 12, False)])
+def test_what_begins_with_kernels_of_another_age_is_another_training(
+    make_space: MakeSpace, record: Record, before: int | None, age: int, same: bool
+) -> None:
+    start, other = (Start(epochs, 1.0, 0.0) if epochs else None for epochs in (before, age))
+    for past in (Past([replace(record, start=start)], [], [], {}), Past([], [], [Pending(POINT, start)], {})):
+        tried = Tried(make_space()).update(past)
+        assert POINT in tried
+        assert tried.begun(POINT, other) is same
 
 
 def test_what_is_under_way_is_forgotten_when_it_goes_and_what_finished_is_not(

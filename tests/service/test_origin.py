@@ -48,10 +48,10 @@ def data(spec: Spec, tmp_path: Path) -> DataSet:
     return load_data(spec, tmp_path, torch.device("cpu"))
 
 
-def _child(study: Study, widths: list[int]) -> FrozenTrial:
-    """Of the first trial."""
+def _child(study: Study, widths: list[int], start: Start | None = START) -> FrozenTrial:
+    """Of the first trial, or what goes on with it, without a start."""
     params = study.trials[0].params | dict(zip(("width_00", "width_01"), widths, strict=True))
-    notes = {PARENT_KEY: 0, START_KEY: START.note()}
+    notes = {PARENT_KEY: 0, START_KEY: start.note() if start else None}
     study.add_trial(
         create_trial(params=params, distributions=study.trials[0].distributions, value=0.0, system_attrs=notes)
     )
@@ -161,10 +161,26 @@ def test_a_child_and_what_goes_on_from_it_begin_with_the_same_kernels_while_thes
 
 
 def test_the_same_network_goes_on_and_is_no_child(parented: Study, spec: Spec, data: DataSet, url: str) -> None:
-    root, longer = artifact_root(url), _child(parented, [4, 6])
-    assert extended(parented, longer, spec, root) == trial_folder(root, "tiny", 0) / STABLE
-    assert origin(parented, longer, spec, data, root).macs == 0
-    assert extended(parented, _child(parented, WIDTHS), spec, root) is None
+    root, longer = artifact_root(url), _child(parented, [4, 6], start=None)
+    assert extended(parented, longer, root) == trial_folder(root, "tiny", 0) / STABLE
+    assert origin(parented, longer, spec, data, root).images == 0
+    assert extended(parented, _child(parented, WIDTHS), root) is None
+
+
+def test_a_child_of_the_same_widths_begins_where_its_parent_ended_and_pays_for_nothing_but_its_training(
+    parented: Study, spec: Spec, data: DataSet, url: str
+) -> None:
+    root, child = artifact_root(url), _child(parented, [4, 6], Start(2, 0.0, 0.0))
+    assert extended(parented, child, root) is None
+    begun = origin(parented, child, spec, data, root)
+    ended = load_weights(
+        trial_folder(root, "tiny", 0), origin(parented, parented.trials[0], spec, data, root).network(0)
+    )
+    first = begun.network(3).state_dict()
+    assert all(torch.equal(first[name], tensor) for name, tensor in ended.state_dict().items())
+    assert begun.macs == 0
+    assert begun.images == parented.trials[0].user_attrs["images_seen"]
+    assert children(parented, [child.number], spec, data, root).keys() == {child.number}
 
 
 def test_a_study_that_inherits_trains_children_and_pays_for_the_making(
@@ -178,7 +194,7 @@ def test_a_study_that_inherits_trains_children_and_pays_for_the_making(
         own = attrs["images_seen"] - begun.images
         assert own == BATCH * attrs["epochs_used"]
         assert attrs["train_macs"] > begun.macs + 3 * attrs["macs"] * own
-        assert begun.macs > 0
+        assert bool(begun.macs) is bool(Start.read(child.system_attrs).down)
         line = summarize_trial(child, {})
         assert BATCH * (line.epochs_used + line.epochs_inherited) == attrs["images_seen"]
     assert check_study(parented, artifact_root(url)) == []
