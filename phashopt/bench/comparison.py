@@ -103,7 +103,7 @@ def details_of(part: Part, searched: Spec) -> dict[str, Any]:
 def part_of(details: Mapping[str, Any], spec: Spec, searched: Spec) -> Part:
     """What `details_of` told; raises `UserError` where that is of other specs."""
     for name, told in _specs(spec, searched).items():
-        if details[name] != told:
+        if details.get(name) != told:
             raise UserError(f"the {spec.study.name} that was published had another {name!r}; leave --keep out")
     rows = [Row.from_json(row) for row in details["rows"]]
     return Part(spec, {row.name: row for row in rows}, details["search"], details["rival"])

@@ -59,7 +59,7 @@ def lines_of(task: LiveTask, matches: Sequence[Match], url: str) -> list[Line]:
 
 def published(page: Mapping[str, Any], task: LiveTask, arms: Sequence[str]) -> list[Line]:
     """The matches of `arms` in a `document`; raises `UserError` where it is of another task."""
-    if page["task"] != json.loads(told(task)):
+    if page.get("task") != json.loads(told(task)):
         raise UserError("the page that is there is of another task: its matches cannot be kept beside these")
     kept = [each for each in page["lines"] if each["arm"] in arms]
     return [Line(**{**each, "actions": [Taken(**action) for action in each["actions"]]}) for each in kept]
