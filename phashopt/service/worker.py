@@ -51,7 +51,7 @@ logger = logging.getLogger("phashopt")
 class Ended:
     """A trial's end: its state, what it scored (None if it failed) and one line about it.
 
-    `ours` is false of a trial that somebody else ended or took over.
+    `ours` is false of a trial that somebody else ended or took over; `diverged` is one that failed by its numbers.
     """
 
     trial: int
@@ -59,6 +59,7 @@ class Ended:
     accuracy: float | None
     message: str
     ours: bool = True
+    diverged: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,21 @@ class Worker:
             ended = self._run(claim)
             self._notify(ended)
             ends += Counter([ended.state] if ended.ours and ended.state in FINISHED else [])
-            failures = failures + 1 if ended.ours and ended.state == TrialState.FAIL.name else 0
+            failures = failures + 1 if self._is_fault(ended) else 0
             if failures == self._spec.study.max_failures:
                 raise TooManyFailuresError(f"{failures} trials failed in a row, the last one: {ended.message}")
             self._plot()
         self._plot(at_once=not self._queue.others_running())  # the last one out shows all
         return ends
+
+    def _is_fault(self, ended: Ended) -> bool:
+        """Whether something may be wrong with machine, images or spec.
+
+        Where other trials went well a loss that is no number is a finding: the search tries where that begins.
+        """
+        if not ended.ours or ended.state != TrialState.FAIL.name:
+            return False
+        return not (ended.diverged and self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
     def _run(self, claim: Claim) -> Ended:
         """Train and tell, unless the trial is lost to somebody else or this worker is to leave."""
@@ -203,7 +213,8 @@ class Worker:
         facts = {"study": self._study.study_name, "trial": trial.number, "worker": self._label, "params": trial.params}
         failure = failure_of(error, facts, self._url)
         fail(self._study._storage, trial._trial_id, failure, self._root)
-        return Ended(trial.number, TrialState.FAIL.name, None, failure.message)
+        diverged = isinstance(error, Diverged)
+        return Ended(trial.number, TrialState.FAIL.name, None, failure.message, diverged=diverged)
 
     def _hand_back_if_possible(self, claim: Claim) -> None:
         """On a full disk the database may take nothing either: then the lease ends by itself."""

@@ -25,6 +25,7 @@ from phashopt.service.study import create_study, delete_study, open_study, reque
 from phashopt.service.summary import StudySummary, TrialSummary, summarize
 from phashopt.service.worker import Ended, Event, TooManyFailuresError, Worker
 from phashopt.training import run as training
+from phashopt.training.loop import Diverged
 from phashopt.training.run import CHECKPOINT
 from phashopt.training.snapshot import Snapshot
 
@@ -221,6 +222,14 @@ def test_failure_after_failure_stops_the_worker(url: str, spec_of: SpecOf, tmp_p
     with pytest.raises(TooManyFailuresError, match="3 trials failed in a row"):
         Worker(url, "tiny", tmp_path, label="test").work()
     assert len(summary_of(url).trials) == 3
+
+
+def test_where_a_trial_went_well_losses_that_are_no_numbers_stop_no_worker(
+    url: str, spec_of: SpecOf, tmp_path: Path
+) -> None:
+    create_study(url, spec_of("study.trials=6", "study.max_failures=2"), tmp_path)
+    raising(url, tmp_path).work(limit=1)
+    assert raising(url, tmp_path, *[Diverged(1, 0.3)] * 4).work() == {"FAIL": 4, "COMPLETE": 1}
 
 
 def test_data_that_breaks_in_mid_study_stops_every_worker(
