@@ -34,7 +34,7 @@ def bequeathed(
     distances = [sum(moved(space.widths, coding.decode(each.params), params)) for each in best]
     distance, parent = min(zip(distances, best, strict=True), key=itemgetter(0))
     known, before = coding.decode(parent.params), Start.read(parent.system_attrs)
-    start: Start | None = Basis.of(space).start(known, before, params)
+    start: Start | None = Basis.of(space).left_by(known, before).resized(space.widths, known, params)
     longer = {**known, LENGTH: params[LENGTH]}
     again = any(coding.decode(each.params) == longer for each in finished)
     if not distance and parent.user_attrs.get(STABLE_KEY) and params[LENGTH] > known[LENGTH] and not again:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from phashopt.search.others import Category, Number, Other, other
 from phashopt.search.space import LENGTH, RATE, Axis, Space
-from phashopt.search.start import Start, moved
+from phashopt.search.start import Start
 
 Array = NDArray[np.float64]
 
@@ -212,12 +212,12 @@ class Basis:
                 flags[self.effects[name].start + 1] = True
         return flags
 
-    def start(self, parent: Mapping[str, Any], before: Start | None, child: Mapping[str, Any]) -> Start:
-        """Of a child with the parameters `child`; its `parent` was trained for its own length and began as `before`."""
+    def left_by(self, parent: Mapping[str, Any], before: Start | None) -> Start:
+        """What `parent`, trained for its own length, leaves to a child of its widths; it began as `before` itself."""
         lasting = self.lasting(self.coordinates([parent], [before]))[0, 1:]
         epochs = int(parent.get(LENGTH, 1)) + (before.epochs if before else 0)
         others = {name: each.decode(lasting[self._within(name)]) for name, each in self.others.items()}
-        return Start(epochs, *moved(self.widths, parent, child), others)
+        return Start(epochs, 0.0, 0.0, others)
 
     @cached_property
     def _chosen(self) -> int:

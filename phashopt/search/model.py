@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from itertools import compress, islice
 from operator import attrgetter
@@ -28,7 +27,7 @@ from phashopt.search.prefix import End, Prefixes
 from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, RATE, Space
-from phashopt.search.start import Start, moved
+from phashopt.search.start import Start
 from phashopt.search.stopping import PEERS, chance, collapsed, exploded, guessing_below
 from phashopt.trace import Reading
 
@@ -117,9 +116,8 @@ class Model:
         if parent.number not in self._left_by:
             epochs = parent.epochs or parent.params.get(LENGTH, 1)  # it may have been finished early
             trained = {**parent.params, LENGTH: epochs}
-            self._left_by[parent.number] = self.basis.start(trained, parent.start, parent.params)
-        down, up = moved(self.space.widths, parent.params, child)
-        return replace(self._left_by[parent.number], down=down, up=up)
+            self._left_by[parent.number] = self.basis.left_by(trained, parent.start)
+        return self._left_by[parent.number].resized(self.space.widths, parent.params, child)
 
     @cached_property
     def _eligible(self) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 START_KEY = "start"  # system attribute of a child, and of a trial that goes on from one
@@ -31,6 +31,11 @@ class Start:
     def moves(self) -> bool:
         """Whether the child is another network than its parent."""
         return self.down + self.up > 0
+
+    def resized(self, names: Iterable[str], parent: Mapping[str, Any], child: Mapping[str, Any]) -> Start:
+        """The same kernels where the widths `names` of the child are others than its parent's."""
+        down, up = moved(names, parent, child)
+        return replace(self, down=down, up=up)
 
     @classmethod
     def read(cls, attrs: Mapping[str, Any]) -> Start | None:

@@ -171,7 +171,7 @@ def test_a_child_that_hardly_learns_is_as_good_as_its_parents_rate_made_it() -> 
     basis = _basis(3, inherits=True)
     parent = {**_params(basis), **BEFORE}
     still = {**parent, "epochs": 2, "learning_rate": 0.001, "batch_size": 32, "optimizer": "adamw"}
-    start = basis.start({**parent, "epochs": 100_000}, None, still)
+    start = basis.left_by({**parent, "epochs": 100_000}, None)
     known, child = (basis.features(basis.coordinates([each], [start]))[0] for each in (parent, still))
     effects = slice(basis.parts["luck"].stop, basis.parts["luck"].stop + 8)
     assert child[effects] == pytest.approx(known[effects], abs=1e-3)
@@ -186,7 +186,7 @@ def test_ancestors_whose_parameters_are_not_known_leave_nothing_of_them() -> Non
 def test_a_grandchilds_ancestors_count_together() -> None:
     basis = _basis(3, inherits=True)
     params = _params(basis)
-    first = basis.start({**params, "learning_rate": 0.001}, None, params)
-    second = basis.start({**params, "learning_rate": 0.001}, first, params)
+    first = basis.left_by({**params, "learning_rate": 0.001}, None)
+    second = basis.left_by({**params, "learning_rate": 0.001}, first)
     assert first == Start(6, 0.0, 0.0, {"learning_rate": pytest.approx(0.001), "batch_size": 64, "optimizer": "adamw"})
     assert second == replace(first, epochs=12)
