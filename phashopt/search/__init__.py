@@ -1,6 +1,6 @@
 """What to try next and what to stop: an Optuna sampler and pruner that read how redundant the layers are."""
 
-from phashopt.search.history import ADOPTED_KEY, ORPHANED_KEY, STABLE_KEY, is_feasible
+from phashopt.search.history import ADOPTED_KEY, LONGER_KEY, ORPHANED_KEY, STABLE_KEY, is_feasible, lengthened
 from phashopt.search.predict import Prediction, best_under, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
 from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
@@ -9,6 +9,7 @@ from phashopt.search.start import START_KEY, Start
 __all__ = [
     "ADOPTED_KEY",
     "DECISION_KEY",
+    "LONGER_KEY",
     "NO_PARENT",
     "ORPHANED_KEY",
     "PARENT_KEY",
@@ -21,5 +22,6 @@ __all__ = [
     "Verdict",
     "best_under",
     "is_feasible",
+    "lengthened",
     "ranked",
 ]

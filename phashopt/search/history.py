@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PROPOSAL_KEY = "proposal"
 STABLE_KEY = "stable_epochs"
 USED_KEY = "epochs_used"
+LONGER_KEY = "longer"  # system attribute of a trial that goes on beyond the range of lengths: its epochs in all
 ORPHANED_KEY = "orphaned_by"  # system attribute of a trial whose parent left nothing to go on from: its number
 ADOPTED_KEY = "adopted"  # user attribute of a trial taken over from another study: evidence, not part of the budget
 
@@ -197,10 +198,16 @@ def trial_trace(trial: FrozenTrial, direction: StudyDirection) -> Trace:
     return Trace([Epoch(step, loss=value) for step, value in reported])
 
 
+def lengthened(trial: FrozenTrial, params: Mapping[str, Any]) -> dict[str, Any]:
+    """`params` with the length of a trial that goes on beyond the range of lengths, which Optuna cannot store."""
+    return {**params, LENGTH: trial.system_attrs[LONGER_KEY]} if trial.system_attrs.get(LONGER_KEY) else dict(params)
+
+
 def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirection) -> Record:
     trace = trial_trace(trial, direction)
     complete = trial.state == TrialState.COMPLETE and trial.value is not None
     used = trial.user_attrs.get(USED_KEY)
+    params = lengthened(trial, params)
     if complete and LENGTH in params and isinstance(used, int) and used > params[LENGTH]:  # it was extended
         params = {**params, LENGTH: used}
     value = trial.value if complete and trial.value is not None else math.nan
@@ -235,7 +242,7 @@ def _planned_params(trial: FrozenTrial, coding: Coding) -> dict[str, Any]:
     """What a trial that is not finished has asked for, what was proposed to it, and what it was enqueued with."""
     fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
     proposed: dict[str, Any] = trial.system_attrs.get(PROPOSAL_KEY, {})
-    return proposed | coding.decode(fixed | trial.params)
+    return lengthened(trial, proposed | coding.decode(fixed | trial.params))
 
 
 def _most(trials: list[FrozenTrial]) -> _Distributions:

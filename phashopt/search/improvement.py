@@ -30,6 +30,7 @@ DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
 LENGTHS = 5
+FURTHER = (1, 2)  # longest lengths that a training goes on for beyond the range
 PLACES = np.linspace(-1, 1, 17)  # of learning rates, of children and once one has been too high
 EVEN = 0.5  # chance of survival below which a training is a gamble
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
@@ -56,7 +57,7 @@ class _Option:
     """A training that may be bought; `epochs` is the share of the longest length that is still to be paid.
 
     What it tells is told of the same training at the longest length, where it begins anew at the rate of `network`,
-    whatever rate is safe for itself.
+    whatever rate is safe for itself. What takes a network that is known further `tells` nothing of it.
     """
 
     params: Mapping[str, Any]
@@ -64,12 +65,7 @@ class _Option:
     network: Mapping[str, Any] | None = None
     parent: Record | None = None
     start: Start | None = None
-
-    @property
-    def tells(self) -> bool:
-        """Whether it shows what a network is worth: its parent's own, trained anew from its end, is known."""
-        goes_on = self.parent is None or self.start == self.parent.start
-        return goes_on or self.start is None or self.start.moves
+    tells: bool = True
 
     def shipped(self, longest: Mapping[str, int]) -> Mapping[str, Any]:
         """The parameters of that training."""
@@ -148,7 +144,7 @@ class Improvement:
         children = []
         for parent, network in (*self._with_nearest(finalists), *own):
             start, lengths = self._model.start(parent, network), self._at_each_length(network)
-            children += [_Option(each, self._epochs(each), parent=parent, start=start) for each in lengths]
+            children += [_Option(each, self._epochs(each), None, parent, start, start.moves) for each in lengths]
         return self._at_promising_rates(children)
 
     def _with_nearest(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Record, Mapping[str, Any]]]:
@@ -197,11 +193,18 @@ class Improvement:
             return
         kept = (record for record in self._model.own_parents if record.stable_epochs and self._fits(record))
         for record in islice(kept, FINALISTS):
-            for epochs in self._lengths:
-                if epochs > record.params[LENGTH]:
-                    paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
-                    params = {**record.params, LENGTH: epochs}
-                    yield _Option(params, paid, parent=record, start=record.start)
+            for epochs in self._longer(record):
+                paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
+                params = {**record.params, LENGTH: epochs}
+                yield _Option(params, paid, None, record, record.start, epochs <= length.values[-1])
+
+    def _longer(self, record: Record) -> list[int]:
+        """Lengths to go on to; where trials build on others beyond the range, for the price of two longest at most."""
+        space, longest = self._model.space, self._lengths[-1]
+        within = [each for each in self._lengths if each > record.params[LENGTH]]
+        beyond = [(record.stable_epochs or 0) + times * longest for times in FURTHER]
+        unbound = space.inherits and LENGTH not in space.fixed
+        return within + [each for each in beyond if unbound and each > max(record.params[LENGTH], longest)]
 
     def _fits(self, record: Record) -> bool:
         """Whether its network could be proposed as it is."""

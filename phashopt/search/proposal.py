@@ -15,7 +15,7 @@ class Proposal:
     """Widths and length to train next, in words why, and values of other parameters; the rest is the base sampler's.
 
     `parent` is the finished trial whose weights it takes over: it goes on from there, unless it has a `start`, whose
-    kernels it inherits then.
+    kernels it inherits then. Where it goes on beyond the range of lengths it is `longer` than the point says.
     """
 
     point: Point
@@ -23,3 +23,4 @@ class Proposal:
     others: Mapping[str, Any] = field(default_factory=dict)
     parent: int | None = None
     start: Start | None = None
+    longer: int | None = None

@@ -19,7 +19,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from phashopt.errors import UserError, meant
 from phashopt.search.coding import Coding
 from phashopt.search.costs import Quadratic
-from phashopt.search.history import PROPOSAL_KEY, History, Past
+from phashopt.search.history import LONGER_KEY, PROPOSAL_KEY, History, Past
 from phashopt.search.lock import OwnLock
 from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
@@ -83,8 +83,9 @@ class PHashSampler(BaseSampler):
         space: the whole search space. Without it a first trial cannot be proposed as one: its widths are then drawn
             one by one, or, under limits, are the smallest.
         base: from a seed to the sampler of all other parameters.
-        inherit: whether to propose children too, under `model`: a trial with a system attribute `start` is to begin
-            with `phashopt.inherit(parent, widths, images)` of the trial that `parent` names.
+        inherit: whether trials may build on others, under `model`: one with a system attribute `start` is to begin
+            with `phashopt.inherit(parent, widths, images)` of the trial that `parent` names, and one with `longer` to
+            go on from that trial's stable phase for so many epochs in all, beyond the range of `epochs`.
 
     Raises:
         UserError: from the constructor if a cap or a grid makes no sense; from the first suggestion if no network keeps
@@ -210,6 +211,7 @@ class PHashSampler(BaseSampler):
             DECISION_KEY: f"{proposal.reason} Without the reading: {without}.",
             PARENT_KEY: NO_PARENT if proposal.parent is None else proposal.parent,
             **({START_KEY: _noted(proposal.start)} if proposal.start or START_KEY in trial.system_attrs else {}),
+            **({LONGER_KEY: proposal.longer} if proposal.longer or LONGER_KEY in trial.system_attrs else {}),
         }
         _store(study, trial, notes)
         return {**self._coding.encode(proposal.point), **proposal.others}

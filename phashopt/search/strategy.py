@@ -65,10 +65,14 @@ def _openings(model: Model, posterior: Posterior, cost: Quadratic) -> Iterator[P
 
 
 def _proposal(model: Model, action: Action) -> Proposal:
+    length = model.space.length
     point = {name: action.params[name] for name in model.space.axes}
+    longer = point[LENGTH] if length and point[LENGTH] > length.values[-1] else None
+    if length and longer:
+        point[LENGTH] = length.values[-1]
     others = {name: action.params[name] for name in model.space.others}
     reason = f"{_prediction(model, action)}{_changes(model, action)}{_signal(model)}"
-    return Proposal(point, reason, others, action.parent.number if action.parent else None, action.start)
+    return Proposal(point, reason, others, action.parent.number if action.parent else None, action.start, longer)
 
 
 def _prediction(model: Model, action: Action) -> str:

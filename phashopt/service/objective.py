@@ -15,7 +15,7 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 
 from phashopt.networks import Blueprint
-from phashopt.search import STABLE_KEY, PHashPruner, Start, Verdict
+from phashopt.search import STABLE_KEY, PHashPruner, Start, Verdict, lengthened
 from phashopt.service.origin import OrphanError, extended, origin, orphaned
 from phashopt.service.publish import Trained, upload_pictures
 from phashopt.service.ranges import ends
@@ -144,7 +144,7 @@ class Objective:
         stored = self._stored(trial)
         run = Run(
             blueprint,
-            self._spec.recipe(trial.params, self._data.mirrored),
+            self._spec.recipe(lengthened(stored, trial.params), self._data.mirrored),
             self._data,
             make_probe(self._data, self._probes, blueprint),
             folder=trial_folder(self._root, self._study.study_name, trial.number),

@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from phashopt.search.coding import Coding
-from phashopt.search.history import ORPHANED_KEY, History, is_feasible, trial_trace
+from phashopt.search.history import LONGER_KEY, ORPHANED_KEY, History, is_feasible, trial_trace
 from phashopt.search.start import Start
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
@@ -185,3 +185,12 @@ def test_an_extended_trial_counts_as_one_of_the_length_it_had(used: int, length:
     study = optuna.create_study(direction="maximize")
     study.add_trial(create_trial(value=0.5, params=PARAMS, distributions=SPACE, user_attrs={"epochs_used": used}))
     assert History(Coding({})).read(study, NOBODY).records[0].params["epochs"] == length
+
+
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING])
+def test_what_goes_on_beyond_the_range_is_as_long_as_it_was_told_to_be(state: TrialState) -> None:
+    study = optuna.create_study(direction="maximize")
+    value = 0.5 if state == TrialState.COMPLETE else None
+    attrs = {LONGER_KEY: 18}
+    study.add_trial(create_trial(state=state, value=value, params=PARAMS, distributions=SPACE, system_attrs=attrs))
+    assert History(Coding({})).read(study, NOBODY).points == [{**PARAMS, "epochs": 18}]

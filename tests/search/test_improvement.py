@@ -10,7 +10,7 @@ from optuna.distributions import FloatDistribution
 
 from phashopt.search.costs import Quadratic
 from phashopt.search.history import Past, Pending
-from phashopt.search.improvement import Action, Improvement, _Option
+from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import Space
@@ -134,23 +134,32 @@ def test_what_may_not_be_chosen_is_not_trained_anew(make_space: MakeSpace, recor
     assert refused not in [parent.number for parent in own if parent]
 
 
-@pytest.mark.parametrize(
-    ("before", "start", "tells"),
-    [
-        (None, None, True),
-        (None, Start(4, 1.0, 0.0), True),
-        (None, Start(4, 0.0, 0.0), False),
-        (Start(4, 0.0, 0.0), Start(4, 0.0, 0.0), True),
-        (Start(4, 0.0, 0.0), Start(8, 0.0, 0.0), False),
-    ],
-    ids=["gone on with", "another network", "the same", "the same gone on with", "the same again"],
-)
-def test_only_the_same_network_trained_anew_tells_nothing_of_it(
-    make_record: MakeRecord, before: Start | None, start: Start | None, tells: bool
+def test_only_what_takes_a_known_network_further_tells_nothing_of_it(
+    make_space: MakeSpace, records: list[Record]
 ) -> None:
-    parent = replace(make_record(0, [8, 8, 8], (0.1,) * 3), start=before)
-    assert _Option(parent.params, 1.0, parent=parent, start=start).tells is tells
-    assert _Option(parent.params, 1.0).tells
+    kept = [replace(record, stable_epochs=record.params["epochs"] - 1) for record in records]
+    improvement, network = _improvement(make_space(), kept)
+    children, extensions = improvement._children([network]), list(improvement._extensions())
+    assert {(option.start is not None and option.start.moves, option.tells) for option in children} == {
+        (True, True),
+        (False, False),
+    }
+    assert {(option.params["epochs"] <= 16, option.tells) for option in extensions} == {(True, True), (False, False)}
+
+
+@pytest.mark.parametrize(("inherits", "fixed"), [(True, {}), (False, {}), (True, {"epochs": 16})])
+def test_a_training_goes_on_beyond_the_range_where_trials_build_on_others_and_no_length_is_given(
+    make_space: MakeSpace, records: list[Record], inherits: bool, fixed: dict[str, int]
+) -> None:
+    kept = [replace(record, stable_epochs=record.params["epochs"] - 1) for record in records]
+    space = replace(make_space(), inherits=inherits, fixed=fixed)
+    extensions = [action for action in _actions(space, kept, 1.0) if action.parent and not action.start]
+    beyond = [action for action in extensions if action.params["epochs"] > 16]
+    assert bool(beyond) is (inherits and not fixed)
+    for action in beyond:
+        assert action.parent
+        assert action.params["epochs"] > action.parent.params["epochs"]
+        assert action.params["epochs"] - (action.parent.stable_epochs or 0) in (16, 32)
 
 
 def test_what_is_trained_anew_tells_of_its_network_at_full_length_and_at_its_own_rate(

@@ -18,7 +18,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.errors import UserError
-from phashopt.search import PHashSampler, Start, is_feasible
+from phashopt.search import LONGER_KEY, STABLE_KEY, PHashSampler, Start, is_feasible
 from phashopt.search.sampler import _numbered
 from phashopt.search.start import moved
 from phashopt.trace import Epoch, Reading, Trace, write_trace
@@ -490,3 +490,31 @@ def test_other_numbers_are_drawn_when_all_networks_are_tried() -> None:
         study.tell(trial, 0.5 + trial.params["width_00"] / 100)
     cells = {(trial.params["width_00"], round(5 * (2 * trial.params["rate"] - 1))) for trial in study.trials}
     assert len(cells) == 16
+
+
+def test_trials_that_build_on_others_go_on_beyond_the_range_of_lengths() -> None:
+    """More epochs are better, for ever."""
+
+    def objective(trial: optuna.Trial) -> float:
+        widths = [trial.suggest_int(name, 8, 88, step=16) for name in WIDTHS]
+        epochs = trial.suggest_int("epochs", 2, 12)
+        trial.suggest_float("learning_rate", 1e-3, 0.3, log=True)
+        trial.suggest_float("decay", 0.0, 1.0)
+        told = trial.study._storage.get_trial_system_attrs(trial._trial_id)
+        epochs = told.get(LONGER_KEY) or epochs
+        trial.set_user_attr("epochs_used", epochs)
+        trial.set_user_attr(STABLE_KEY, epochs - 1)
+        return 0.98 - 0.5 / widths[0] - 2.0 / widths[1] - 0.5 / epochs
+
+    study = optuna.create_study(sampler=_sampler(inherit=True), direction="maximize")
+    study.optimize(objective, n_trials=15)
+    longer = [trial for trial in study.trials if LONGER_KEY in trial.system_attrs]
+    assert longer
+    for trial in longer:
+        parent = study.trials[trial.system_attrs["parent"]]
+        before, epochs = parent.user_attrs["epochs_used"], trial.system_attrs[LONGER_KEY]
+        assert trial.params["epochs"] == 12 < epochs
+        assert epochs - parent.user_attrs[STABLE_KEY] in (12, 24)
+        assert f"goes on from trial {parent.number} " in trial.system_attrs["decision"]
+        assert f"epochs {before} -> {epochs}" in trial.system_attrs["decision"]
+    assert max(trial.system_attrs[LONGER_KEY] for trial in longer) > 36

@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.networks import inherit
-from phashopt.search import NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, Start
+from phashopt.search import LONGER_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, Start
 from phashopt.service.check import check_study
 from phashopt.service.objective import Progress
 from phashopt.service.origin import FITTED_ON, children, extended, origin
@@ -181,6 +181,25 @@ def test_a_child_of_the_same_widths_begins_where_its_parent_ended_and_pays_for_n
     assert begun.macs == 0
     assert begun.images == parented.trials[0].user_attrs["images_seen"]
     assert children(parented, [child.number], spec, data, root).keys() == {child.number}
+
+
+def test_what_goes_on_beyond_the_range_is_trained_for_so_long_and_pays_for_what_is_added(
+    parented: Study, url: str, tmp_path: Path
+) -> None:
+    first = parented.trials[0]
+    longer, stable = 5 * first.params["epochs"], first.user_attrs["stable_epochs"]
+    notes = {PARENT_KEY: 0, LONGER_KEY: longer}
+    waiting = create_trial(
+        state=TrialState.WAITING, params=first.params, distributions=first.distributions, system_attrs=notes
+    )
+    parented.add_trial(waiting)
+    _work(url, tmp_path)
+    attrs = parented.trials[1].user_attrs
+    assert attrs["epochs_used"] == longer
+    assert attrs["images_seen"] == longer * BATCH
+    paid = 3 * attrs["macs"] * BATCH * (longer - stable)
+    assert paid < attrs["train_macs"] < paid + 3 * attrs["macs"] * BATCH * stable
+    assert check_study(parented, artifact_root(url)) == []
 
 
 def test_a_study_that_inherits_trains_children_and_pays_for_the_making(
