@@ -1,6 +1,6 @@
 """What to try next and what to stop: an Optuna sampler and pruner that read how redundant the layers are."""
 
-from phashopt.search.history import ADOPTED_KEY, LONGER_KEY, ORPHANED_KEY, STABLE_KEY, is_feasible, lengthened
+from phashopt.search.history import ADOPTED_KEY, LONGER_KEY, ORPHANED_KEY, STABLE_KEY, USED_KEY, is_feasible, lengthened
 from phashopt.search.predict import Prediction, best_under, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
 from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
@@ -15,6 +15,7 @@ __all__ = [
     "PARENT_KEY",
     "STABLE_KEY",
     "START_KEY",
+    "USED_KEY",
     "PHashPruner",
     "PHashSampler",
     "Prediction",

@@ -16,7 +16,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.errors import UserError
-from phashopt.search import ADOPTED_KEY, START_KEY, Start
+from phashopt.search import ADOPTED_KEY, LONGER_KEY, START_KEY, USED_KEY, Start
+from phashopt.search.space import LENGTH
 from phashopt.service.spec import Spec
 from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
 from phashopt.service.study import CREATED_KEY, open_plain, read_subject
@@ -93,7 +94,9 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
             outside += 1
         else:
             told: dict[str, str | float] = {ADOPTED_KEY: origin, **_readings(trial, names)}
-            ready.append(_as_ours(study, spec, params, share, start=_renamed(start, names, fixed, spec), told=told))
+            begun = _renamed(start, names, fixed, spec)
+            noted = {START_KEY: begun.note()} if begun else {}
+            ready.append(_as_ours(study, spec, params, share, told=told, noted=noted | _lengthened(trial, params)))
     if not ready and not known:
         raise UserError(
             f"no complete trial of {other.study_name!r} lies within this study's ranges: widen them, or adopt another"
@@ -253,14 +256,20 @@ def _readings(trial: FrozenTrial, names: Mapping[str, str]) -> dict[str, float]:
     return {key: float(value) for key, value in known.items() if isinstance(value, int | float)}
 
 
+def _lengthened(trial: FrozenTrial, params: Mapping[str, Any]) -> dict[str, int]:
+    """What is noted of one that was trained for longer than it was to be."""
+    used = trial.user_attrs.get(USED_KEY)
+    return {LONGER_KEY: used} if isinstance(used, int) and used > params.get(LENGTH, used) else {}
+
+
 def _as_ours(
     study: Study,
     spec: Spec,
     params: dict[str, Any],
     share: float,
     *,
-    start: Start | None,
     told: Mapping[str, str | float],
+    noted: Mapping[str, Any],
 ) -> FrozenTrial:
     subject = read_subject(study)
     widths = spec.widths(params)
@@ -281,5 +290,5 @@ def _as_ours(
             "decision": f"Adopted as evidence: trial {number} of {other}.",
             "parent": -1,
         },
-        system_attrs={START_KEY: start.note()} if start else {},
+        system_attrs=dict(noted),
     )

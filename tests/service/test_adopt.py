@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
 from phashopt.errors import UserError
-from phashopt.search import ADOPTED_KEY, START_KEY, Start
+from phashopt.search import ADOPTED_KEY, LONGER_KEY, START_KEY, Start
 from phashopt.service.adopt import Adoption, adopt
 from phashopt.service.belief import predicted_best
 from phashopt.service.budget import used_up
@@ -72,6 +72,20 @@ def test_a_child_is_adopted_as_one_where_this_study_trains_any(
     assert _adopt(url, source).adopted == adopted
     taken = [Start.read(trial.system_attrs) for trial in open_study(url, "tiny")[0].trials[1:]]
     assert taken == [None, start][:adopted]
+
+
+@pytest.mark.parametrize(("used", "longer"), [(1, None), (9, 9)])
+def test_a_training_that_went_on_is_adopted_as_long_as_it_was(
+    url: str, study: str, tmp_path: Path, used: int, longer: int | None
+) -> None:
+    source = _other(tmp_path, SAME)
+    other = optuna.load_study(study_name="old", storage=source)
+    first = other.trials[0]
+    attrs = {"epochs_used": used}
+    params, distributions = {**SAME, "width_01": 8}, first.distributions
+    other.add_trial(create_trial(value=0.9, params=params, distributions=distributions, user_attrs=attrs))
+    assert _adopt(url, source).adopted == 2
+    assert open_study(url, "tiny")[0].trials[2].system_attrs.get(LONGER_KEY) == longer
 
 
 def test_usual_other_names_and_numbered_widths_are_understood(url: str, study: str, tmp_path: Path) -> None:
