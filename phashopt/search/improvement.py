@@ -199,12 +199,16 @@ class Improvement:
                 yield _Option(params, paid, None, record, record.start, epochs <= length.values[-1])
 
     def _longer(self, record: Record) -> list[int]:
-        """Lengths to go on to; where trials build on others beyond the range, for the price of two longest at most."""
-        space, longest = self._model.space, self._lengths[-1]
-        within = [each for each in self._lengths if each > record.params[LENGTH]]
+        """Lengths to go on to; where trials build on others beyond the range, for the price of two longest at most.
+
+        Not beyond it where the training was finished early, since it had come to its end, nor for a few epochs more.
+        """
+        space, longest, epochs = self._model.space, self._lengths[-1], record.params[LENGTH]
+        within = [each for each in self._lengths if each > epochs]
+        if not space.inherits or LENGTH in space.fixed or (record.epochs or epochs) < epochs:
+            return within
         beyond = [(record.stable_epochs or 0) + times * longest for times in FURTHER]
-        unbound = space.inherits and LENGTH not in space.fixed
-        return within + [each for each in beyond if unbound and each > max(record.params[LENGTH], longest)]
+        return within + [each for each in beyond if each > longest and each - epochs >= longest / 2]
 
     def _fits(self, record: Record) -> bool:
         """Whether its network could be proposed as it is."""

@@ -134,6 +134,16 @@ def test_what_may_not_be_chosen_is_not_trained_anew(make_space: MakeSpace, recor
     assert refused not in [parent.number for parent in own if parent]
 
 
+def test_a_training_that_was_finished_early_does_not_go_on_beyond_the_range(
+    make_space: MakeSpace, records: list[Record]
+) -> None:
+    kept = [replace(each, stable_epochs=1, epochs=each.params["epochs"] - 1) for each in records]
+    actions = _actions(replace(make_space(), inherits=True), kept, 1.0)
+    extensions = [action for action in actions if action.parent and not action.start]
+    assert extensions
+    assert max(action.params["epochs"] for action in extensions) == 16
+
+
 def test_only_what_takes_a_known_network_further_tells_nothing_of_it(
     make_space: MakeSpace, records: list[Record]
 ) -> None:
@@ -158,7 +168,7 @@ def test_a_training_goes_on_beyond_the_range_where_trials_build_on_others_and_no
     assert bool(beyond) is (inherits and not fixed)
     for action in beyond:
         assert action.parent
-        assert action.params["epochs"] > action.parent.params["epochs"]
+        assert action.params["epochs"] - action.parent.params["epochs"] >= 8
         assert action.params["epochs"] - (action.parent.stable_epochs or 0) in (16, 32)
 
 
