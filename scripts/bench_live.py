@@ -33,6 +33,7 @@ from phashopt.training.data import default_data_dir
 
 TASK = Path("studies/live/fashion.toml")
 LONGER = "uniform at the cap"
+OURS = ("children", "ours")
 PACKAGES = ("torch", "optuna", "numpy")
 NOTES = """
 ## How to read this
@@ -63,7 +64,8 @@ def main() -> None:
     if arguments.play:
         for match in play(task, matches, arguments.storage, arguments.data_dir, arguments.processes):
             print(f"{match.arm}, seed {match.seed}: done", flush=True)
-    played = (replace(line, commit=commit()) for line in lines_of(task, matches, arguments.storage) if line.over)
+    begun = lines_of(task, matches, arguments.storage) if matches else []
+    played = (replace(line, commit=commit()) for line in begun if line.over)
     order = list(CONTESTANTS)
     lines = sorted([*kept, *played], key=lambda line: (order.index(line.arm), line.seed))
     if not lines:
@@ -74,7 +76,8 @@ def main() -> None:
     }
     if rows := actions(lines):
         tables["Trials that did not begin from scratch"] = rows
-    publish(name, title, tables, PACKAGES, started, notes=notes(task, arguments.task), details=document(lines, task))
+    told = notes(task, arguments.task) + verdicts(lines)
+    publish(name, title, tables, PACKAGES, started, notes=told, details=document(lines, task))
 
 
 def details(name: str) -> dict[str, Any]:
@@ -166,6 +169,16 @@ def notes(task: LiveTask, path: Path) -> str:
     assert isinstance(epochs, IntRange)  # a task's is
     cap, budget = round(task.limits.macs or 0), task.live.budget
     return NOTES.format(task=path, cap=cap, budget=budget, longer=LONGER, rival=RIVAL, low=epochs.low, high=epochs.high)
+
+
+def verdicts(lines: Sequence[Line]) -> str:
+    """Whether our searches were worth their compute beside one long training without any."""
+    found = gains(lines, LONGER)
+    said = []
+    for arm in (arm for arm in OURS if arm in found):
+        word = "was" if estimate(found[arm]).low > 0 else "was not"
+        said.append(f"- **The search {word} worth its compute** ({arm}): at B {points(found[arm])} beyond {LONGER}.\n")
+    return "".join(said)
 
 
 if __name__ == "__main__":
