@@ -47,6 +47,7 @@ NOTES = """
 - Compute to beat {rival}: what it took to exceed the accuracy that {rival} ended with, as a share of what
   that needed to reach it first; the median, and seed by seed. Never: with all of B it did not.
 - Accepted: at its end more accurate on validation images than every trial before it.
+- Matches were played at the commits of the last column; `--keep` took them from the page that was there before.
 """
 
 
