@@ -69,7 +69,7 @@ class Search:
         write_trace(trial, seen)
         if trained.stable:
             trial.set_user_attr(STABLE_KEY, trained.stable)
-        before = self._paid_before(trial, params)
+        before = self._paid_before(trial, params, start)
         accuracy = seen.epochs[-1].accuracy
         if stopped:
             self.study.tell(trial, state=TrialState.PRUNED)
@@ -100,14 +100,14 @@ class Search:
         write_trace(trial, seen)
         return pruner.verdict(self.study, self.study._storage.get_trial(trial._trial_id)) is Verdict.STOP
 
-    def _paid_before(self, trial: Trial, params: Params) -> int:
-        """The epochs of the finished trial that this one goes on from, if it is the same network."""
-        parent = self.study._storage.get_trial_system_attrs(trial._trial_id).get(PARENT_KEY, NO_PARENT)
-        if parent == NO_PARENT:
+    def _paid_before(self, trial: Trial, params: Params, start: Start | None) -> int:
+        """The epochs of the finished trial whose training this one goes on with; none of a child's."""
+        number = self.study._storage.get_trial_system_attrs(trial._trial_id).get(PARENT_KEY, NO_PARENT)
+        if number == NO_PARENT:
             return 0
-        start = self.study.get_trials(deepcopy=False)[parent]
-        same = {**self._coding.decode(start.params), LENGTH: params.get(LENGTH)} == params
-        return int(start.user_attrs[STABLE_KEY]) if same else 0
+        parent = self.study.get_trials(deepcopy=False)[number]
+        same = {**self._coding.decode(parent.params), LENGTH: params.get(LENGTH)} == params
+        return int(parent.user_attrs[STABLE_KEY]) if same and Start.read(parent.system_attrs) == start else 0
 
     def _place(self, study: Study, trial: FrozenTrial, values: Values) -> Values:
         # under Hyperband the study shows one bracket only
