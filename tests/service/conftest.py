@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from throwaway_postgres import Postgres
 from phashopt.service.server import Server
 from phashopt.service.spec import Spec, load_spec
 from phashopt.service.study import create_study
+
+# what a process of a test needs is imported once, the last by any optimizer of torch at its first use
+multiprocessing.get_context("forkserver").set_forkserver_preload(["phashopt.service.worker", "torch._dynamo"])
 
 PATIENT = 3600.0  # a grace period that no test outlasts, however slow the machine
 KINDS = ("sqlite", "journal", "postgresql", "grpc")

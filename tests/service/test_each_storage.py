@@ -63,7 +63,6 @@ def test_trials_are_claimed_once_each_and_the_budget_is_met_exactly(
     for _ in range(waiting - 1):
         study.enqueue_trial(spec.baseline)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["phashopt.service.queue"])
     start, claimed = context.Barrier(PROCESSES), context.Queue()
     processes = [context.Process(target=claim_until_empty, args=(any_url, start, claimed)) for _ in range(PROCESSES)]
     for process in processes:
