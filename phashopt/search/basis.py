@@ -35,19 +35,21 @@ HALF_LIFE = 1 / 4  # of the longest length: training on for so long wins half of
 class Basis:
     """Features of `widths` in layer order, of `length` if it is searched, and of all `others`.
 
-    If it `inherits`, trials may be children of others, whose trainings count as far as they last.
+    If it `inherits`, trials may be children of others, whose trainings count as far as they last. `usual` are the
+    epochs of a training where no length is searched.
     """
 
     widths: Mapping[str, Axis]
     length: Axis | None
     others: Mapping[str, Other]
     inherits: bool = False
+    usual: int = 1
 
     @classmethod
-    def of(cls, space: Space) -> Basis:
+    def of(cls, space: Space, usual: int = 1) -> Basis:
         """For the trainings of a space."""
         others = {name: other(distribution) for name, distribution in space.others.items()}
-        return cls(space.widths, space.length, others, space.inherits)
+        return cls(space.widths, space.length, others, space.inherits, usual)
 
     @property
     def layers(self) -> int:
@@ -106,7 +108,7 @@ class Basis:
         A parameter that depends on another may be missing. `starts` (n,) are those of children, if there are any.
         """
         columns = [axis.fractions([each[name] for each in params]) for name, axis in self.widths.items()]
-        longest = self.length.values[-1] if self.length else 1
+        longest = self.length.values[-1] if self.length else self.usual
         lengths = np.array([each[LENGTH] / longest if self.length else 1.0 for each in params])
         others, begun = self._places(params), np.zeros((len(params), self.starts))
         if self.inherits and any(starts):
@@ -215,7 +217,7 @@ class Basis:
     def left_by(self, parent: Mapping[str, Any], before: Start | None) -> Start:
         """What `parent`, trained for its own length, leaves to a child of its widths; it began as `before` itself."""
         lasting = self.lasting(self.coordinates([parent], [before]))[0, 1:]
-        epochs = int(parent.get(LENGTH, 1)) + (before.epochs if before else 0)
+        epochs = int(parent.get(LENGTH, self.usual)) + (before.epochs if before else 0)
         others = {name: each.decode(lasting[self._within(name)]) for name, each in self.others.items()}
         return Start(epochs, 0.0, 0.0, others)
 

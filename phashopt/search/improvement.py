@@ -56,8 +56,9 @@ class Action:
 class _Option:
     """A training that may be bought; `epochs` is the share of the longest length that is still to be paid.
 
-    What it tells is told of the same training at the longest length, where it begins anew at the rate of `network`,
-    whatever rate is safe for itself. What takes a network that is known further `tells` nothing of it.
+    What it tells is told of the same training at the longest length, from scratch for as long as the best known one was
+    trained, where it begins anew at the rate of `network`, whatever rate is safe for itself. What takes a network that
+    is known further `tells` nothing of it.
     """
 
     params: Mapping[str, Any]
@@ -98,6 +99,7 @@ class Improvement:
         self._noise = posterior.likeliest.sigma**2
         self._ascent = Ascent(model.basis, cost, np.concatenate([posterior.mean[None], self._draws[:WORLDS]]))
         self._incumbent = self._best_so_far()
+        self._horizon = self._lasted(posterior.mean)
 
     def actions(self) -> list[Action]:
         """The most promising networks at several lengths, and finished ones trained on; the best action first.
@@ -105,7 +107,8 @@ class Improvement:
         Where no gain is to be expected any more, the one that may still turn out best.
         """
         pool = self._pool()
-        gain = self._survived(np.maximum(self._worth(pool) - self._incumbent, 0).mean(1), pool)
+        promise = self._worth(self._at_horizon(pool))
+        gain = self._survived(np.maximum(promise - self._incumbent, 0).mean(1), pool)
         finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
         children = self._children(finalists) if self._model.space.inherits else ()
         trainings = list(self._trainings(finalists))  # each at the best rate of its world, while all of them survive
@@ -122,15 +125,34 @@ class Improvement:
         return np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
 
     def _finalists(self, ranked: Array) -> list[dict[str, Any]]:
-        """The first of `ranked` (n, K) that were not trained at the longest length; if all were, the first."""
+        """The first of `ranked` (n, K) that were not trained from scratch at the longest length; if all were, the first
+        ones.
+        """
         networks = map(self._model.basis.params, _distinct(ranked))
-        fresh = islice((params for params in networks if params not in self._tried), FINALISTS)
+        fresh = islice((params for params in networks if not self._tried.begun(params, None)), FINALISTS)
         return list(fresh) or [self._model.basis.params(row) for row in ranked[:FINALISTS]]
 
     def _best_so_far(self) -> Array:
         """(S,) the nats of the best feasible network that is finished or under way, in each draw."""
         known = self._model.known
         return np.asarray((known @ self._draws.T).max(0)) if len(known) else np.zeros(len(self._draws))
+
+    def _lasted(self, weights: Array) -> float:
+        """log2 of how long, over the longest length, the best network known to the mean was trained with its ancestors.
+
+        At least 0. Compared with it at a shorter length no network from scratch could promise anything, and a search
+        would never leave the chain that it began with.
+        """
+        known = self._model.known
+        if not len(known):
+            return 0.0
+        return max(0.0, float(known[(known @ weights).argmax(), self._model.basis.parts["length"].start]))
+
+    def _at_horizon(self, rows: Array) -> Array:
+        """`rows` (n, K) of trainings from scratch, gone on with for as long as the best known network has been."""
+        rows = rows.copy()
+        rows[:, self._model.basis.layers] = np.maximum(rows[:, self._model.basis.layers], self._horizon)
+        return rows
 
     def _trainings(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[_Option]:
         """From the first epoch, at each length worth a thought."""
@@ -162,11 +184,16 @@ class Improvement:
             return options
         rows = self._at_every_rate(options)
         flat = rows.reshape(-1, rows.shape[-1])
-        worth = self._worth(flat)
+        worth = self._worth(self._promised(flat, [option for option in options for _ in range(rows.shape[1])]))
         hoped = self._survived(np.maximum(worth - self._incumbent, 0).mean(1), flat)
         keys = (worth.mean(1) + worth.std(1), hoped)
         best = np.lexsort([key.reshape(len(options), -1) for key in keys], axis=1)[:, -1]
         return self._with_rates(options, rows, best)
+
+    def _promised(self, rows: Array, options: Sequence[_Option]) -> Array:
+        """`rows` (n, K) of `options`, those from scratch at the horizon."""
+        scratch = np.array([option.start is None for option in options])
+        return np.where(scratch[:, None], self._at_horizon(rows), rows)
 
     def _at_every_rate(self, options: Sequence[_Option]) -> Array:
         """(n, 18, K) coordinates of `options` at their own learning rate, and at every place of it."""
@@ -220,7 +247,7 @@ class Improvement:
         basis = self._model.basis
         params, starts = [option.params for option in options], [option.start for option in options]
         longest = {LENGTH: self._lengths[-1]} if self._lengths else {}
-        shipped = basis.coordinates([option.shipped(longest) for option in options], starts)
+        shipped = self._promised(basis.coordinates([option.shipped(longest) for option in options], starts), options)
         coordinates = basis.coordinates(params, starts)
         worth, promise = self._worth(coordinates), self._worth(shipped)
         delivered, promised = (np.maximum(each - self._incumbent, 0).mean(1) for each in (worth, promise))

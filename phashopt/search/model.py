@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from itertools import compress, islice
 from operator import attrgetter
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,8 +30,8 @@ from phashopt.search.prefix import End, Prefixes
 from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, RATE, Space
-from phashopt.search.start import Start
-from phashopt.search.stopping import PEERS, chance, collapsed, exploded, guessing_below
+from phashopt.search.start import Footing, Start, footing
+from phashopt.search.stopping import PEERS, Curve, chance, collapsed, exploded, guessing_below
 from phashopt.trace import Reading
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
@@ -42,8 +45,10 @@ class Model:
 
     def __init__(self, space: Space, past: Past) -> None:
         self.space = space
-        self.basis = Basis.of(space)
         finished = _recalled(past.records, space.axes.keys())
+        usual = _usual_epochs(finished)
+        self.basis = Basis.of(space, usual)
+        self._heritage = Basis.of(replace(space, others={**space.others, **space.settled}), usual)
         self.response = Response([record.score for record in finished], past.sign)
         nats = self._nats_of(finished)
         self._nothing = _nothing(nats[np.isfinite(nats)]) if self.response.scale != Scale.OTHER else -math.inf
@@ -114,9 +119,9 @@ class Model:
     def start(self, parent: Record, child: Mapping[str, Any]) -> Start:
         """What a child would begin with."""
         if parent.number not in self._left_by:
-            epochs = parent.epochs or parent.params.get(LENGTH, 1)  # it may have been finished early
+            epochs = parent.epochs or parent.params.get(LENGTH, self.basis.usual)  # it may have been finished early
             trained = {**parent.params, LENGTH: epochs}
-            self._left_by[parent.number] = self.basis.left_by(trained, parent.start)
+            self._left_by[parent.number] = self._heritage.left_by(trained, parent.start)
         return self._left_by[parent.number].resized(self.space.widths, parent.params, child)
 
     @cached_property
@@ -144,11 +149,13 @@ class Model:
         Of the others nothing is known: they were stopped before anything like them had finished.
         """
         prefixes = Prefixes(self.finished, self._nats)
-        peers = {child: [each.curve for each in self.finished if bool(each.start) == child] for child in (False, True)}
-        line = lru_cache(lambda child, epoch: chance(epoch, peers[child], PEERS))
+        peers: dict[Footing, list[Curve]] = defaultdict(list)
+        for record in self.finished:
+            peers[footing(record.start)].append(record.curve)
+        line = lru_cache(lambda kind, epoch: chance(epoch, peers[kind], PEERS))
         ends, lost = {}, []
         for record in stopped:
-            diverged = _came_to_nothing(record, partial(line, bool(record.start)))
+            diverged = _came_to_nothing(record, partial(line, footing(record.start)))
             end = None if diverged else prefixes.end(record)
             if end and end.nats >= self._nothing:
                 ends[record.number] = end
@@ -212,8 +219,14 @@ def _came_to_nothing(record: Record, line: Callable[[int], float]) -> bool:
     """Whether a stopped training exploded, collapsed to guessing, or guessed at an epoch, below its `line`."""
     if not record.learnt:
         return record.failed or exploded(record.trace)
-    last = max(record.curve)
-    return exploded(record.trace) or collapsed(record.trace) or -math.inf < record.curve[last] < line(last)
+    last, child = max(record.curve), record.start is not None
+    return exploded(record.trace, child=child) or collapsed(record.trace) or -math.inf < record.curve[last] < line(last)
+
+
+def _usual_epochs(records: Sequence[Record]) -> int:
+    """What a training takes where the length is no parameter."""
+    known = [record.epochs for record in records if record.epochs]
+    return round(median(known)) if known else 1
 
 
 def _latest(records: Sequence[Record], names: Set[str]) -> list[Record]:

@@ -7,6 +7,7 @@ observation of the end, no bound. A curve and a study's values may be on differe
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from phashopt.search.basis import Array
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
+from phashopt.search.start import Footing, footing
 
 BINS = 8
 RIDGE = 4.0  # trials' worth of belief that all trainings gain alike from here on
@@ -40,11 +42,16 @@ class _Line(NamedTuple):
 
 
 class Prefixes:
-    """Learns from `finished` trainings, whose values were `nats` (n,); children and trainings from scratch go apart."""
+    """Learns from `finished` trainings, whose values were `nats` (n,).
+
+    Those from scratch, children of other networks and of their own go apart, as long as there are any.
+    """
 
     def __init__(self, finished: Sequence[Record], nats: Array) -> None:
-        pairs = [(record, float(end)) for record, end in zip(finished, nats, strict=True) if record.trace.epochs]
-        self._ended = {child: [pair for pair in pairs if bool(pair[0].start) == child] for child in (False, True)}
+        self._all = [(record, float(end)) for record, end in zip(finished, nats, strict=True) if record.trace.epochs]
+        self._ended: dict[Footing, list[tuple[Record, float]]] = defaultdict(list)
+        for record, end in self._all:
+            self._ended[footing(record.start)].append((record, end))
         self._line = lru_cache(self._line_at)
 
     def end(self, prefix: Record) -> End | None:
@@ -53,8 +60,7 @@ class Prefixes:
         if not curve:
             return None
         last = max(curve)
-        child = bool(prefix.start)
-        line = self._line(child if self._ended[child] else not child, _bin(last / self.planned(prefix)))
+        line = self._line(footing(prefix.start), _bin(last / self.planned(prefix)))
         if line is None:
             return None
         return End(curve[last] + line.gap + line.slope * (curve[last] - line.middle), line.variance)
@@ -71,14 +77,14 @@ class Prefixes:
     @cached_property
     def _usual(self) -> tuple[int, float]:
         """The usual last step, and the usual last step over the length."""
-        everybody = [record for pairs in self._ended.values() for record, _ in pairs]
+        everybody = [record for record, _ in self._all]
         shares = [_last(record) / record.params[LENGTH] for record in everybody if LENGTH in record.params]
         lasts = [_last(record) for record in everybody]
         return round(float(np.median(lasts))) if lasts else 1, float(np.median(shares)) if shares else 1.0
 
-    def _line_at(self, child: bool, share: float) -> _Line | None:
+    def _line_at(self, kind: Footing, share: float) -> _Line | None:
         """Of the nats at `share` of each training's epochs and those of its value."""
-        reached = [(_reached(record, share), end) for record, end in self._ended[child]]
+        reached = [(_reached(record, share), end) for record, end in self._ended.get(kind, self._all)]
         known = [(start, end) for start, end in reached if math.isfinite(start)]
         if not known:
             return None

@@ -13,9 +13,9 @@ from optuna.pruners import BasePruner
 
 from phashopt.search.coding import Coding
 from phashopt.search.curve import before_decay, best_so_far
-from phashopt.search.history import History, trial_trace
+from phashopt.search.history import History, lengthened, trial_trace
 from phashopt.search.space import LENGTH
-from phashopt.search.start import Start
+from phashopt.search.start import Start, footing
 from phashopt.search.starving import starved
 from phashopt.search.stopping import PEERS, behind, collapsed, exploded, never_learnt, settled, stuck
 from phashopt.search.unlucky import unlucky
@@ -87,11 +87,13 @@ class PHashPruner(BasePruner):
 
     def _verdicts(self, study: Study, trial: FrozenTrial, trace: Trace, *, may_restart: bool) -> Iterator[Verdict]:
         """All that apply, the most urgent first; whoever is told to restart must be able to."""
-        if exploded(trace) or _reported_nonsense(trial):
+        start = Start.read(trial.system_attrs)
+        if exploded(trace, child=start is not None) or _reported_nonsense(trial):
             yield Verdict.STOP
-        child = Start.read(trial.system_attrs) is not None  # whose epochs are no other training's
-        records = [each for each in self._history.read(study, trial.number).records if bool(each.start) == child]
-        if may_restart and _starts_again(study, trial, trace, records):
+        past = self._history.read(study, trial.number).records
+        records = [each for each in past if footing(each.start) == footing(start)]
+        another = start is None or start.moves  # the same kernels once more would have the same luck
+        if may_restart and another and _starts_again(study, trial, trace, records):
             yield Verdict.RESTART
         own, peers = best_so_far(trace), _comparable(trial, trace, records)
         if collapsed(trace) or self._hopeless(own, peers):
@@ -99,7 +101,7 @@ class PHashPruner(BasePruner):
         if _could_be_longer(trial, trace) and starved(trace, own, peers, self._peers):
             yield Verdict.EXTEND
         if settled(trace):
-            yield Verdict.STOP if never_learnt(trace) else Verdict.FINISH
+            yield Verdict.STOP if start is None and never_learnt(trace) else Verdict.FINISH
 
     def _hopeless(self, own: Curve, peers: list[Curve]) -> bool:
         if len(own) < 2:
@@ -111,9 +113,10 @@ class PHashPruner(BasePruner):
 def _comparable(trial: FrozenTrial, trace: Trace, records: list[Record]) -> list[Curve]:
     """The curves that a trial can be measured by at its last epoch."""
     decaying = len(before_decay(trace)) < len(trace.epochs)
+    length = lengthened(trial, trial.params).get(LENGTH)
     curves: list[Curve] = []
     for record in records:
-        if record.params.get(LENGTH) == trial.params.get(LENGTH):
+        if record.params.get(LENGTH) == length:
             curves.append(record.curve)
         elif not decaying:
             curves.append(record.curve_before_decay)

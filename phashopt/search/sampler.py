@@ -199,12 +199,12 @@ class PHashSampler(BaseSampler):
         fixed = self._coding.decode({**trial.system_attrs.get("fixed_params", {}), **trial.params})
         given = {name: int(fixed[name]) for name in space.axes if name in fixed and fixed[name] > 0}
         others = {name: each for name, each in space.others.items() if name not in fixed}
-        space = replace(space.given(given), others=others, fixed=fixed)
+        settled = {name: each for name, each in space.others.items() if name in fixed}
+        space = replace(space.given(given), others=others, fixed=fixed, settled=settled)
 
         proposal, blank = self._decide(space, past, trial.number)
-        same = (proposal.point, proposal.others) == (blank.point, blank.others)
-        unread = {**blank.point, **{name: shown(value) for name, value in blank.others.items()}}
-        without = "the same" if same else ", ".join(f"{name} {value}" for name, value in unread.items())
+        same = replace(proposal, reason="") == replace(blank, reason="")
+        without = "the same" if same else _in_words(blank)
         notes = {
             PROPOSAL_KEY: {**proposal.point, **proposal.others},
             WITHOUT_READING_KEY: {**blank.point, **blank.others},
@@ -318,6 +318,14 @@ def _read(records: Sequence[Record]) -> list[str]:
 def _numbered(name: str) -> list[str | int]:
     """Sorts `conv10` behind `conv9`."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _in_words(proposal: Proposal) -> str:
+    """What it would train, and from whose kernels."""
+    longer = {LENGTH: proposal.longer} if proposal.longer else {}
+    values = proposal.point | longer | {name: shown(value) for name, value in proposal.others.items()}
+    whose = "" if proposal.parent is None else f" with the kernels of trial {proposal.parent}"
+    return ", ".join(f"{name} {value}" for name, value in values.items()) + whose
 
 
 def _noted(start: Start | None) -> list[float] | None:

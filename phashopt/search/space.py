@@ -92,7 +92,7 @@ class Space:
 
     A limit is `(cost, cap)`: `cost` gets the widths as true kernel counts and may not fall when a width grows; a point
     is feasible if every cost is at most its cap. Where it `inherits`, a trial may be the child of another. `fixed` are
-    the values of parameters that are given and searched no more.
+    the values of parameters that are given and searched no more, `settled` the ranges of those that are no axes.
     """
 
     widths: dict[str, Axis]
@@ -101,6 +101,7 @@ class Space:
     others: Mapping[str, BaseDistribution] = field(default_factory=dict)
     inherits: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    settled: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
     @property
     def rates(self) -> tuple[float, float] | None:

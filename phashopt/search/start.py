@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+Footing = tuple[bool, bool]
+
 START_KEY = "start"  # system attribute of a child, and of a trial that goes on from one
 
 
@@ -48,6 +50,14 @@ class Start:
     def note(self) -> list[Any]:
         """As it is stored."""
         return [self.epochs, self.down, self.up, dict(self.before)]
+
+
+def footing(start: Start | None) -> Footing:
+    """Which curves a training's is like: whether it is a child, and if so whether of another network.
+
+    From scratch it begins by guessing, as another network with a loss, as the same one about where its parent ended.
+    """
+    return start is not None, start is not None and start.moves
 
 
 def moved(names: Iterable[str], parent: Mapping[str, Any], child: Mapping[str, Any]) -> tuple[float, float]:

@@ -29,10 +29,12 @@ PLATEAU_READING = 0.03
 Curve = Mapping[int, float]  # by epoch, the most nats so far
 
 
-def exploded(trace: Trace) -> bool:
+def exploded(trace: Trace, *, child: bool = False) -> bool:
     """Whether the loss, finite before, became NaN or infinite, or is thrice what it was at first; or the accuracy NaN.
 
-    A loss that was not recorded is NaN too: never, or beside an accuracy that still rises, it proves nothing.
+    A loss that was not recorded is NaN too: never, or beside an accuracy that still rises, it proves nothing. A `child`
+    begins with so little that a higher rate than its parent's makes much of it for a while: half of its accuracy must
+    be gone too.
     """
     if not trace.epochs:
         return False
@@ -43,7 +45,8 @@ def exploded(trace: Trace) -> bool:
         return bool(accuracies) and math.isnan(last.accuracy)
     if math.isnan(last.loss):
         return not last.accuracy > max(accuracies, default=math.inf)
-    return last.loss > EXPLODED * abs(losses[0])
+    grown = last.loss > EXPLODED * abs(losses[0])
+    return grown and not (child and last.accuracy > trace.epochs[0].accuracy / 2)
 
 
 def at_chance(row: Epoch) -> bool:

@@ -86,9 +86,9 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     lists = _lists(other)
     ready, known, outside = [], 0, 0
     for trial, share in zip(complete, shares, strict=True):
-        origin, start = f"{other.study_name}:{trial.number}", Start.read(trial.system_attrs)
+        origin, start = _origin(other, trial), Start.read(trial.system_attrs)
         params = _translated(decoded(trial.params, lists), names, fixed, spec)
-        if origin in taken:
+        if origin in taken or f"{other.study_name}:{trial.number}" in taken:  # as it was noted before
             known += 1
         elif params is None or (start and not spec.inherits):
             outside += 1
@@ -105,6 +105,11 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
         study.add_trial(each)
     unused = sorted(set(_parameters(other)) - set(names.values()))
     return Adoption(other.study_name, len(ready), known, outside, names, unused)
+
+
+def _origin(study: Study, trial: FrozenTrial) -> str:
+    """Study, time and number: another database may hold a study of the same name."""
+    return f"{study.study_name}@{trial.datetime_start or '':%Y-%m-%dT%H:%M:%S.%f}:{trial.number}"
 
 
 def _open(source: str) -> Study:
@@ -275,7 +280,8 @@ def _as_ours(
     widths = spec.widths(params)
     cost = spec.blueprint(widths, subject.image, len(subject.classes)).cost
     constraints = {name: float(getattr(cost, name) - cap) for name, cap in spec.limits.caps.items()}
-    other, _, number = str(told[ADOPTED_KEY]).rpartition(":")
+    place, _, number = str(told[ADOPTED_KEY]).rpartition(":")
+    other = place.rpartition("@")[0]
     return create_trial(
         value=share,
         params=params,

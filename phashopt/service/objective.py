@@ -101,6 +101,10 @@ class Objective:
         run = self._resumed(trial, blueprint)
         try:
             outcome = run.train()
+        except OrphanError as error:  # it was to start again with its parent's kernels
+            self._give_up_parent(trial, error)
+            run.discard_checkpoint()
+            return self(trial)
         except Diverged:
             trial.set_user_attr("train_macs", run.train_macs)
             write_trace(trial, run.trace)
@@ -136,9 +140,12 @@ class Objective:
         try:
             return self._run(trial, blueprint, extends)
         except OrphanError as error:
-            logger.warning("Trial %d starts from scratch: %s.", trial.number, error)
-            orphaned(trial)
+            self._give_up_parent(trial, error)
             return self._run(trial, blueprint, extends)
+
+    def _give_up_parent(self, trial: Trial, error: OrphanError) -> None:
+        logger.warning("Trial %d starts from scratch: %s.", trial.number, error)
+        orphaned(trial)
 
     def _run(self, trial: Trial, blueprint: Blueprint, extends: Path | None) -> Run:
         stored = self._stored(trial)

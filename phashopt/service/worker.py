@@ -19,6 +19,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from phashopt.errors import DataError
+from phashopt.search import ADOPTED_KEY
 from phashopt.service.failures import blocked, empty_device, fail, failure_of, is_out_of_memory
 from phashopt.service.lease import GRACE_SECONDS, Lease
 from phashopt.service.objective import Hooks, Objective, Progress, Result
@@ -137,21 +138,24 @@ class Worker:
             ended = self._run(claim)
             self._notify(ended)
             ends += Counter([ended.state] if ended.ours and ended.state in FINISHED else [])
-            failures = failures + 1 if self._is_fault(ended) else 0
+            failures = self._faults(failures, ended)
             if failures == self._spec.study.max_failures:
                 raise TooManyFailuresError(f"{failures} trials failed in a row, the last one: {ended.message}")
             self._plot()
         self._plot(at_once=not self._queue.others_running())  # the last one out shows all
         return ends
 
-    def _is_fault(self, ended: Ended) -> bool:
-        """Whether something may be wrong with machine, images or spec.
+    def _faults(self, before: int, ended: Ended) -> int:
+        """How many trials in a row say that something is wrong with machine, images or spec.
 
-        Where other trials went well a loss that is no number is a finding: the search tries where that begins.
+        Where others of this study went well a loss that is no number is a finding, which says nothing of that: the
+        search tries where losses explode.
         """
         if not ended.ours or ended.state != TrialState.FAIL.name:
-            return False
-        return not (ended.diverged and self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+            return 0
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        finding = ended.diverged and any(ADOPTED_KEY not in trial.user_attrs for trial in complete)
+        return before if finding else before + 1
 
     def _run(self, claim: Claim) -> Ended:
         """Train and tell, unless the trial is lost to somebody else or this worker is to leave."""

@@ -98,6 +98,7 @@ class Run:
         self._interrupted = interrupted
         self._trace = Trace()
         self._clock = Clock()
+        self._read_in_full = False
         self._saved_at = time.monotonic()
         self._begin(build(blueprint, seed) if self.saved else self._origin.network(seed), seed)
 
@@ -148,12 +149,13 @@ class Run:
 
     def _restart(self) -> None:
         """From another seed; saved at once, so that whoever resumes need not be told again."""
+        seed = int(np.random.SeedSequence([self._seed, self._clock.restarts + 1]).generate_state(1)[0])
+        network = self._origin.network(seed)  # before anything is given up, since it may fail
         self._clock.restarts += 1
         self._clock.lost_images += self.trainer.images_seen
         self._clock.lost_readings += sum(bool(row.readings) for row in self._trace.epochs)
         self._trace = Trace()
-        seed = int(np.random.SeedSequence([self._seed, self._clock.restarts]).generate_state(1)[0])
-        self._begin(self._origin.network(seed), seed)
+        self._begin(network, seed)
         self._film()
         save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
 
@@ -197,6 +199,7 @@ class Run:
             report = self._probe.measure(self.trainer.network, full=full)
         except NotFiniteError as error:
             raise Diverged(self.trainer.epoch, self.trainer.recipe.learning_rate, "a reconstruction") from error
+        self._read_in_full |= full
         self._clock.signal_seconds += time.perf_counter() - start
         return report
 
@@ -240,7 +243,7 @@ class Run:
 
     @property
     def train_macs(self) -> int:
-        """What was paid so far, a full reading at the end included."""
+        """What was paid so far, readings included."""
         made = 0 if self._clock.inherited_epochs else self._origin.macs * (1 + self._clock.restarts)
         return made + 3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs()
 
@@ -252,9 +255,10 @@ class Run:
     def _reading_macs(self) -> int:
         """Forward and reverse passes of the routine readings and of the full one, the last epoch's if it finished."""
         own = self._trace.epochs[self._clock.inherited_epochs :]
-        routine = sum(bool(row.readings) for row in own) + self._clock.lost_readings - self.trainer.finished
+        full = self._read_in_full
+        routine = sum(bool(row.readings) for row in own) + self._clock.lost_readings - (full and self.trainer.finished)
         small = self.blueprint.reading_macs(min(len(self._probe), ROUTINE_PROBES), ROUTINE_CHANNELS)
-        return routine * small + self.blueprint.reading_macs(len(self._probe))
+        return routine * small + full * self.blueprint.reading_macs(len(self._probe))
 
     @contextmanager
     def _clock_train(self) -> Iterator[None]:
