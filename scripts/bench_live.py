@@ -3,7 +3,7 @@
 `python scripts/bench_live.py --arm ours --arm TPE+Hyperband --seeds 5` plays what is missing, for hours if need be, and
 writes LIVE_FASHION.md and .json, named after the task, to studies/results. Interrupted, the same command goes on;
 `--no-play` writes what is there. `--keep TPE+Hyperband` takes the matches of a contestant that has not changed from the
-page that is there, and plays those it lacks.
+page that is there; those it lacks are played if it is an `--arm` too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -63,10 +62,9 @@ def main() -> None:
     known = {Match(line.arm, line.seed) for line in kept}
     matches = [match for match in matches_of(task, arguments.arm) if match not in known]
     if arguments.play:
-        for match in play(task, matches, arguments.storage, arguments.data_dir, arguments.processes):
+        for match in play(task, matches, arguments.storage, arguments.data_dir, arguments.processes, commit=commit()):
             print(f"{match.arm}, seed {match.seed}: done", flush=True)
-    begun = lines_of(task, matches, arguments.storage) if matches else []
-    played = (replace(line, commit=commit()) for line in begun if line.over)
+    played = [line for line in lines_of(task, matches, arguments.storage) if line.over] if matches else []
     order = list(CONTESTANTS)
     lines = sorted([*kept, *played], key=lambda line: (order.index(line.arm), line.seed))
     if not lines:

@@ -34,6 +34,7 @@ CHARGED_KEY = "charged"
 TEST_KEY = "test_accuracy"
 TASK_KEY = "task"
 BUDGET_KEY = "budget"
+COMMITS_KEY = "commits"
 
 
 class LiveTable(Table):
@@ -73,15 +74,17 @@ def matches_of(task: LiveTask, arms: Sequence[str]) -> list[Match]:
     return [Match(arm, seed) for seed in task.live.seeds for arm in arms]
 
 
-def play(task: LiveTask, matches: Sequence[Match], url: str, data_dir: Path, processes: int) -> Iterator[Match]:
+def play(
+    task: LiveTask, matches: Sequence[Match], url: str, data_dir: Path, processes: int, *, commit: str = ""
+) -> Iterator[Match]:
     """Play each to its end, or on from where it was left; yields those that are over.
 
-    Raises `UserError` if the database holds matches of another task.
+    Each keeps the commits at which it was played. Raises `UserError` if the database holds matches of another task.
     """
     open_storage(url, create=True)
     pool = Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
     document = task.model_dump_json()
-    yield from pool(delayed(_play)(document, match, url, str(data_dir)) for match in matches)
+    yield from pool(delayed(_play)(document, match, url, str(data_dir), commit) for match in matches)
 
 
 def open_match(task: LiveTask, match: Match, url: str) -> Study:
@@ -101,11 +104,11 @@ def told(task: LiveTask) -> str:
     return task.model_dump_json(exclude={"live": {"seeds"}})
 
 
-def _play(document: str, match: Match, url: str, data_dir: str) -> Match:
+def _play(document: str, match: Match, url: str, data_dir: str, commit: str) -> Match:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     task = LiveTask.model_validate_json(document)
-    Player(task, match, url, _data(document, data_dir)).play()
+    Player(task, match, url, _data(document, data_dir), commit).play()
     return match
 
 
@@ -120,11 +123,12 @@ class Player:
     the record and shown to nobody.
     """
 
-    def __init__(self, task: LiveTask, match: Match, url: str, data: DataSet) -> None:
+    def __init__(self, task: LiveTask, match: Match, url: str, data: DataSet, commit: str = "") -> None:
         self._match = match
         self._contestant = CONTESTANTS[match.arm]
         self._study = open_match(task, match, url)
         self._data = data
+        self._commit = commit
         self._root = artifact_root(url)
         self._budget = task.live.budget * unit(task, len(data.train))
         spec = task.model_copy(update={"study": task.study.model_copy(update={"seed": match.seed})})
@@ -137,6 +141,7 @@ class Player:
         """To the end; a trial that was cut off is trained again."""
         self._study.set_user_attr(BUDGET_KEY, self._budget)
         while not is_over(self._match.arm, trials := self._study.get_trials(deepcopy=False), self._budget):
+            self._note_commit()
             if self._contestant.shrunk:
                 self._shrink(SHARES[len(trials)])
                 continue
@@ -152,6 +157,11 @@ class Player:
                 else:
                     self._study.tell(trial, result.accuracy)
         shutil.rmtree(study_folder(self._root, self._study.study_name), ignore_errors=True)
+
+    def _note_commit(self) -> None:
+        commits: list[str] = self._study.user_attrs.get(COMMITS_KEY, [])
+        if self._commit and self._commit not in commits:
+            self._study.set_user_attr(COMMITS_KEY, [*commits, self._commit])
 
     def _prepare(self, trials: list[FrozenTrial]) -> None:
         """Samplers are seeded by the trial's number, so that it does not matter when a match was interrupted."""

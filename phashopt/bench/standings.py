@@ -14,7 +14,18 @@ from optuna.trial import TrialState
 
 from phashopt.bench.actions import Taken, taken, totals
 from phashopt.bench.contestants import CONTESTANTS, SHARES
-from phashopt.bench.live import BUDGET_KEY, TEST_KEY, LiveTask, Match, charged, is_over, open_match, study_name, told
+from phashopt.bench.live import (
+    BUDGET_KEY,
+    COMMITS_KEY,
+    TEST_KEY,
+    LiveTask,
+    Match,
+    charged,
+    is_over,
+    open_match,
+    study_name,
+    told,
+)
 from phashopt.bench.replay import Estimate, estimate
 from phashopt.errors import UserError
 from phashopt.service.storage import open_storage
@@ -80,7 +91,8 @@ def line(study: Study, arm: str, seed: int) -> Line:
             validation.append(most)
             test.append(trial.user_attrs[TEST_KEY])
     states = {state.name: sum(trial.state == state for trial in trials) for state in TrialState}
-    return Line(arm, seed, compute, validation, test, states, spent, taken(study), is_over(arm, trials, budget))
+    over, commit = is_over(arm, trials, budget), ", ".join(study.user_attrs.get(COMMITS_KEY, []))
+    return Line(arm, seed, compute, validation, test, states, spent, taken(study), over, commit)
 
 
 def speed_up(ours: Line, rival: Line) -> float:

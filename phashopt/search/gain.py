@@ -25,7 +25,7 @@ from phashopt.search.start import Start
 
 DRAWS = 1024
 WORLDS = 32  # whose best networks are candidates
-BEYOND = 2  # times the longest length of the search that a training may be thought on
+FURTHER = (1, 2)  # times the longest length of the search to which a training may be thought on, or for which
 CANDIDATES = 8  # finished networks that may be trained on
 MOST = 24  # imagined trainings
 MERIT = 0.5  # share of the unexplained variance that is the network's own, and not its seed's
@@ -82,7 +82,10 @@ def by_searching(model: Model, budget: float, price: Price) -> Gain:
 
 
 def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None:
-    """Finished networks trained on, up to twice the longest length of the search; None if that is fixed."""
+    """Finished networks trained on, to once and twice the longest length; None if that is fixed.
+
+    Those that went as far go on for as long from their stable phase.
+    """
     length = model.space.length
     if length is None:
         return None
@@ -91,10 +94,12 @@ def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None
     longest = length.values[-1]
     options = []
     for record in (able[index] for index in order):
-        for epochs in (longest, BEYOND * longest):
+        stable = record.stable_epochs or 0
+        for more in (times * longest for times in FURTHER):
+            epochs = more if more > record.params[LENGTH] else stable + more
             params = {**record.params, LENGTH: epochs}
             if epochs > record.params[LENGTH]:
-                options.append(Training(params, price(params, record.stable_epochs or 0), record))
+                options.append(Training(params, price(params, stable), record))
     return _gain(model, budget, options)
 
 

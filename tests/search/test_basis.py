@@ -133,6 +133,15 @@ def test_a_childs_length_counts_from_its_first_ancestor(before: int, length: flo
     assert 2 ** basis.lasting(rows)[0, 0] == pytest.approx(length)
 
 
+@pytest.mark.parametrize("before", [4, 8, 24])
+def test_where_the_length_is_fixed_inherited_epochs_count_in_what_a_training_takes(before: int) -> None:
+    searched = Basis({"width_00": Axis((8, 16))}, Axis((8,)), {}, True)
+    fixed = replace(searched, length=None, usual=8)
+    start, child = Start(before, 0.0, 0.0), {"width_00": 8, "epochs": 8}
+    assert (fixed.coordinates([child], [start]) == searched.coordinates([child], [start])).all()
+    assert fixed.left_by({"width_00": 8}, start) == searched.left_by(child, start)
+
+
 @pytest.mark.parametrize(("before", "own", "length"), [(1e-3, 0.1, 0.5), (0.1, 1e-3, 1.0), (0.03, 0.03, 1.5)])
 def test_epochs_at_a_rate_that_leaves_no_trace_add_no_length(before: float, own: float, length: float) -> None:
     basis = Basis({"width_00": Axis((8, 16))}, Axis(range(2, 13)), {"learning_rate": other(RATES)}, True)

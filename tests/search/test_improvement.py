@@ -198,6 +198,41 @@ def _improvement(space: Space, records: list[Record]) -> tuple[Improvement, dict
     return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=1.0), network
 
 
+def test_beside_a_long_chain_networks_from_scratch_promise_what_they_would_be_after_as_long(
+    make_space: MakeSpace, records: list[Record]
+) -> None:
+    best = max(records, key=lambda record: record.value)
+    start = Start(20 * 16, 0.0, 0.0, {"learning_rate": 0.05})
+    chain = replace(best, number=99, value=0.95, score=0.95, start=start)
+    improvement, network = _improvement(make_space(), [*records, chain])
+    assert improvement._horizon == pytest.approx(np.log2((best.params["epochs"] + 320) / 16))
+    (longest,) = (o for o in improvement._trainings([network]) if o.params["epochs"] == 16)
+    rows = improvement._model.basis.coordinates([longest.params])
+    promised, delivered = (improvement._worth(each)[0] for each in (improvement._promised(rows, [longest]), rows))
+    assert (promised > improvement._incumbent).mean() > (delivered > improvement._incumbent).mean()
+    child = replace(longest, start=Start(16, 1.0, 0.0))
+    assert (improvement._promised(rows, [child]) == rows).all()
+
+
+def test_while_nothing_was_trained_for_longer_the_longest_length_is_the_horizon(
+    make_space: MakeSpace, records: list[Record]
+) -> None:
+    assert _improvement(make_space(), records)[0]._horizon == 0
+
+
+@pytest.mark.parametrize(("start", "fresh"), [(Start(100, 1.0, 1.0), 2), (None, 1)], ids=["child", "from scratch"])
+def test_a_network_that_was_trained_as_a_child_may_still_be_trained_from_scratch(
+    make_space: MakeSpace, records: list[Record], start: Start | None, fresh: int
+) -> None:
+    space = replace(make_space(), inherits=True)
+    trained = replace(records[0], params={**records[0].params, "epochs": 16}, start=start)
+    past = Past([*records[1:], trained], [], [], {})
+    model, tried = Model(space, past), Tried(space).update(past)
+    rows = model.basis.coordinates([trained.params, {**trained.params, "width_00": 64}])
+    improvement = Improvement(model, model.posterior, Quadratic(space), tried, np.random.default_rng(0), left=1.0)
+    assert len(improvement._finalists(rows)) == fresh
+
+
 def test_a_grandchilds_kernels_are_as_old_as_all_their_trainings(make_space: MakeSpace, records: list[Record]) -> None:
     children = [replace(record, start=Start(100, 1.0, 0.0)) for record in records]
     for action in _children(make_space(), children):

@@ -9,6 +9,7 @@ import pytest
 from phashopt.search.curve import FLOOR
 from phashopt.search.prefix import End, Prefixes
 from phashopt.search.record import Record
+from phashopt.search.start import Start
 from phashopt.trace import Trace
 
 MakeRecord = Callable[..., Record]
@@ -43,6 +44,22 @@ def test_parallel_curves_are_gone_on_with_in_parallel(make_record: MakeRecord, e
     end = _prefixes(finished).end(_stopped(other, epochs))
     assert isinstance(end, End)
     assert end.nats == pytest.approx(_nats(other.trace.epochs[-1].accuracy), abs=1e-6)
+
+
+@pytest.mark.parametrize("start", [None, Start(8, 1.0, 0.0), Start(8, 0.0, 0.0)], ids=["scratch", "moved", "same"])
+def test_trainings_that_begin_differently_go_on_differently(make_record: MakeRecord, start: Start | None) -> None:
+    starts = (None, Start(8, 1.0, 0.0), Start(8, 0.0, 0.0))
+    finished = [replace(record, start=each) for each in starts for record in _finished(make_record, [0.5, 0.9])]
+    ends = np.repeat([1.0, 2.0, 3.0], 2)
+    prefix = replace(_stopped(_finished(make_record, [0.7])[0], 4), start=start)
+    end, alone = (
+        Prefixes(*known).end(prefix)
+        for known in (
+            (finished, ends),
+            ([each for each in finished if each.start == start], np.full(2, 1.0 + starts.index(start))),
+        )
+    )
+    assert end == alone
 
 
 def test_scattered_ends_are_known_less_well(make_record: MakeRecord) -> None:

@@ -93,7 +93,28 @@ def test_stable_epochs_of_other_lengths_are_a_measure(peers: list[Trace], make_t
     assert _verdict(_study(peers, epochs=6), make_trace([0.2, 0.3, 0.4, 0.45]), epochs=12) == Verdict.STOP
 
 
-@pytest.mark.parametrize(("own", "verdict"), [({}, Verdict.CONTINUE), ({"start": [6, 1.0, 0.0]}, Verdict.STOP)])
+@pytest.mark.parametrize(("longer", "verdict"), [(None, Verdict.STOP), (40, Verdict.CONTINUE)])
+def test_what_goes_on_beyond_the_range_is_no_annealed_training_of_the_longest_length(
+    longer: int | None, verdict: Verdict, make_trace: MakeTrace
+) -> None:
+    rates = [0.1, 0.1, 0.03, 0.01]
+    study = _study([make_trace([0.2, 0.3, 0.9, 0.95 + 0.005 * shift], rates) for shift in range(6)], epochs=4)
+    study.enqueue_trial({"epochs": 4})
+    trial = study.ask(LENGTH)
+    study._storage.set_trial_system_attr(trial._trial_id, "longer", longer)
+    write_trace(trial, make_trace([0.2, 0.3, 0.4, 0.45]))
+    assert PHashPruner().verdict(study, study.trials[-1]) == verdict
+
+
+@pytest.mark.parametrize(
+    ("own", "verdict"),
+    [
+        ({}, Verdict.CONTINUE),
+        ({"start": [6, 1.0, 0.0]}, Verdict.STOP),
+        ({"start": [6, 0.0, 0.0]}, Verdict.CONTINUE),
+    ],
+    ids=["from scratch", "of another network", "of its own"],
+)
 def test_children_are_the_measure_of_children_alone(
     own: dict[str, object], verdict: Verdict, peers: list[Trace], make_trace: MakeTrace
 ) -> None:
@@ -106,6 +127,20 @@ def test_children_are_the_measure_of_children_alone(
         study._storage.set_trial_system_attr(trial._trial_id, key, value)
     write_trace(trial, make_trace(BAD))
     assert PHashPruner().verdict(study, study.trials[-1]) == verdict
+
+
+def test_a_child_that_stands_still_is_finished_however_little_it_knows(make_trace: MakeTrace) -> None:
+    trace = make_trace([0.45] * 12)
+    for row in trace.epochs:
+        row.loss = 1.4  # of a hundred classes: it does not guess
+    for number in (4, 8, 12):
+        trace.epochs[number - 1].readings = {"width_00": Reading(0.3, 0.4, 0.0)}
+    study = _study([])
+    trial = study.ask(LENGTH)
+    write_trace(trial, trace)
+    assert PHashPruner().verdict(study, study.trials[-1]) == Verdict.STOP
+    study._storage.set_trial_system_attr(trial._trial_id, "start", [6, 0.0, 0.0])
+    assert PHashPruner().verdict(study, study.trials[-1]) == Verdict.FINISH
 
 
 @pytest.mark.parametrize("loss", [math.nan, 9.0])

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.errors import UserError
 from phashopt.search import LONGER_KEY, STABLE_KEY, PHashSampler, Start, is_feasible
+from phashopt.search.proposal import Proposal
 from phashopt.search.sampler import _numbered
 from phashopt.search.start import moved
 from phashopt.trace import Epoch, Reading, Trace, write_trace
@@ -388,6 +390,40 @@ def test_a_childs_parent_is_a_finished_trial_and_its_start_their_distance() -> N
         assert ancestors or start.before == pytest.approx(others)
         how = "inherits kernels of" if start.moves else "trains anew from the end of"
         assert f"{how} trial {parent.number} " in child.system_attrs["decision"]
+
+
+def test_a_childs_rate_that_was_given_is_no_rate_of_its_ancestors() -> None:
+    study = _study(_sampler(inherit=True), 8)
+    for _ in range(12):
+        study.enqueue_trial({"learning_rate": 0.06})
+        study.optimize(_objective, n_trials=1)
+    children = [trial for trial in study.trials[8:] if Start.read(trial.system_attrs)]
+    assert children
+    for child in children:
+        start, parent = Start.read(child.system_attrs), study.trials[child.system_attrs["parent"]]
+        ancestors = Start.read(parent.system_attrs)
+        assert start
+        rates = [parent.params["learning_rate"], *([ancestors.before["learning_rate"]] if ancestors else [])]
+        assert min(rates) - 1e-9 <= start.before["learning_rate"] <= max(rates) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({}, "the same."), ({"parent": 3}, "with the kernels of trial 3."), ({"longer": 30}, "epochs 30")],
+)
+def test_what_differs_without_the_reading_is_told(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, int], said: str
+) -> None:
+    study = _study(_sampler(), 4)
+    decide = PHashSampler._decide
+
+    def changed(*args: Any) -> tuple[Proposal, Proposal]:
+        _, blank = decide(*args)
+        return blank, replace(blank, **change)
+
+    monkeypatch.setattr(PHashSampler, "_decide", changed)
+    study.optimize(_objective, n_trials=1)
+    assert said in study.trials[-1].system_attrs["decision"].partition("Without the reading: ")[2]
 
 
 @STRATEGIES

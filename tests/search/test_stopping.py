@@ -24,6 +24,13 @@ def test_a_loss_that_vanishes_or_trebles_has_exploded(losses: list[float], lost:
     assert exploded(Trace([Epoch(number, loss=loss) for number, loss in enumerate(losses, start=1)])) == lost
 
 
+@pytest.mark.parametrize(("accuracy", "lost"), [(0.85, False), (0.4, True), (math.nan, True)])
+def test_a_childs_loss_may_grow_as_long_as_it_knows_most_of_what_it_knew(accuracy: float, lost: bool) -> None:
+    trace = Trace([Epoch(1, loss=0.02, accuracy=0.97), Epoch(2, loss=0.6, accuracy=accuracy)])
+    assert exploded(trace, child=True) == lost
+    assert exploded(trace)
+
+
 @pytest.mark.parametrize(
     ("accuracy", "loss", "guesses"),
     [(0.1, 2.3026, True), (0.5, 0.6931, True), (0.2, 2.2, False), (0.5, 1.4, False), (0.9, 0.3, False)],

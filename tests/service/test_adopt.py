@@ -54,6 +54,20 @@ def test_a_study_with_our_names_is_adopted_once(url: str, study: str, tmp_path: 
     assert trials[0].params == SAME
 
 
+def test_a_study_of_the_same_name_in_another_database_is_another(url: str, study: str, tmp_path: Path) -> None:
+    for number, folder in enumerate((tmp_path / "one", tmp_path / "two")):
+        folder.mkdir()
+        assert _adopt(url, _other(folder, {**SAME, "width_01": 4 + 2 * number})).adopted == 1
+
+
+@pytest.mark.parametrize("known", [1, 0])
+def test_what_was_adopted_before_origins_had_a_time_is_known(url: str, study: str, tmp_path: Path, known: int) -> None:
+    opened, spec = open_study(url, study)
+    attrs = {ADOPTED_KEY: f"old:{1 - known}"}
+    opened.add_trial(create_trial(value=0.8, params=SAME, distributions=dict(spec.space), user_attrs=attrs))
+    assert _adopt(url, _other(tmp_path, SAME)).known == known
+
+
 @pytest.mark.parametrize(("inherits", "adopted"), [("true", 2), ("false", 1)])
 def test_a_child_is_adopted_as_one_where_this_study_trains_any(
     url: str, spec_of: Callable[..., Spec], tmp_path: Path, inherits: str, adopted: int

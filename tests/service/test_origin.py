@@ -9,7 +9,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from phashopt.networks import inherit
-from phashopt.search import LONGER_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, Start
+from phashopt.search import LONGER_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, PHashPruner, Start, Verdict
 from phashopt.service.check import check_study
 from phashopt.service.objective import Progress
 from phashopt.service.origin import FITTED_ON, children, extended, origin
@@ -104,6 +104,24 @@ def test_a_parent_without_weights_leaves_no_child(
     assert trial.system_attrs[ORPHANED_KEY] == 0
     assert trial.user_attrs["images_seen"] == BATCH * trial.user_attrs["epochs_used"]
     assert "Trial 1 starts from scratch: trial 0 left no kernels to inherit" in caplog.text
+
+
+def test_a_child_that_is_to_start_again_without_its_parents_weights_starts_from_scratch(
+    parented: Study, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter([Verdict.RESTART])
+
+    def verdict(*_: object) -> Verdict:
+        _weights(url).unlink(missing_ok=True)
+        return next(verdicts, Verdict.CONTINUE)
+
+    monkeypatch.setattr(PHashPruner, "verdict", verdict)
+    number = _claimed(parented, 0)
+    _work(url, tmp_path)
+    trial = parented.trials[number]
+    assert trial.state == TrialState.COMPLETE
+    assert (Start.read(trial.system_attrs), trial.system_attrs[ORPHANED_KEY]) == (None, 0)
+    assert trial.user_attrs["images_seen"] == BATCH * trial.user_attrs["epochs_used"]
 
 
 def test_a_child_that_was_handed_back_needs_its_parent_no_more(

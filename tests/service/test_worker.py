@@ -11,10 +11,11 @@ import optuna
 import pytest
 import torch
 from optuna import Trial
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import event
 
 from phashopt.errors import DataError, UserError
+from phashopt.search import ADOPTED_KEY
 from phashopt.service import reaper
 from phashopt.service import worker as module
 from phashopt.service.lease import Lease
@@ -230,6 +231,23 @@ def test_where_a_trial_went_well_losses_that_are_no_numbers_stop_no_worker(
     create_study(url, spec_of("study.trials=6", "study.max_failures=2"), tmp_path)
     raising(url, tmp_path).work(limit=1)
     assert raising(url, tmp_path, *[Diverged(1, 0.3)] * 4).work() == {"FAIL": 4, "COMPLETE": 1}
+
+
+def test_what_another_study_finished_went_well_there(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
+    study = create_study(url, spec_of("study.trials=6", "study.max_failures=2"), tmp_path)
+    known = {**spec_of().baseline, "epochs": 1, "learning_rate": 0.02}
+    adopted = {ADOPTED_KEY: "old:0"}
+    study.add_trial(create_trial(value=0.9, params=known, distributions=dict(spec_of().space), user_attrs=adopted))
+    with pytest.raises(TooManyFailuresError, match="2 trials failed in a row"):
+        raising(url, tmp_path, *[Diverged(1, 0.3)] * 4).work()
+
+
+def test_a_loss_that_is_no_number_says_nothing_of_other_failures(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
+    create_study(url, spec_of("study.trials=9", "study.max_failures=3"), tmp_path)
+    raising(url, tmp_path).work(limit=1)
+    errors = [RuntimeError("odd"), RuntimeError("odd"), Diverged(1, 0.3), RuntimeError("odd")]
+    with pytest.raises(TooManyFailuresError, match="3 trials failed in a row"):
+        raising(url, tmp_path, *errors).work()
 
 
 def test_data_that_breaks_in_mid_study_stops_every_worker(

@@ -198,6 +198,22 @@ def test_a_network_that_overflows_on_its_way_back_to_pixels_has_diverged(
     assert [(row.number, math.isnan(row.loss)) for row in run.trace.epochs] == [(1, True)]
 
 
+def test_a_reading_that_was_not_taken_is_not_paid_for(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = room.run(tmp_path)
+    train_epoch = run.trainer.train_epoch
+
+    def explode(*args: Callable[[], bool]) -> float:
+        train_epoch(*args)
+        raise Diverged(1, 0.1)
+
+    monkeypatch.setattr(run.trainer, "train_epoch", explode)
+    with pytest.raises(Diverged):
+        run.train()
+    assert run.train_macs == 3 * run.blueprint.cost.macs * run.trainer.images_seen
+
+
 def test_stop_ends_at_once_and_says_so(room: Room, tmp_path: Path) -> None:
     outcome = room.run(tmp_path, judge=lambda _: Verdict.STOP).train()
     assert (outcome.epochs_used, outcome.stopped) == (1, True)
