@@ -17,6 +17,7 @@ from phashopt.search.space import Limits
 from phashopt.search.start import Start
 
 DRAWS = 1000
+OWN = 0.2  # of what a training reached beyond its prediction, the share that is its network's and not its luck's
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,15 @@ class Prediction:
 
 
 def ranked(model: Model) -> list[tuple[Record, Prediction]]:
-    """The finished trials that may be chosen, the one that the model expects most of first.
+    """The finished trials that may be chosen, the one that most is expected of first.
 
-    A single value carries the luck of its seed and of its few validation images; the model pools those of all trials.
+    A single value carries the luck of its seed and of its few validation images; the model pools those of all trials,
+    but knows only what is smooth. So most of the order is its prediction, and a part what the trial itself reached.
     """
     pairs = [(record, _predict(model, record.params, record.start)) for record in model.own]
-    return sorted(pairs, key=lambda pair: -pair[1].nats)
+    reached = model.response.nats([record.score for record, _ in pairs])
+    expected = [pair[1].nats + OWN * (own - pair[1].nats) for pair, own in zip(pairs, reached, strict=True)]
+    return [pairs[place] for place in np.argsort([-each for each in expected], kind="stable")]
 
 
 def best_under(model: Model, limits: Limits) -> Prediction:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
 from phashopt.errors import UserError
+from phashopt.search.history import Past
 from phashopt.search.model import Model
 from phashopt.search.predict import best_under, ranked
 
@@ -16,6 +18,13 @@ def test_a_lucky_trial_is_not_ranked_by_its_luck(model: Model) -> None:
     assert max(model.finished, key=lambda record: record.score).number == 24
     assert first.number != 24
     assert first.params["width_01"] == max(record.params["width_01"] for record in model.own)
+
+
+def test_of_two_that_are_expected_to_be_alike_the_one_that_reached_more_comes_first(model: Model) -> None:
+    best = ranked(model)[0][0]
+    twin = replace(best, number=99, score=best.score - 0.001, value=best.value - 0.001)
+    numbers = [record.number for record, _ in ranked(Model(model.space, Past([twin, *model.own], [], [], {})))]
+    assert numbers.index(best.number) < numbers.index(99)
 
 
 def test_predictions_are_near_what_was_reached(model: Model) -> None:
