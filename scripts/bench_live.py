@@ -57,7 +57,7 @@ def main() -> None:
     started = time.perf_counter()
     seeds = list(range(arguments.seeds))
     task = load_as(LiveTask, arguments.task, [f"live.seeds={seeds}", *arguments.overrides])
-    name, title = f"LIVE_{arguments.task.stem.upper()}", "Searches that train real networks"
+    name = arguments.name or f"LIVE_{arguments.task.stem.upper()}"
     kept = published(details(name), task, arguments.keep) if arguments.keep else []
     known = {Match(line.arm, line.seed) for line in kept}
     matches = [match for match in matches_of(task, arguments.arm) if match not in known]
@@ -76,7 +76,8 @@ def main() -> None:
     if rows := actions(lines):
         tables["Trials that did not begin from scratch"] = rows
     told = notes(task, arguments.task) + verdicts(lines)
-    publish(name, title, tables, PACKAGES, started, notes=told, details=document(lines, task))
+    found = document(lines, task)
+    publish(name, "Searches that train real networks", tables, PACKAGES, started, notes=told, details=found)
 
 
 def details(name: str) -> dict[str, Any]:
@@ -101,6 +102,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--data-dir", type=Path, default=default_data_dir())
     parser.add_argument("--no-play", dest="play", action="store_false", help="write what is there")
+    parser.add_argument("--name", help="of the page; another cap takes another one, as its own --storage")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="section.key=value")
     arguments = parser.parse_args()
     arguments.arm = arguments.arm or list(CONTESTANTS)

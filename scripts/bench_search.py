@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,10 @@ def main() -> None:
         search(ledger, name, make, arguments)
     speeds = Ledger(arguments.work / "proposals.jsonl")
     for layers, finished, pruned in product(LAYERS, FINISHED, PRUNED):
-        if not speeds.has(layers=layers, finished=finished, pruned=f"{pruned:.0%}"):
-            speeds.add(proposal_speed(layers, finished, pruned))
+        for children in (False, True):
+            case = {"layers": layers, "finished": finished, "pruned": f"{pruned:.0%}", "children": children}
+            if not speeds.has(**case):
+                speeds.add(case | proposal_speed(layers, finished, pruned, children=children))
     shared = {
         name: [course for course in courses_of(ledger, name) if course.world < arguments.worlds] for name in makes
     }
@@ -94,7 +97,8 @@ def main() -> None:
         ],
     }
     tables |= {name: rows(courses) for name, courses in shared.items()}
-    tables["One proposal, storage excluded"] = speeds.lines
+    order = itemgetter("layers", "finished", "pruned", "children")
+    tables["One proposal, storage excluded"] = sorted(speeds.lines, key=order)
     notes = HOW_TO_READ.format(trials=TRIALS, worlds=arguments.worlds)
     notes += verdicts(shared, makes)
     publish("SEARCH", "The search", tables, PACKAGES, started, notes=notes, details=ledger.lines)
@@ -195,12 +199,20 @@ def shown(found: Estimate) -> str:
     return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
-def proposal_speed(layers: int, finished: int, pruned: float) -> Row:
-    """Milliseconds of `sample_relative` after so many finished trials, all of them read, a share of them stopped."""
+def proposal_speed(layers: int, finished: int, pruned: float, *, children: bool) -> Row:
+    """Milliseconds of `sample_relative` after so many finished trials, all of them read, a share of them stopped.
+
+    All trials are from scratch; where `children` may be proposed, these are weighed too.
+    """
     world = SyntheticWorld(Formula(layers), 0)
     axes = {name: list(axis.values) for name, axis in world.space.axes.items()}
     sampler = PHashSampler(
-        0, widths=list(world.space.widths), limits=world.space.limits, grid=axes, space=world.distributions
+        0,
+        widths=list(world.space.widths),
+        limits=world.space.limits,
+        grid=axes,
+        space=world.distributions,
+        inherit=children,
     )
     study = optuna.create_study(direction="maximize", sampler=sampler)
     code, rng = coding(world.space), np.random.default_rng(0)
@@ -228,9 +240,6 @@ def proposal_speed(layers: int, finished: int, pruned: float) -> Row:
         times.append(1000 * seconds(torch.device("cpu"), run))
     rest = times[1:]  # the first decodes all trials once
     return {
-        "layers": layers,
-        "finished": finished,
-        "pruned": f"{pruned:.0%}",
         "first ms": round(times[0], 1),
         "median ms": round(float(np.median(rest)), 1),
         "p95 ms": round(float(np.quantile(rest, 0.95)), 1),
