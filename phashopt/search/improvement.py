@@ -254,21 +254,12 @@ class Improvement:
         tell = self._left * np.array([option.tells for option in options])
         gains = (1 - tell) * delivered + tell * promised * self._told(worth, promise)
         widths = np.array([[option.params[name] for name in self._model.space.widths] for option in options], float)
-        further = self._further(options) * (promise > self._incumbent).mean(1)
-        compute = self._cost(widths)[:, 0] * (np.array([option.epochs for option in options]) + further)
+        compute = self._cost(widths)[:, 0] * [option.epochs for option in options]
         prices = SLOT + (1 - SLOT) * np.maximum(compute, 1e-6)
         scores = self._survived(gains / prices**self._left, coordinates)
         spreads = np.hypot(worth.std(1), self._noise**0.5)
         for option, score, nats, spread in zip(options, scores, worth.mean(1), spreads, strict=True):
             yield Action(option.params, option.parent, option.start, float(score), float(nats), float(spread))
-
-    def _further(self, options: Sequence[_Option]) -> Array:
-        """(n,) longest lengths to be paid beyond one of them until a promise is kept that lies at the horizon.
-
-        They are paid only where it still looks better then, as in the worlds in which it does.
-        """
-        there = np.array([option.start is None and option.tells for option in options])
-        return np.asarray(there * (2.0**self._horizon - 1))
 
     def _survived(self, gains: Array, coordinates: Array) -> Array:
         """(n,) the gains, each with its chance of survival; below 0 those that more likely come to nothing.
