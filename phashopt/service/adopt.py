@@ -109,7 +109,8 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
 
 def _origin(study: Study, trial: FrozenTrial) -> str:
     """Study, time and number: another database may hold a study of the same name."""
-    return f"{study.study_name}@{trial.datetime_start or '':%Y-%m-%dT%H:%M:%S.%f}:{trial.number}"
+    began = trial.datetime_start.isoformat() if trial.datetime_start else ""
+    return f"{study.study_name}@{began}:{trial.number}"
 
 
 def _open(source: str) -> Study:
