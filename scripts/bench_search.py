@@ -98,7 +98,7 @@ def main() -> None:
     }
     tables |= {name: rows(courses) for name, courses in shared.items()}
     order = itemgetter("layers", "finished", "pruned", "children")
-    tables["One proposal, storage excluded"] = sorted(speeds.lines, key=order)
+    tables["One proposal, storage excluded"] = sorted((line for line in speeds.lines if "children" in line), key=order)
     notes = HOW_TO_READ.format(trials=TRIALS, worlds=arguments.worlds)
     notes += verdicts(shared, makes)
     publish("SEARCH", "The search", tables, PACKAGES, started, notes=notes, details=ledger.lines)

@@ -18,6 +18,7 @@ from scipy.linalg import cho_factor, cho_solve
 from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
+from phashopt.search.improvement import FURTHER
 from phashopt.search.model import Model
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
@@ -25,7 +26,6 @@ from phashopt.search.start import Start
 
 DRAWS = 1024
 WORLDS = 32  # whose best networks are candidates
-FURTHER = (1, 2)  # times the longest length of the search to which a training may be thought on, or for which
 CANDIDATES = 8  # finished networks that may be trained on
 MOST = 24  # imagined trainings
 MERIT = 0.5  # share of the unexplained variance that is the network's own, and not its seed's

@@ -149,9 +149,9 @@ class Improvement:
         return max(0.0, float(known[(known @ weights).argmax(), self._model.basis.parts["length"].start]))
 
     def _at_horizon(self, rows: Array) -> Array:
-        """`rows` (n, K) of trainings from scratch, gone on with for as long as the best known network has been."""
+        """`rows` (..., K) of trainings from scratch, gone on with for as long as the best known network has been."""
         rows = rows.copy()
-        rows[:, self._model.basis.layers] = np.maximum(rows[:, self._model.basis.layers], self._horizon)
+        rows[..., self._model.basis.layers] = np.maximum(rows[..., self._model.basis.layers], self._horizon)
         return rows
 
     def _trainings(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[_Option]:
@@ -184,16 +184,18 @@ class Improvement:
             return options
         rows = self._at_every_rate(options)
         flat = rows.reshape(-1, rows.shape[-1])
-        worth = self._worth(self._promised(flat, [option for option in options for _ in range(rows.shape[1])]))
+        worth = self._worth(self._promised(rows, options).reshape(flat.shape))
         hoped = self._survived(np.maximum(worth - self._incumbent, 0).mean(1), flat)
         keys = (worth.mean(1) + worth.std(1), hoped)
         best = np.lexsort([key.reshape(len(options), -1) for key in keys], axis=1)[:, -1]
         return self._with_rates(options, rows, best)
 
     def _promised(self, rows: Array, options: Sequence[_Option]) -> Array:
-        """`rows` (n, K) of `options`, those from scratch at the horizon."""
+        """`rows` (n, ..., K) of the n `options`, those from scratch at the horizon."""
         scratch = np.array([option.start is None for option in options])
-        return np.where(scratch[:, None], self._at_horizon(rows), rows)
+        rows = rows.copy()
+        rows[scratch] = self._at_horizon(rows[scratch])
+        return rows
 
     def _at_every_rate(self, options: Sequence[_Option]) -> Array:
         """(n, 18, K) coordinates of `options` at their own learning rate, and at every place of it."""

@@ -17,7 +17,9 @@ from phashopt.search.space import Limits
 from phashopt.search.start import Start
 
 DRAWS = 1000
-OWN = 0.2  # of what a training reached beyond its prediction, the share that is its network's and not its luck's
+# of what a training reached beyond its prediction, the share that counts for its network; `gain.MERIT` is more, since
+# that also stands for what other trainings of it would show
+OWN = 0.2
 
 
 @dataclass(frozen=True)

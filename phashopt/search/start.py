@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-Footing = tuple[bool, bool]
+Footing = tuple[bool, bool]  # whether a training is a child's, and whether of another network than its parent
 
 START_KEY = "start"  # system attribute of a child, and of a trial that goes on from one
 
