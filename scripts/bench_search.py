@@ -22,7 +22,7 @@ import torch
 from optuna.trial import TrialState, create_trial
 from results import RESULTS, Ledger, Row, Tables, publish, seconds
 
-from phashopt.bench.arms import FIRST_ORDER
+from phashopt.bench.arms import BELIEF, FIRST_ORDER
 from phashopt.bench.replay import RESAMPLES, Course, Estimate, Replayed, counts, estimate, in_words, replay, summary
 from phashopt.bench.search import coding
 from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds, World, tight
@@ -33,7 +33,8 @@ from phashopt.trace import TRACE_KEY, Trace
 TRIALS = 40
 OURS = ("model", "readings off", "readings shuffled", "nothing learnt", "paper")
 RIVALS = ("TPE", "GP")
-ARMS = (*OURS, *RIVALS, "random")
+BELIEVED = tuple(f"{arm}{BELIEF}" for arm in ("model", "TPE"))
+ARMS = (*OURS, *RIVALS, "random", *BELIEVED)
 WORLDS: dict[str, Formula] = {
     **{f"{layers} layers": Formula(layers) for layers in (3, 5, 8, 13)},
     "5 layers, half of them with their optimum inside": Formula(5, interior=0.5),

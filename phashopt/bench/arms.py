@@ -30,6 +30,7 @@ from phashopt.service.searching import named
 from phashopt.trace import Reading
 
 OURS = "phash"
+BELIEF = ", by belief"
 SHUFFLES, ORDERS = 2, 3  # streams of random numbers of their own
 Make = Callable[[World, int, int], Search]
 
@@ -84,7 +85,14 @@ def shuffled(records: Sequence[Record], widths: Sequence[str], rng: np.random.Ge
 
 
 def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
-    """The arm of this name, or a pair `SAMPLER+PRUNER`; raises `UserError` for another."""
+    """The arm of this name, or a pair `SAMPLER+PRUNER`; raises `UserError` for another.
+
+    Any of them `, by belief` makes the same search, whose choice among its trials is that of our model.
+    """
+    if name.endswith(BELIEF):
+        search = make_arm(name.removesuffix(BELIEF), world, seed, trials)
+        search.judge = _ours(PHashSampler, world, seed, trials)
+        return search
     if name in ARMS:
         return ARMS[name](world, seed, trials)
     if name in FIRST_ORDER:

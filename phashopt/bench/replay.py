@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -74,12 +73,12 @@ def replay(
 
 
 def _course(make: Callable[[int], World], arm: str, number: int, trials: int) -> Course:
-    """The choice is the feasible network with the highest accuracy seen; it is judged by what it is really worth."""
+    """The search's choice is judged by what it is really worth."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     world = _world(make, number)
     search = make_arm(arm, world, number, trials)
-    most, worth, spent = -math.inf, 0.0, 0.0
+    spent = 0.0
     paid: set[Hashable] = set()
     reached, compute = [], []
     for _ in range(trials):
@@ -87,8 +86,8 @@ def _course(make: Callable[[int], World], arm: str, number: int, trials: int) ->
         key = (world.key(step.params), step.start)
         spent += 0.0 if key in paid else step.compute
         paid.add(key)
-        if step.accuracy > most:
-            most, worth = step.accuracy, world.worth(step.params, step.start)
+        choice = search.choice()
+        worth = world.worth(choice.params, choice.start) if choice else 0.0
         reached.append((worth - world.usual) / (world.best - world.usual))
         compute.append(spent)
     return Course(arm, number, reached, compute, taken(search.study))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna import Study, Trial
@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.bench.placed import Placed, Values
 from phashopt.bench.worlds import Trained, World
-from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, Verdict
+from phashopt.errors import UserError
+from phashopt.search import NO_PARENT, PARENT_KEY, STABLE_KEY, PHashPruner, PHashSampler, Verdict, ranked
 from phashopt.search.coding import Coding
 from phashopt.search.space import LENGTH, Space
 from phashopt.search.start import Start
@@ -35,11 +36,21 @@ class Step:
     start: Start | None
 
 
+class Choice(NamedTuple):
+    """One of the networks that were trained."""
+
+    params: Mapping[str, Any]
+    start: Start | None
+
+
 class Search:
     """`sampler` and `pruner` in `world`; `move` changes a proposal before it is brought to where it can be trained.
 
-    One that `reads` pays for its readings. An extension pays for its own epochs only.
+    One that `reads` pays for its readings. An extension pays for its own epochs only. With a `judge` its choice is the
+    first by that sampler's model of the trials, else the one of the highest accuracy.
     """
+
+    judge: PHashSampler | None = None
 
     def __init__(
         self,
@@ -56,7 +67,10 @@ class Search:
         self._coding = coding(world.space)
         placed = Placed(sampler, world.distributions, self._place)
         self.study = optuna.create_study(
-            direction="maximize", sampler=placed, pruner=pruner or optuna.pruners.NopPruner()
+            study_name="search",  # by which Hyperband deals its brackets
+            direction="maximize",
+            sampler=placed,
+            pruner=pruner or optuna.pruners.NopPruner(),
         )
 
     def step(self) -> Step:
@@ -81,6 +95,21 @@ class Search:
         compute = trained.spent[len(seen.epochs) - 1] - (trained.spent[before - 1] if before else 0.0)
         readings = sum(bool(row.readings) for row in own) if self._reads else 0
         return Step(params, math.nan if stopped else accuracy, compute + readings * trained.reading, before > 0, start)
+
+    def choice(self) -> Choice | None:
+        """What the search would give out now; None before anything was complete."""
+        if self.judge and (order := self._ranked(self.judge)):
+            return order[0]
+        complete = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        best = max(complete, key=lambda trial: trial.value or 0.0, default=None)  # the first of equals
+        return Choice(self._coding.decode(best.params), Start.read(best.system_attrs)) if best else None
+
+    def _ranked(self, judge: PHashSampler) -> list[Choice]:
+        """Trials from the most promising on; none while there is no model of them."""
+        try:
+            return [Choice(record.params, record.start) for record, _ in ranked(judge.model(self.study))]
+        except UserError:
+            return []
 
     def _watch(self, trial: Trial, trained: Trained) -> tuple[Trace, bool]:
         """The epochs that the pruner lets happen; after the last one there is nothing left to save."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,10 +39,12 @@ def ranked(model: Model) -> list[tuple[Record, Prediction]]:
     A single value carries the luck of its seed and of its few validation images; the model pools those of all trials,
     but knows only what is smooth. So most of the order is its prediction, and a part what the trial itself reached.
     """
-    pairs = [(record, _predict(model, record.params, record.start)) for record in model.own]
-    reached = model.response.nats([record.score for record, _ in pairs])
-    expected = [pair[1].nats + OWN * (own - pair[1].nats) for pair, own in zip(pairs, reached, strict=True)]
-    return [pairs[place] for place in np.argsort([-each for each in expected], kind="stable")]
+    records = model.own
+    predictions = _predictions(model, [record.params for record in records], [record.start for record in records])
+    reached = model.response.nats([record.score for record in records])
+    predicted = np.array([prediction.nats for prediction in predictions])
+    order = np.argsort(-(predicted + OWN * (reached - predicted)), kind="stable")
+    return [(records[place], predictions[place]) for place in order]
 
 
 def best_under(model: Model, limits: Limits) -> Prediction:
@@ -52,12 +54,16 @@ def best_under(model: Model, limits: Limits) -> Prediction:
     weights = model.posterior.mean
     ascent = Ascent(model.basis, Quadratic(space), np.where(model.basis.concave, np.maximum(weights, 0), weights)[None])
     params = model.basis.params(ascent.maximise().coordinates[0])
-    return _predict(model, params | under_caps({name: params[name] for name in space.axes}, space))
+    best = params | under_caps({name: params[name] for name in space.axes}, space)
+    return _predictions(model, [best], [None])[0]
 
 
-def _predict(model: Model, params: Mapping[str, Any], start: Start | None = None) -> Prediction:
+def _predictions(model: Model, points: Sequence[Mapping[str, Any]], starts: Sequence[Start | None]) -> list[Prediction]:
     draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
-    worth = model.basis.features(model.basis.coordinates([params], [start]))[0] @ draws.T
-    nats = np.quantile(worth, [0.5, 0.05, 0.95])
-    value, *ends = model.response.value(nats).tolist()
-    return Prediction(dict(params), float(nats[0]), value, min(ends), max(ends))
+    worth = model.basis.features(model.basis.coordinates(points, starts)) @ draws.T
+    nats = np.quantile(worth, [0.05, 0.5, 0.95], axis=1).T
+    values = np.sort(model.response.value(nats), axis=1)
+    return [
+        Prediction(dict(params), middle, value, low, high)
+        for params, (_, middle, _), (low, value, high) in zip(points, nats.tolist(), values.tolist(), strict=True)
+    ]

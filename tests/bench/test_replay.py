@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial
 
-from phashopt.bench.arms import ARMS, FIRST_ORDER, make_arm
+from phashopt.bench.arms import ARMS, BELIEF, FIRST_ORDER, make_arm
 from phashopt.bench.placed import Listed, Values
 from phashopt.bench.replay import Course, Replayed, counts, replay, summary
 from phashopt.bench.search import Search, coding
@@ -57,6 +58,21 @@ def test_a_replay_is_reproducible_whatever_the_processes() -> None:
     alone, shared = (list(replay(worlds, searches, 6, processes)) for processes in (1, 2))
     assert alone == shared
     assert [(course.world, course.arm) for course in alone] == searches
+
+
+@pytest.mark.parametrize("arm", ["model", "TPE", PAIRS[0]])
+def test_a_choice_by_belief_is_of_the_same_search(arm: str) -> None:
+    worlds = SyntheticWorlds(FORMULA)
+    plain, believed = replay(worlds, [(0, arm), (0, f"{arm}{BELIEF}")], 8, 1)
+    assert believed.compute == plain.compute
+    assert believed.reached[0] == plain.reached[0]
+
+
+def test_a_choice_by_belief_is_less_misled_by_noise() -> None:
+    worlds = SyntheticWorlds(replace(FORMULA, noise=0.3))
+    searches = [*product(range(6), ["TPE", f"TPE{BELIEF}"])]
+    ends = [course.reached[-1] for course in replay(worlds, searches, 16, 1)]
+    assert sum(ends[1::2]) > sum(ends[::2])
 
 
 def test_a_target_never_reached_counts_twice_the_search() -> None:
