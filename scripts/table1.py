@@ -29,7 +29,11 @@ from phashopt.service.spec import Spec, load_spec
 from phashopt.training.data import default_data_dir
 
 STUDIES = Path("studies")
-DEFAULT = ["mnist", "fashion_mnist", *(f"cifar{n}{family}" for n in (10, 100) for family in ("", "_vgg", "_resnet"))]
+DEFAULT = [
+    "mnist",
+    *(f"fashion_mnist{family}" for family in ("", "_vgg")),
+    *(f"cifar{n}{family}" for n in (10, 100) for family in ("", "_vgg", "_resnet")),
+]
 UNFINISHED = 3
 FULL, TOY = Size(seeds=5, top=3, rates=3, longest=10), Size(seeds=2, top=2, rates=2, longest=2)
 SMALL = ["study.trials=5", "data.limit=400", "signal.probes=8", "training.epochs={low=1,high=3}"]

@@ -52,7 +52,8 @@ CIFAR100 = """\
 
 def tables_of(parts: dict[str, Part]) -> Tables:
     """Before and after, then every study against its rivals, then a ladder for each of the paper's networks."""
-    tables: Tables = {"Before and after": [before_and_after(name, part) for name, part in parts.items()]}
+    both = {name: part for name, part in parts.items() if comparison.BEFORE in part.rows}
+    tables: Tables = {"Before and after": [before_and_after(name, part) for name, part in both.items()]}
     for name, part in parts.items():
         tables[f"{name}: the searched network against what else could be had"] = rivals(part)
     for name, part in parts.items():
@@ -130,7 +131,7 @@ def described(row: Row) -> TableRow:
 
 def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str], small: Sequence[str]) -> str:
     """What the numbers are, which reading of the paper each one answers, and what the search may be credited with."""
-    seeds = len(next(iter(parts.values())).rows[comparison.BEFORE].scores)
+    seeds = len(next(iter(parts.values())).rows[comparison.SEARCHED].scores)
     lines = [HOW_TO_READ.format(seeds=seeds), *(f"- {name}: {verdict(part)}" for name, part in parts.items())]
     if any(part.spec.data.dataset == "cifar100" for part in parts.values()):
         lines.append(CIFAR100)

@@ -27,7 +27,7 @@ from phashopt.service.summary import StudySummary
 BEFORE, BARE, RECIPE, LENGTH = "before: the baseline as it is", "the baseline, bare", "+ recipe", "+ length"
 SEARCHED, RIVAL = "searched widths", "TPE + Hyperband at equal compute"
 UNIFORM, WIDEST, LONGER = "uniform widths at the same MACs", "the widest net of the space", "trained longer instead"
-ROWS = (BEFORE, SEARCHED, RECIPE, BARE, LENGTH, UNIFORM, RIVAL, WIDEST, LONGER)  # as they are judged, dearest last
+ROWS = (SEARCHED, BEFORE, RECIPE, BARE, LENGTH, UNIFORM, RIVAL, WIDEST, LONGER)  # as they are judged, dearest last
 UNLIMITED = 100_000  # trials of the rival, whose budget is compute
 NEVER = 10**6  # epochs between the rival's readings: it reads nothing
 
@@ -131,7 +131,7 @@ class Comparison:
         self._images = len(load(self._searched, sitting.data_dir).train)
 
     def part(self) -> Part:
-        """Work until all of it is there, or the first rows at least; raises `OutOfTimeError` before these.
+        """Work until all of it is there, or the searched network at least; raises `OutOfTimeError` before that.
 
         No choice sees a test image: what stands in a row is chosen on validation images before that row is judged.
         """
@@ -153,7 +153,7 @@ class Comparison:
         return spent(self._sitting.search(rival))
 
     def _rows(self, ours: Contender, rival: Spec) -> dict[str, Row]:
-        """Those there is time for; raises `OutOfTimeError` where before and after are not among them."""
+        """Those there is time for; raises `OutOfTimeError` where the searched network is not among them."""
         searched = self._choose(ours)
         known = self._known.rows if self._known else {}
         rows: dict[str, Row] = {}
@@ -165,9 +165,8 @@ class Comparison:
                 contender = ours if name == SEARCHED else self._contender(name, searched, rival)
                 rows[name] = self._judge(contender, self._choose(contender))
             except OutOfTimeError:
-                if name in (BEFORE, SEARCHED):
+                if name == SEARCHED:
                     raise
-                break
         return rows
 
     def _contender(self, name: str, searched: Variant, rival: Spec) -> Contender:

@@ -88,7 +88,7 @@ def test_what_is_chosen_on_fewer_images_is_judged_on_all_of_them_and_kept_row_by
     def until_the_third_row(sitting: Sitting, spec: Spec, tasks: Sequence[tuple[Variant, Use, int]]) -> list[Scores]:
         if tasks[0][1] == "judge":
             judged.append(spec.data.limit or 0)
-            if len(judged) == 3:
+            if len(judged) >= 3:
                 raise OutOfTimeError
         else:
             assert spec.data.limit == 200
@@ -97,7 +97,7 @@ def test_what_is_chosen_on_fewer_images_is_judged_on_all_of_them_and_kept_row_by
     monkeypatch.setattr(Sitting, "retrain", until_the_third_row)
     size = Size(seeds=2, top=1, rates=2, longest=1)
     part = Comparison(quick, size, Sitting(tmp_path, tmp_path / "work"), searched=fewer).part()
-    assert tuple(part.rows) == (BEFORE, SEARCHED)
+    assert tuple(part.rows) == (SEARCHED, BEFORE)
     assert part.missing == ROWS[2:]
     assert part.rival is None
     assert set(judged) == {quick.data.limit or 0}
@@ -122,6 +122,14 @@ def test_a_part_that_was_published_is_gone_on_with_where_its_work_is_gone(
     ]
     monkeypatch.setattr(Sitting, "search", None)  # nothing is searched again, the rival's included
     assert Comparison(quick, size, elsewhere, known=again).part() == again
+
+
+def test_a_row_that_there_is_no_time_for_takes_no_published_one_with_it(quick: Spec, tmp_path: Path) -> None:
+    size = Size(seeds=2, top=1, rates=1, longest=1)
+    part = Comparison(quick, size, Sitting(tmp_path, tmp_path / "work")).part()
+    known = replace(part, rows={name: row for name, row in part.rows.items() if name != BEFORE})
+    over = Sitting(tmp_path, tmp_path / "elsewhere", deadline=0.0)
+    assert Comparison(quick, size, over, known=known).part().missing == (BEFORE,)
 
 
 def test_a_part_of_another_spec_is_not_gone_on_with(quick: Spec) -> None:
