@@ -74,7 +74,7 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class Formula:
-    """How a synthetic world's error comes about (docs/search.md, section 9).
+    """How a synthetic world's error comes about (docs/search.md, section 12).
 
     `interaction` couples neighbours, `interior` is the share of layers whose optimum lies inside the grid, `knowledge`
     in [0, 1] how much a layer's redundancy knows of what its next kernels are worth.

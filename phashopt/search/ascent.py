@@ -132,11 +132,14 @@ class Ascent:
         places, slopes = [], np.zeros(len(means))
         for name, parameter in self._basis.others.items():
             weights = self._weights[:, self._basis.effects[name]]
-            if isinstance(parameter, Number):
+            if name in self._basis.settled:
+                best = np.repeat(parameter.encode([self._basis.settled[name]]), len(means), axis=0)
+            elif isinstance(parameter, Number):
                 linear, bend, coupling = weights.T
                 best = top(linear + coupling * means, bend)[:, None]
-                slopes = slopes + coupling * best[:, 0] / self._basis.layers
             else:
-                best = np.eye(parameter.width)[weights.argmax(1)]
+                best = np.eye(parameter.size)[weights.argmax(1)]
+            if isinstance(parameter, Number):
+                slopes = slopes + weights[:, 2] * best[:, 0] / self._basis.layers
             places.append(best)
         return np.concatenate(places, 1) if places else np.zeros((len(means), 0)), slopes

@@ -8,7 +8,7 @@ optimum that moves with width; any other parameter has an optimum or, if a categ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -36,7 +36,7 @@ class Basis:
     """Features of `widths` in layer order, of `length` if it is searched, and of all `others`.
 
     If it `inherits`, trials may be children of others, whose trainings count as far as they last. `usual` are the
-    epochs of a training where no length is searched.
+    epochs of a training where no length is searched, `settled` the values of the others that are searched no more.
     """
 
     widths: Mapping[str, Axis]
@@ -44,12 +44,15 @@ class Basis:
     others: Mapping[str, Other]
     inherits: bool = False
     usual: int = 1
+    settled: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: Space, usual: int = 1) -> Basis:
         """For the trainings of a space."""
-        others = {name: other(distribution) for name, distribution in space.others.items()}
-        return cls(space.widths, space.length, others, space.inherits, usual)
+        ranges = {**space.others, **space.settled}
+        others = {name: other(distribution) for name, distribution in ranges.items()}
+        settled = {name: space.fixed[name] for name in space.settled}
+        return cls(space.widths, space.length, others, space.inherits, usual, settled)
 
     @property
     def layers(self) -> int:
@@ -64,7 +67,7 @@ class Basis:
     @cached_property
     def columns(self) -> dict[str, slice]:
         """The coordinates of each parameter; the first L are the widths', the next the length's."""
-        return _slices({name: parameter.width for name, parameter in self.others.items()}, start=self.layers + 1)
+        return _slices({name: parameter.size for name, parameter in self.others.items()}, start=self.layers + 1)
 
     @cached_property
     def rest(self) -> slice:
@@ -81,7 +84,7 @@ class Basis:
     @cached_property
     def effects(self) -> dict[str, slice]:
         """The weights of each other parameter: of a number its slope, its bend, and how its slope moves with width."""
-        sizes = {name: each.width if isinstance(each, Category) else 3 for name, each in self.others.items()}
+        sizes = {name: each.size if isinstance(each, Category) else 3 for name, each in self.others.items()}
         return _slices(sizes, start=self.parts["luck"].stop)
 
     @property
@@ -97,18 +100,13 @@ class Basis:
         """The coordinate of the learning rate, if that is searched."""
         return self.columns[RATE] if isinstance(self.others.get(RATE), Number) else None
 
-    @property
-    def coordinate_count(self) -> int:
-        """K."""
-        return self.layers + 1 + self._chosen + self.starts
-
     def coordinates(self, params: Sequence[Mapping[str, Any]], starts: Sequence[Start | None] = ()) -> Array:
         """(n, K): log-widths in [0, 1], log2 of a trial's own length over the longest, the others' places, the starts.
 
         A parameter that depends on another may be missing. `starts` (n,) are those of children, if there are any.
         """
         columns = [axis.fractions([each[name] for each in params]) for name, axis in self.widths.items()]
-        longest = self.length.values[-1] if self.length else self.usual
+        longest = self.length.ends[1] if self.length else self.usual
         lengths = np.array([each[LENGTH] / longest if self.length else 1.0 for each in params])
         others, begun = self._places(params), np.zeros((len(params), self.starts))
         if self.inherits and any(starts):
@@ -142,8 +140,9 @@ class Basis:
         places = zip(self.widths.items(), row, strict=False)
         params: dict[str, Any] = {name: axis.at(float(place)) for (name, axis), place in places}
         if self.length:
-            params[LENGTH] = self.length.nearest(self.length.values[-1] * 2.0 ** float(row[self.layers]))
-        return params | {name: parameter.decode(row[self.columns[name]]) for name, parameter in self.others.items()}
+            params[LENGTH] = self.length.nearest(self.length.ends[1] * 2.0 ** float(row[self.layers]))
+        others = {name: parameter.decode(row[self.columns[name]]) for name, parameter in self.others.items()}
+        return {**params, **others, **self.settled}
 
     def features(self, coordinates: Array) -> Array:
         """(n, d) from coordinates (n, K); those of luck are zero, as for what has not been run."""
@@ -165,11 +164,11 @@ class Basis:
             columns += [moves[:, :1] * lasting[:, self._within(RATE)]] if self.rate else []
         return np.concatenate(columns, 1)
 
-    def prior(self, tau: Array, rho: Array, luck: Array, leans: Array) -> tuple[Array, Array]:
-        """Means (B, K, d) and standard deviations (B, d) of the weights, for B beliefs and K ways in which layers lean.
+    def prior(self, tau: Array, gamma: Array, luck: Array, leans: Array) -> tuple[Array, Array]:
+        """Means (B, J, d) and standard deviations (B, d) of the weights, for B beliefs and J ways in which layers lean.
 
-        `tau` and `rho` (B,) as in `evidence.Belief`; `luck` (B,) the nats that each reading of a run's luck is thought
-        to move; `leans` (K, L) the share by which each layer is thought to be worth less than it would be.
+        `tau` and `gamma` (B,) as in `evidence.Belief`; `luck` (B,) the nats that each reading of a run's luck is
+        thought to move; `leans` (J, L) the share by which each layer is thought to be worth less than it would be.
         """
         slope, count = tau / self.layers, self.layers
         bend = 3 / 8 * slope if self.bumps == 1 else slope
@@ -178,9 +177,9 @@ class Basis:
             (one, 2 * one, 1),
             (slope, SPREAD * slope, count),
             (bend, SPREAD * bend, count * self.bumps),
-            (none, rho * slope, count - 1),
-            (none, rho * slope / 2, count - 1),
-            (rho * slope / 4, 1.5 * rho * slope, 1),
+            (none, gamma * slope, count - 1),
+            (none, gamma * slope / 2, count - 1),
+            (gamma * slope / 4, 1.5 * gamma * slope, 1),
             (one / 5, one / 5, 1),
             (none, one / 10, 1),
             (one / 20, one / 20, 1),
@@ -188,7 +187,7 @@ class Basis:
         ]
         for name, parameter in self.others.items():
             if isinstance(parameter, Category):
-                terms.append((none, one / 4, parameter.width))
+                terms.append((none, one / 4, parameter.size))
             else:  # the optimum of a learning rate lies inside its range, and moves with width
                 decade, reach = one / 2 if name == RATE else one / 4, parameter.reach
                 linear, curved = (none, decade / 2 * reach, 1), (decade * reach**2, decade / 2 * reach**2, 1)
@@ -218,13 +217,14 @@ class Basis:
         """What `parent`, trained for its own length, leaves to a child of its widths; it began as `before` itself."""
         lasting = self.lasting(self.coordinates([parent], [before]))[0, 1:]
         epochs = int(parent.get(LENGTH, self.usual)) + (before.epochs if before else 0)
-        others = {name: each.decode(lasting[self._within(name)]) for name, each in self.others.items()}
+        known = {*parent, *(before.before if before else ())}
+        others = {name: each.decode(lasting[self._within(name)]) for name, each in self.others.items() if name in known}
         return Start(epochs, 0.0, 0.0, others)
 
     @cached_property
     def _chosen(self) -> int:
         """Coordinates of all other parameters."""
-        return sum(parameter.width for parameter in self.others.values())
+        return sum(parameter.size for parameter in self.others.values())
 
     def _places(self, params: Sequence[Mapping[str, Any]]) -> Array:
         """(n, k) of the other parameters."""

@@ -1,7 +1,7 @@
 """What networks cost, for thousands of them at once.
 
 A convolution's MACs and parameters are a product of two widths, so a network's are a quadratic in all of them: it is
-found exactly from one evaluation a coefficient. Any other cost is replaced by the quadratic that fits it best, to
+found exactly from a few evaluations. Any other cost is replaced by the quadratic that fits it best, to
 search by; whatever is proposed is checked against the cost itself.
 """
 

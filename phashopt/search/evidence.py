@@ -19,7 +19,7 @@ from phashopt.search.basis import Array, Basis
 
 TAUS = (0.25, 0.5, 1.0, 2.0)
 SIGMAS = (0.02, 0.05, 0.1, 0.2)
-RHOS = (0.0, 1.0)
+GAMMAS = (0.0, 1.0)
 TRUST: Mapping[float, float] = {
     0.0: 0.5,
     -1.0: 0.125,
@@ -35,14 +35,14 @@ FREEDOM = 4  # of the t distribution of the noise: a run that failed in silence 
 class Belief:
     """One set of the numbers behind the prior; the model averages over a grid of them.
 
-    `tau` is the total log-error between narrowest and widest network, `sigma` the noise of a trial, `rho` the strength
-    of interactions, `luck` the share of `sigma` that readings of a run's luck move, `kappa` how much a layer's
+    `tau` is the total log-error between narrowest and widest network, `sigma` the noise of a trial, `gamma` the
+    strength of interactions, `luck` the share of `sigma` that readings of a run's luck move, `kappa` how much a layer's
     redundancy beyond what its width explains lowers its slope.
     """
 
     tau: float
     sigma: float
-    rho: float
+    gamma: float
     luck: float
     kappa: float
 
@@ -143,11 +143,11 @@ def learn(basis: Basis, seen: Observations, excess: Array) -> Posterior:
     lucks = LUCKS if read else {0.0: 1.0}
     parts: list[Posterior] = []
     squares = np.zeros(len(seen.responses))
-    for sigma in sorted(SIGMAS, reverse=True):
-        grid = {Belief(tau, sigma, rho, luck, 0.0): lucks[luck] for tau, rho, luck in product(TAUS, RHOS, lucks)}
+    for sigma in (max(SIGMAS), *sorted(SIGMAS, reverse=True)):
+        grid = {Belief(tau, sigma, gamma, luck, 0.0): lucks[luck] for tau, gamma, luck in product(TAUS, GAMMAS, lucks)}
         parts.append(_regression(basis, seen, sigma, squares).posterior(grid, excess))
         squares = parts[-1].silent.squares(seen)
-    return Posterior.mixed(parts)
+    return Posterior.mixed(parts[1:])  # the first knew of no outliers yet
 
 
 def _regression(basis: Basis, seen: Observations, sigma: float, squares: Array) -> Regression:
@@ -186,13 +186,13 @@ class Regression:
     def posterior(self, grid: Mapping[Belief, float], excess: Array) -> Posterior:
         """Over the B beliefs in `grid`, all of one sigma, with their prior probabilities.
 
-        Each stands for all K of `TRUST` in place of its kappa.
+        Each stands for all J of `TRUST` in place of its kappa.
         """
         (sigma,) = {belief.sigma for belief in grid}
-        tau, rho, luck = np.array([(belief.tau, belief.rho, belief.luck * sigma) for belief in grid]).T
-        centres, deviations = self._basis.prior(tau, rho, luck, np.outer(list(TRUST), excess))  # (B, K, d), (B, d)
-        factors, steps, fits = self._solve(centres, deviations, sigma)
-        means = centres + deviations[:, None] * steps
+        tau, gamma, luck = np.array([(belief.tau, belief.gamma, belief.luck * sigma) for belief in grid]).T
+        centres, deviations = self._basis.prior(tau, gamma, luck, np.outer(list(TRUST), excess))  # (B, J, d), (B, d)
+        factors, u, fits = self._solve(centres, deviations, sigma)
+        means = centres + deviations[:, None] * u
         odds = np.add.outer(np.log(list(grid.values())), np.log(list(TRUST.values())))
         return Posterior(
             self._basis,
@@ -204,17 +204,17 @@ class Regression:
         )
 
     def _solve(self, centres: Array, deviations: Array, sigma: float) -> tuple[Array, Array, Array]:
-        """Factors of A (B, d, d), posterior means of u (B, K, d), log evidences (B, K)."""
+        """Factors of A (B, d, d), posterior means of u (B, J, d), log evidences (B, J)."""
         scaled = deviations / sigma
         precisions = self._gram * scaled[:, :, None] * scaled[:, None] + np.eye(deviations.shape[1])
         shown = centres @ self._gram
-        pulls = deviations[:, None] * (self._moment - shown) / sigma**2
-        solved = [dposv(*each, lower=1) for each in zip(precisions, pulls.swapaxes(1, 2), strict=True)]
-        factors, steps = np.stack([each[0] for each in solved]), np.stack([each[1].T for each in solved])
+        b = deviations[:, None] * (self._moment - shown) / sigma**2
+        solved = [dposv(*each, lower=1) for each in zip(precisions, b.swapaxes(1, 2), strict=True)]
+        factors, u = np.stack([each[0] for each in solved]), np.stack([each[1].T for each in solved])
         misfits = self._power - 2 * centres @ self._moment + (shown * centres).sum(-1)
         volumes = 2 * np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(-1) + self._count * math.log(sigma**2)
-        fits = -0.5 * (volumes[:, None] + misfits / sigma**2 - (pulls * steps).sum(-1))
-        return np.asarray(factors), np.asarray(steps), np.asarray(fits)
+        fits = -0.5 * (volumes[:, None] + misfits / sigma**2 - (b * u).sum(-1))
+        return np.asarray(factors), np.asarray(u), np.asarray(fits)
 
 
 @lru_cache

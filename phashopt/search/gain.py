@@ -1,5 +1,6 @@
 """What more compute would bring before any of it is spent: trainings imagined in worlds drawn from the posterior.
 
+docs/search.md, 9.
 In each world the imagined trainings end where that world has them, give or take the noise of a trial; what they would
 teach of all networks is the Gaussian update, and the network then chosen is worth what the world says. So a gain
 counts luck that would be mistaken for merit as the loss it is. Of what the model leaves unexplained, half is taken for
@@ -109,11 +110,13 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
     draws = model.posterior.draw(DRAWS, rng)
     sigma = model.posterior.likeliest.sigma
     finished = model.own
-    before = _worth(model, finished, draws)
-    before += MERIT * (_reached(model, finished)[:, None] - before)
-    before += sigma * (MERIT * (1 - MERIT)) ** 0.5 * rng.standard_normal(before.shape)
+    predicted = _worth(model, finished, draws)
+    merits = MERIT * (_reached(model, finished)[:, None] - predicted)
+    merits += sigma * (MERIT * (1 - MERIT)) ** 0.5 * rng.standard_normal(predicted.shape)
+    before = predicted + merits
     hand = int(before.mean(1).argmax())
-    promise = np.maximum(_worth(model, options, draws) - before[hand], 0).mean(1)
+    kept = {record.number: merit for record, merit in zip(finished, merits, strict=True)}
+    promise = np.maximum(_worth(model, options, draws) + _kept(options, kept) - before[hand], 0).mean(1)
     bought: list[Training] = []
     for index in np.argsort(-promise, kind="stable"):
         option = options[index]
@@ -122,12 +125,19 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
             bought.append(option)
     if not bought:
         return Gain([], 0.0, 0.0, 0.0)
-    after = _worth(model, bought, draws)
-    after += sigma * MERIT**0.5 * rng.standard_normal(after.shape)
+    after = _worth(model, bought, draws) + _kept(bought, kept)
+    new = np.array([each.extends is None for each in bought])
+    after[new] += sigma * MERIT**0.5 * rng.standard_normal((int(new.sum()), DRAWS))
     worth = chosen(before, after, sigma * (1 - MERIT) ** 0.5, rng)
     gains = model.response.score(worth) - model.response.score(before[hand])
     low, high = np.quantile(gains, [0.05, 0.95])
     return Gain(bought, float(gains.mean()), float(low), float(high))
+
+
+def _kept(trainings: Sequence[Training], merits: Mapping[int, Array]) -> Array:
+    """(n, S) the merit of the networks that are trained on, by the number of the trial; 0 of those that are new."""
+    rows = [merits[each.extends.number] if each.extends else np.zeros(DRAWS) for each in trainings]
+    return np.array(rows).reshape(len(rows), DRAWS)
 
 
 def _worth(model: Model, trainings: Sequence[Record | Training], draws: Array) -> Array:

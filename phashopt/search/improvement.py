@@ -31,7 +31,7 @@ WORLDS = 12
 FINALISTS = 8
 LENGTHS = 5
 FURTHER = (1, 2)  # longest lengths that a training goes on for beyond the range
-PLACES = np.linspace(-1, 1, 17)  # of learning rates, of children and once one has been too high
+PLACES = np.linspace(-1, 1, 17)  # of learning rates: of children, and of all once a training has come to nothing
 EVEN = 0.5  # chance of survival below which a training is a gamble
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
 
@@ -180,7 +180,7 @@ class Improvement:
 
     def _at_promising_rates(self, options: list[_Option]) -> list[_Option]:
         """Each at the learning rate that promises most, where it may also come to nothing."""
-        if not self._model.basis.rate or not options:
+        if not self._model.basis.rate or RATE in self._model.basis.settled or not options:
             return options
         rows = self._at_every_rate(options)
         flat = rows.reshape(-1, rows.shape[-1])
@@ -223,7 +223,7 @@ class Improvement:
         kept = (record for record in self._model.own_parents if record.stable_epochs and self._fits(record))
         for record in islice(kept, FINALISTS):
             for epochs in self._longer(record):
-                paid = (epochs - (record.stable_epochs or 0)) / length.values[-1]
+                paid = (epochs - (record.stable_epochs or 0)) / length.ends[1]
                 params = {**record.params, LENGTH: epochs}
                 yield _Option(params, paid, None, record, record.start, epochs <= length.values[-1])
 
@@ -290,7 +290,7 @@ class Improvement:
 
     def _epochs(self, params: Mapping[str, Any]) -> float:
         length = self._model.space.length
-        return params[LENGTH] / length.values[-1] if length else 1.0
+        return params[LENGTH] / length.ends[1] if length else 1.0
 
     def _worth(self, coordinates: Array) -> Array:
         """(n, S) nats in each draw."""

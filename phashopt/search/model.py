@@ -10,7 +10,6 @@ import math
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from itertools import compress, islice
 from operator import attrgetter
@@ -46,9 +45,7 @@ class Model:
     def __init__(self, space: Space, past: Past) -> None:
         self.space = space
         finished = _recalled(past.records, space.axes.keys())
-        usual = _usual_epochs(finished)
-        self.basis = Basis.of(space, usual)
-        self._heritage = Basis.of(replace(space, others={**space.others, **space.settled}), usual)
+        self.basis = Basis.of(space, _usual_epochs(finished))
         self.response = Response([record.score for record in finished], past.sign)
         nats = self._nats_of(finished)
         self._nothing = _nothing(nats[np.isfinite(nats)]) if self.response.scale != Scale.OTHER else -math.inf
@@ -121,7 +118,7 @@ class Model:
         if parent.number not in self._left_by:
             epochs = parent.epochs or parent.params.get(LENGTH, self.basis.usual)  # it may have been finished early
             trained = {**parent.params, LENGTH: epochs}
-            self._left_by[parent.number] = self._heritage.left_by(trained, parent.start)
+            self._left_by[parent.number] = self.basis.left_by(trained, parent.start)
         return self._left_by[parent.number].resized(self.space.widths, parent.params, child)
 
     @cached_property

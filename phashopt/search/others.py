@@ -21,14 +21,14 @@ class Number:
     distribution: FloatDistribution | IntDistribution
 
     @property
-    def width(self) -> int:
+    def size(self) -> int:
         """Coordinates it takes."""
         return 1
 
     def encode(self, values: Sequence[Any]) -> Places:
-        """(n, 1) their places between the ends; 0, the middle, where there is no value."""
+        """(n, 1) their places between the ends, or at one of these; 0, the middle, where there is no value."""
         low, high = self._scale(self.distribution.low), self._scale(self.distribution.high)
-        known = np.array(values, dtype=float)
+        known = np.clip(np.array(values, dtype=float), self.distribution.low, self.distribution.high)
         at = np.log(known) if self.distribution.log else known
         places = 2 * (at - low) / (high - low) - 1 if high > low else np.zeros(len(at))
         return np.where(np.isnan(known), 0.0, places)[:, None]
@@ -71,21 +71,21 @@ class Category:
     distribution: CategoricalDistribution
 
     @property
-    def width(self) -> int:
+    def size(self) -> int:
         """Coordinates it takes."""
         return len(self.distribution.choices)
 
     def encode(self, values: Sequence[Any]) -> Places:
-        """(n, width) one for the value that each has; zeros where there is none."""
+        """(n, size) one for the value that each has; zeros where there is none."""
         none = None not in self.distribution.choices
-        rows = np.concatenate([np.eye(self.width), np.zeros((1, self.width))])
+        rows = np.concatenate([np.eye(self.size), np.zeros((1, self.size))])
         return rows[
-            [self.width if none and each is None else int(self.distribution.to_internal_repr(each)) for each in values]
+            [self.size if none and each is None else int(self.distribution.to_internal_repr(each)) for each in values]
         ]
 
     def draw(self, rng: np.random.Generator) -> Any:
         """Any of its values."""
-        return self.decode(rng.uniform(size=self.width))
+        return self.decode(rng.uniform(size=self.size))
 
     def decode(self, coordinates: Places) -> Any:
         """The value with the largest coordinate."""

@@ -7,6 +7,7 @@ observation of the end, no bound. A curve and a study's values may be on differe
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
@@ -19,7 +20,7 @@ from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 from phashopt.search.start import Footing, footing
 
-BINS = 8
+TOLERANCE = 1e-9  # of a share times what it is a share of
 RIDGE = 4.0  # trials' worth of belief that all trainings gain alike from here on
 UNKNOWN = 0.3  # nats: the spread of ends before any training has shown one
 LEAST_SPREAD = 0.02
@@ -44,7 +45,7 @@ class _Line(NamedTuple):
 class Prefixes:
     """Learns from `finished` trainings, whose values were `nats` (n,).
 
-    Those from scratch, children of other networks and of their own go apart, as long as there are any.
+    Those from scratch, children of other networks and of their own go apart.
     """
 
     def __init__(self, finished: Sequence[Record], nats: Array) -> None:
@@ -52,15 +53,15 @@ class Prefixes:
         self._ended: dict[Footing, list[tuple[Record, float]]] = defaultdict(list)
         for record, end in self._all:
             self._ended[footing(record.start)].append((record, end))
-        self._line = lru_cache(self._line_at)
+        self._line = lru_cache(None)(self._line_at)
 
     def end(self, prefix: Record) -> End | None:
-        """Where `prefix` would have ended; None if it has no curve, or no training that finished has one."""
+        """Where `prefix` would have ended; None if it has no curve, or none like it that finished has one."""
         curve = {epoch: value for epoch, value in prefix.curve.items() if math.isfinite(value)}
         if not curve:
             return None
         last = max(curve)
-        line = self._line(footing(prefix.start), _bin(last / self.planned(prefix)))
+        line = self._line(footing(prefix.start), last / self.planned(prefix))
         if line is None:
             return None
         return End(curve[last] + line.gap + line.slope * (curve[last] - line.middle), line.variance)
@@ -84,7 +85,7 @@ class Prefixes:
 
     def _line_at(self, kind: Footing, share: float) -> _Line | None:
         """Of the nats at `share` of each training's epochs and those of its value."""
-        reached = [(_reached(record, share), end) for record, end in self._ended.get(kind, self._all)]
+        reached = [(_reached(record, share), end) for record, end in self._ended[kind]]
         known = [(start, end) for start, end in reached if math.isfinite(start)]
         if not known:
             return None
@@ -100,14 +101,10 @@ def _last(record: Record) -> int:
     return record.trace.epochs[-1].number if record.trace.epochs else 1
 
 
-def _bin(share: float) -> float:
-    return min(max(math.ceil(share * BINS), 1), BINS) / BINS
-
-
 def _reached(record: Record, share: float) -> float:
     """The nats of one training at `share` of its epochs, at the first where that is earlier."""
-    first, until = record.trace.epochs[0].number, _last(record) * share
-    return record.curve[max((epoch for epoch in record.curve if epoch <= until), default=first)]
+    epochs = list(record.curve)
+    return record.curve[epochs[max(bisect_right(epochs, _last(record) * share + TOLERANCE) - 1, 0)]]
 
 
 def _slope(starts: Array, gaps: Array) -> float:

@@ -14,8 +14,9 @@ from phashopt.search.start import Start
 class Proposal:
     """Widths and length to train next, in words why, and values of other parameters; the rest is the base sampler's.
 
-    `parent` is the finished trial whose weights it takes over: it goes on from there, unless it has a `start`, whose
-    kernels it inherits then. Where it goes on beyond the range of lengths it is `longer` than the point says.
+    `parent` is the finished trial whose weights it takes over: it begins anew with these where its `start` is another
+    than its parent's own, and else goes on from the parent's stable phase. Where it goes on beyond the range of lengths
+    it is `longer` than the point says.
     """
 
     point: Point

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.pruners import BasePruner
 
 from phashopt.search.coding import Coding
@@ -55,13 +54,22 @@ class PHashPruner(BasePruner):
         warmup: epochs before a trial can be stopped for being behind; one at chance, as no other, need not wait.
         peers: complete comparable trials that it takes to call one slow, or starved.
         without: verdicts that are never given, to measure what each is worth.
+        grid: as the sampler's: parameter -> its true values, where the objective suggests an index.
     """
 
-    def __init__(self, *, warmup: int = 3, peers: int = PEERS, without: Collection[Verdict] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        warmup: int = 3,
+        peers: int = PEERS,
+        without: Collection[Verdict] = (),
+        grid: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         self._warmup = warmup
         self._peers = peers
         self._without = frozenset(without)
-        self._history = History(Coding({}))
+        self._coding = Coding(grid or {})
+        self._history = History(self._coding)
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """True for STOP and FINISH: all that Optuna's `should_prune` can say, as if nothing else could be done."""
@@ -87,21 +95,29 @@ class PHashPruner(BasePruner):
 
     def _verdicts(self, study: Study, trial: FrozenTrial, trace: Trace, *, may_restart: bool) -> Iterator[Verdict]:
         """All that apply, the most urgent first; whoever is told to restart must be able to."""
-        start = Start.read(trial.system_attrs)
+        start, params = Start.read(trial.system_attrs), self._coding.decode(trial.params)
         if exploded(trace, child=start is not None) or _reported_nonsense(trial):
             yield Verdict.STOP
         past = self._history.read(study, trial.number).records
         records = [each for each in past if footing(each.start) == footing(start)]
         another = start is None or start.moves  # the same kernels once more would have the same luck
-        if may_restart and another and _starts_again(study, trial, trace, records):
+        if may_restart and another and _starts_again(study, trial, params, trace, records):
             yield Verdict.RESTART
-        own, peers = best_so_far(trace), _comparable(trial, trace, records)
+        own, peers = best_so_far(trace), _comparable(lengthened(trial, params).get(LENGTH), trace, records)
         if collapsed(trace) or self._hopeless(own, peers):
             yield Verdict.STOP
-        if _could_be_longer(trial, trace) and starved(trace, own, peers, self._peers):
+        if self._could_be_longer(trial, params, trace) and starved(trace, own, peers, self._peers):
             yield Verdict.EXTEND
         if settled(trace):
             yield Verdict.STOP if start is None and never_learnt(trace) else Verdict.FINISH
+
+    def _could_be_longer(self, trial: FrozenTrial, params: Mapping[str, Any], trace: Trace) -> bool:
+        """Whether a trial is in the second half of a length that its range goes beyond."""
+        if LENGTH not in params:
+            return False
+        lengths = self._coding.axis(LENGTH, trial.distributions[LENGTH])
+        longer = lengths is not None and params[LENGTH] < lengths.values[-1]
+        return longer and trace.epochs[-1].number >= LATE * params[LENGTH]
 
     def _hopeless(self, own: Curve, peers: list[Curve]) -> bool:
         if len(own) < 2:
@@ -110,10 +126,9 @@ class PHashPruner(BasePruner):
         return slow or stuck(own, peers, self._peers)
 
 
-def _comparable(trial: FrozenTrial, trace: Trace, records: list[Record]) -> list[Curve]:
-    """The curves that a trial can be measured by at its last epoch."""
+def _comparable(length: int | None, trace: Trace, records: list[Record]) -> list[Curve]:
+    """The curves that a trial of this length can be measured by at its last epoch."""
     decaying = len(before_decay(trace)) < len(trace.epochs)
-    length = lengthened(trial, trial.params).get(LENGTH)
     curves: list[Curve] = []
     for record in records:
         if record.params.get(LENGTH) == length:
@@ -123,31 +138,20 @@ def _comparable(trial: FrozenTrial, trace: Trace, records: list[Record]) -> list
     return curves
 
 
-def _starts_again(study: Study, trial: FrozenTrial, trace: Trace, records: list[Record]) -> bool:
+def _starts_again(
+    study: Study, trial: FrozenTrial, params: Mapping[str, Any], trace: Trace, records: list[Record]
+) -> bool:
     """Whether a trial is unlucky for the first time: the same question gets the same answer, a second course none."""
     row = trace.epochs[-1]
     here = [row.number, row.loss if math.isfinite(row.loss) else None]
     if RESTART_KEY in trial.system_attrs:
         return bool(trial.system_attrs[RESTART_KEY] == here)
     lengths = [record.trace.epochs[-1].number for record in records if record.trace.epochs]
-    planned = trial.params.get(LENGTH, float(np.median(lengths)) if lengths else 0)
-    if row.number > max(1.0, EARLY * planned) or not unlucky(trial.params, trace, records):
+    planned = params.get(LENGTH, float(np.median(lengths)) if lengths else 0)
+    if row.number > max(1.0, EARLY * planned) or not unlucky(params, trace, records):
         return False
     study._storage.set_trial_system_attr(trial._trial_id, RESTART_KEY, here)
     return True
-
-
-def _could_be_longer(trial: FrozenTrial, trace: Trace) -> bool:
-    """Whether a trial is in the second half of a length that its range goes beyond."""
-    distribution = trial.distributions.get(LENGTH)
-    longest = 0
-    if isinstance(distribution, IntDistribution):
-        longest = distribution.high
-    elif isinstance(distribution, CategoricalDistribution):
-        longest = max((choice for choice in distribution.choices if isinstance(choice, int)), default=0)
-    if not longest:
-        return False
-    return bool(trial.params[LENGTH] < longest and trace.epochs[-1].number >= LATE * trial.params[LENGTH])
 
 
 def _reported_nonsense(trial: FrozenTrial) -> bool:

@@ -18,7 +18,7 @@ class Scale(Enum):
     """How a study's values become nats."""
 
     ACCURACY = "accuracy"  # shares in [0, 1], to maximise
-    LOSS = "loss"  # positive, to minimise
+    LOSS = "loss"  # at least 0, to minimise
     OTHER = "other"
 
 
@@ -32,13 +32,12 @@ class Response:
         known = np.array(scores, dtype=float)
         known = known[np.isfinite(known)]
         self.sign = sign
-        self.scale = Scale.OTHER
-        if ((known >= 0) & (known <= 1)).all():
-            self.scale = Scale.ACCURACY
-        elif (known < 0).all():
-            self.scale = Scale.LOSS
+        self.scale = _scale(known, sign)
+        above = -known[known < 0]
+        perfect = len(above) > 0 and bool((known == 0).any())
+        self._none = float(above.min()) / 2 if perfect else 0.0  # what no loss at all counts as
         self._middle = float(np.median(known)) if len(known) else 0.0
-        self._spread = 1.4826 * float(np.median(np.abs(known - self._middle))) if len(known) else 0.0
+        self._spread = _spread(known - self._middle) or 1.0
 
     def nats(self, scores: ArrayLike) -> Array:
         """From scores to nats, of any shape."""
@@ -47,9 +46,9 @@ class Response:
             case Scale.ACCURACY:
                 return np.asarray(-np.log(1 - scores + FLOOR))
             case Scale.LOSS:
-                return np.asarray(-np.log(-scores))
+                return np.asarray(-np.log(np.maximum(-scores, self._none)))
             case Scale.OTHER:
-                return np.asarray(UNIT * (scores - self._middle) / (self._spread or 1.0))
+                return np.asarray(UNIT * (scores - self._middle) / self._spread)
 
     def score(self, nats: ArrayLike) -> Array:
         """From nats back to scores, of any shape."""
@@ -60,8 +59,21 @@ class Response:
             case Scale.LOSS:
                 return np.asarray(-np.exp(-nats))
             case Scale.OTHER:
-                return np.asarray(self._middle + nats / UNIT * (self._spread or 1.0))
+                return np.asarray(self._middle + nats / UNIT * self._spread)
 
     def value(self, nats: ArrayLike) -> Array:
         """From nats to values as they are told to Optuna, of any shape."""
         return self.sign * self.score(nats)
+
+
+def _scale(scores: Array, sign: int) -> Scale:
+    """Until there are any, what is maximised is taken for an accuracy, what is minimised for a loss."""
+    losses = bool((scores <= 0).all())
+    if ((scores >= 0) & (scores <= 1)).all() and not (sign < 0 and losses):
+        return Scale.ACCURACY
+    return Scale.LOSS if losses else Scale.OTHER
+
+
+def _spread(left: Array) -> float:
+    """A robust standard deviation, the plain one where most values are the same; 0 where all are."""
+    return (1.4826 * float(np.median(np.abs(left))) or float(left.std())) if len(left) else 0.0

@@ -49,6 +49,7 @@ def propose(space: Space, records: Sequence[Record], seen: Set[tuple[int, ...]],
 
 def _candidates(space: Space, records: Sequence[Record], rng: np.random.Generator) -> Iterator[Proposal]:
     """Proposals in the order of preference, tried or not."""
+    records = [record for record in records if math.isfinite(record.score)]
     first = uniform(space)
     alike = f"all layers alike, {'as wide as the cap allows' if space.limits else 'of middle width'}"
     yield Proposal(first, f"To begin with: {alike}.")

@@ -6,7 +6,6 @@ The mathematics, and what corresponds to which option of TPE, are in docs/search
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +24,7 @@ from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.rule import propose
-from phashopt.search.space import LENGTH, Axis, Limits, Remembered, Space
+from phashopt.search.space import LENGTH, Axis, Limits, Remembered, Space, numbered
 from phashopt.search.start import START_KEY, Start
 from phashopt.search.strategy import propose_by_model, shown
 from phashopt.search.tried import Tried
@@ -65,14 +64,16 @@ class PHashSampler(BaseSampler):
     A proposal keeps every cap, lies on the grid, and repeats no finished, running or enqueued point while another
     feasible one is left: under `paper` no widths and epochs, under `model` none with much the same other parameters. It
     depends on the seed, the trial's number and the trials in the storage, on nothing else; what an enqueued trial fixes
-    is kept, and the rest fitted to it. Each trial carries the system attributes `decision` (in words), `parent` (the
-    trial whose weights it goes on from, -1 for none), `proposal` and `proposal_without_reading` (the same strategy and
-    random numbers, had no layer been read), a child `start` (`phashopt.search.start`).
+    is kept, and the rest fitted to it. Processes that ask at the same moment may be told the same.
+    Each trial carries the system attributes `decision` (in words), `parent` (the trial whose weights it goes on from,
+    -1 for none), `proposal` and `proposal_without_reading` (the same strategy and random numbers, had no layer been
+    read), a child, and whatever goes on from one, `start` (`phashopt.search.start`).
 
     Args:
         seed: of everything random; drawn once if None.
         strategy: `model` or `paper`.
-        trials: how many the study is to have; the nearer its end, the less compute counts against gain.
+        trials: how many the study is to have; the nearer its end, the less compute counts against gain. Without it
+            the study is always half over.
         widths: the width parameters, first layer first; by default those of `grid`, else those that a reading is
             recorded for. One whose values are not positive whole numbers is left to the base sampler.
         limits: name -> (cost, cap); `cost` is called with a dict of all `widths`, as kernel counts, and may not fall
@@ -83,9 +84,10 @@ class PHashSampler(BaseSampler):
         space: the whole search space. Without it a first trial cannot be proposed as one: its widths are then drawn
             one by one, or, under limits, are the smallest.
         base: from a seed to the sampler of all other parameters.
-        inherit: whether trials may build on others, under `model`: one with a system attribute `start` is to begin
-            with `phashopt.inherit(parent, widths, images)` of the trial that `parent` names, and one with `longer` to
-            go on from that trial's stable phase for so many epochs in all, beyond the range of `epochs`.
+        inherit: whether trials may build on others, under `model`. One with a `start` that is not its parent's own is
+            to begin with `phashopt.inherit(parent, widths, images)` of the trial that `parent` names; any other with a
+            parent goes on from that trial's stable phase, for as many epochs in all as `longer` says where that is
+            beyond the range of `epochs`.
 
     Raises:
         UserError: from the constructor if a cap or a grid makes no sense; from the first suggestion if no network keeps
@@ -312,12 +314,7 @@ def _as_before(name: str, last: Record) -> Axis:
 
 def _read(records: Sequence[Record]) -> list[str]:
     """The layers that a reading is recorded for, in order."""
-    return sorted({name for record in records for name in record.readings}, key=_numbered)
-
-
-def _numbered(name: str) -> list[str | int]:
-    """Sorts `conv10` behind `conv9`."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    return sorted({name for record in records for name in record.readings}, key=numbered)
 
 
 def _in_words(proposal: Proposal) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,11 +26,29 @@ COSTS_KEPT = 2**16
 STEP = 4 / 3  # one gradual step of a width, where the grid is fine enough for it
 
 
+def numbered(name: str) -> list[str | int]:
+    """Sorts `conv10` behind `conv9`."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
 @dataclass(frozen=True)
 class Axis:
-    """The values one parameter may take: positive whole numbers, ascending."""
+    """The values one parameter may take: positive whole numbers, ascending.
+
+    `whole` are the ends of its range where only a part of that may be taken; places are told on the whole of it.
+    """
 
     values: Sequence[int]
+    whole: tuple[int, int] | None = None
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Of the range."""
+        return self.whole or (self.values[0], self.values[-1])
+
+    def only(self, value: int) -> Axis:
+        """This one value, on the grid or not, at its place in the range."""
+        return Axis((value,), self.ends)
 
     def nearest(self, value: float) -> int:
         """The grid value nearest to `value` on a log scale."""
@@ -40,7 +59,7 @@ class Axis:
 
     def at(self, fraction: float) -> int:
         """The grid value at `fraction` in [0, 1] of the log range."""
-        low, high = self.values[0], self.values[-1]
+        low, high = self.ends
         return self.nearest(low * (high / low) ** min(max(fraction, 0.0), 1.0))
 
     def fraction(self, value: int) -> float:
@@ -49,7 +68,7 @@ class Axis:
 
     def fractions(self, values: Sequence[int]) -> NDArray[np.float64]:
         """(n,) the inverse of `at` for each."""
-        low, high = self.values[0], self.values[-1]
+        low, high = self.ends
         return np.log(np.divide(values, low)) / math.log(high / low) if high > low else np.full(len(values), 0.5)
 
     def up(self, value: int, factor: float = STEP) -> int:
@@ -92,7 +111,8 @@ class Space:
 
     A limit is `(cost, cap)`: `cost` gets the widths as true kernel counts and may not fall when a width grows; a point
     is feasible if every cost is at most its cap. Where it `inherits`, a trial may be the child of another. `fixed` are
-    the values of parameters that are given and searched no more, `settled` the ranges of those that are no axes.
+    the values of parameters that are given and searched no more, `settled` the ranges of those that are no axes: what
+    they are worth is still learnt from the trials that had others.
     """
 
     widths: dict[str, Axis]
@@ -134,8 +154,8 @@ class Space:
 
     def given(self, fixed: Mapping[str, int]) -> Space:
         """The part of the space in which the parameters in `fixed` have these values, on the grid or not."""
-        widths = {name: Axis((fixed[name],)) if name in fixed else axis for name, axis in self.widths.items()}
-        length = Axis((fixed[LENGTH],)) if LENGTH in fixed and self.length else self.length
+        widths = {name: axis.only(fixed[name]) if name in fixed else axis for name, axis in self.widths.items()}
+        length = self.length.only(fixed[LENGTH]) if LENGTH in fixed and self.length else self.length
         return replace(self, widths=widths, length=length)
 
     def require_feasible(self) -> None:

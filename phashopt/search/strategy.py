@@ -45,7 +45,7 @@ def propose_by_model(
     for draw in range(DRAWS):
         drawn = {name: axis.at(rng.uniform()) for name, axis in space.axes.items()}
         again = point if draw < DRAWS / 4 else under_caps(drawn, space)
-        others = {name: each.draw(rng) for name, each in model.basis.others.items()}
+        others = {name: model.basis.others[name].draw(rng) for name in model.space.others}
         if {**again, **others} not in tried:
             return Proposal(again, "All widths and lengths have been tried: some of them with other numbers.", others)
     return Proposal(point, "Every feasible point has been tried: one is repeated.", best.others)

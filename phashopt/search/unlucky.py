@@ -14,7 +14,7 @@ import numpy as np
 
 from phashopt.search.basis import Array
 from phashopt.search.record import Record
-from phashopt.search.space import RATE
+from phashopt.search.space import RATE, numbered
 from phashopt.trace import Trace
 
 LAST_LAYERS = 2
@@ -30,7 +30,7 @@ def unlucky(params: Mapping[str, Any], trace: Trace, peers: Sequence[Record]) ->
     Eight peers at least must have been read at the same epoch; `params` and theirs are true kernel counts and rates.
     """
     row = trace.epochs[-1]
-    names = sorted(row.readings)
+    names = sorted(row.readings, key=numbered)
     alike = [(record, _dead(record.trace, row.number, names)) for record in peers if {*names} <= record.params.keys()]
     known = [(record, dead) for record, dead in alike if math.isfinite(dead)]
     own = _dead(trace, row.number, names)
@@ -56,6 +56,7 @@ def _expected(places: Array, dead: Array) -> tuple[float, float]:
 
 def _places(params: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Array:
     """(n, k): mean log-width, the last layers' own, and the log-rate where all have one."""
+    # a pruner that was not told their grid takes indices, from 0 on
     widths = np.log1p([[each[name] for name in names] for each in params])
     columns = [widths.mean(1, keepdims=True), widths[:, -LAST_LAYERS:]]
     if all(isinstance(each.get(RATE), int | float) and each[RATE] > 0 for each in params):

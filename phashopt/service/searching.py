@@ -41,7 +41,7 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
     known: dict[str, Any] = {
         "widths": list(spec.grids),
         "limits": limits(spec, image, classes),
-        "grid": {width: grid.grid for width, grid in spec.grids.items() if grid.grid},
+        "grid": _listed(spec),
         "space": spec.space,
     }
     if name != PHASH:
@@ -77,7 +77,12 @@ def make_pruner(spec: Spec) -> BasePruner:
     if name != PHASH:
         pruner: BasePruner = named(name, optuna.pruners, BasePruner, "search.pruner")
         return pruner
-    return PHashPruner()
+    return PHashPruner(grid=_listed(spec))
+
+
+def _listed(spec: Spec) -> dict[str, Any]:
+    """The kernel counts of the widths that are suggested as indices."""
+    return {width: grid.grid for width, grid in spec.grids.items() if grid.grid}
 
 
 def named(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:

@@ -24,6 +24,7 @@ class Clock:
     """Seconds spent so far, over all attempts, and the epochs that another training had paid for before.
 
     A training that started again from another seed, `restarts` times, has paid for `lost_images` and `lost_readings`.
+    One that was told to stop is `stopped`, whoever takes it up again.
     """
 
     train_seconds: float = 0.0
@@ -32,6 +33,7 @@ class Clock:
     restarts: int = 0
     lost_images: int = 0
     lost_readings: int = 0
+    stopped: bool = False
 
 
 def save_checkpoint(path: Path, trainer: Trainer, trace: Trace, clock: Clock) -> None:

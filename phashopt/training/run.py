@@ -124,22 +124,22 @@ class Run:
 
     def train(self) -> Outcome:
         """Train to the end; raises `Interrupted` and `Diverged` as the loop does."""
-        verdict = Verdict.CONTINUE
         report = None
         self._film()
-        while not self.trainer.finished and verdict is not Verdict.STOP:
+        while not self.trainer.finished and not self._clock.stopped:
             report = self._epoch()
-            verdict = self._judge(self._trace)
-            self._obey(verdict)
-            self._film(last=self.trainer.finished or verdict is Verdict.STOP)
+            self._obey(self._judge(self._trace))
+            self._film(last=self.trainer.finished or self._clock.stopped)
             self._save()
         if report is None or not self.trainer.finished:
             report = self._read(full=True)
-        return self._outcome(report, stopped=verdict is Verdict.STOP)
+        return self._outcome(report)
 
     def _obey(self, verdict: Verdict) -> None:
         schedule, epoch = self.trainer.schedule, self.trainer.epoch
         match verdict:
+            case Verdict.STOP:
+                self._clock.stopped = True
             case Verdict.FINISH:
                 self.trainer.schedule = schedule.finish_from(epoch)
             case Verdict.EXTEND:
@@ -227,12 +227,12 @@ class Run:
         """Remove what only an unfinished training needs; the stable phase's state stays, to be extended from."""
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
-    def _outcome(self, report: Report, *, stopped: bool) -> Outcome:
+    def _outcome(self, report: Report) -> Outcome:
         return Outcome(
             accuracy=self._trace.epochs[-1].accuracy,
             trace=self._trace,
             report=report,
-            stopped=stopped,
+            stopped=self._clock.stopped,
             epochs_used=self.trainer.epoch,
             images_seen=self._origin.images + self.trainer.images_seen + self._clock.lost_images,
             train_macs=self.train_macs,

@@ -17,7 +17,7 @@ OTHERS = {
     "batch_size": IntDistribution(32, 128, step=32),
     "optimizer": CategoricalDistribution(("sgd", "adamw")),
 }
-BELIEFS = np.array([[1.0, 0.5, 2.0], [0.3, 0.0, 1.0], [0.05, 0.0, 0.1]])  # tau, rho, luck
+BELIEFS = np.array([[1.0, 0.5, 2.0], [0.3, 0.0, 1.0], [0.05, 0.0, 0.1]])  # tau, gamma, luck
 PARAMS = {"epochs": 6, "learning_rate": 0.01, "batch_size": 64, "optimizer": "adamw"}
 
 
@@ -54,7 +54,7 @@ def test_every_feature_has_a_prior(layers: int, inherits: bool) -> None:
 def test_tau_is_what_the_widest_network_gains_over_the_narrowest(layers: int, tau: float) -> None:
     basis = _basis(layers)
     means, _ = basis.prior(np.array([tau]), np.array([0.3]), np.array([0.05]), np.zeros((1, layers)))
-    ends = np.zeros((2, basis.coordinate_count))
+    ends = np.zeros((2, basis.rest.stop + basis.starts))
     ends[1, :layers] = 1.0
     low, high = basis.features(ends) @ means[0, 0]
     assert high - low == pytest.approx(tau)

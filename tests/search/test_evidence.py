@@ -28,9 +28,9 @@ def basis() -> Basis:
     return Basis({f"width_{index:02d}": Axis(range(8, 65, 8)) for index in range(LAYERS)}, None, {})
 
 
-def _prior(basis: Basis, tau: float, rho: float, luck: float = 0.0, leans: Array = LEVEL) -> tuple[Array, Array]:
+def _prior(basis: Basis, tau: float, gamma: float, luck: float = 0.0, leans: Array = LEVEL) -> tuple[Array, Array]:
     """Of one belief and one way in which layers lean."""
-    means, deviations = basis.prior(*(np.array([each]) for each in (tau, rho, luck)), leans[None])
+    means, deviations = basis.prior(*(np.array([each]) for each in (tau, gamma, luck)), leans[None])
     return means[0, 0], deviations[0]
 
 
@@ -45,7 +45,7 @@ def _seen(basis: Basis, count: int, seed: int = 0, noise: float = 0.05) -> Obser
 
 
 def _log_evidence(basis: Basis, seen: Observations, belief: Belief, excess: Array) -> float:
-    means, deviations = _prior(basis, belief.tau, belief.rho, belief.luck * belief.sigma, belief.kappa * excess)
+    means, deviations = _prior(basis, belief.tau, belief.gamma, belief.luck * belief.sigma, belief.kappa * excess)
     scaled = seen.features * deviations
     covariance = scaled @ scaled.T + belief.sigma**2 * np.eye(len(seen.responses))
     return float(multivariate_normal.logpdf(seen.responses, seen.features @ means, covariance))
@@ -55,10 +55,8 @@ def test_beliefs_are_weighed_by_their_exact_evidence(basis: Basis) -> None:
     seen, excess = _seen(basis, 12), np.array([1.0, -0.5, 0.2])
     seen.features[:, basis.parts["luck"]] = np.random.default_rng(1).standard_normal((12, 4))
     lucks, regression = {0.0: 0.3, 0.5: 0.7}, Regression(basis, seen, np.ones(12))
-    grids = [
-        {Belief(tau, sigma, rho, luck, 0.0): lucks[luck] for tau, rho, luck in product((0.5, 1.0), (0.0, 0.3), lucks)}
-        for sigma in (0.05, 0.1)
-    ]
+    cases = [*product((0.5, 1.0), (0.0, 0.3), lucks)]
+    grids = [{Belief(tau, sigma, gamma, luck, 0.0): lucks[luck] for tau, gamma, luck in cases} for sigma in (0.05, 0.1)]
     found = Posterior.mixed([regression.posterior(grid, excess) for grid in grids])
     odds = [TRUST[each.kappa] * lucks[each.luck] for each in found.beliefs]
     logs = np.array([_log_evidence(basis, seen, each, excess) for each in found.beliefs]) + np.log(odds)
@@ -96,6 +94,16 @@ def test_before_the_first_trial_the_posterior_is_the_prior(basis: Basis) -> None
     found = learn(basis, empty, np.zeros(LAYERS))
     assert found.signal_weight == pytest.approx(0.5)
     assert found.means[0] == pytest.approx(_prior(basis, found.beliefs[0].tau, 0.0)[0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("noise", [0.05, 0.2])
+def test_one_run_that_failed_does_not_hide_how_noisy_the_others_are(basis: Basis, seed: int, noise: float) -> None:
+    seen = _seen(basis, 40, seed, noise)
+    failed = Observations(seen.features, seen.responses.copy(), seen.variances)
+    failed.responses[0] -= 2.0
+    with_it, without = (learn(basis, each, np.zeros(LAYERS)).likeliest.sigma for each in (failed, seen))
+    assert with_it == without
 
 
 @pytest.mark.parametrize("seed", range(5))

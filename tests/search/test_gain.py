@@ -16,10 +16,16 @@ from phashopt.search.space import LENGTH, Space
 
 MakeSpace = Callable[..., Space]
 MakeRecord = Callable[..., Record]
+WIDE_AND_LONG = 3  # number of a record
 
 
 def _price(params: Mapping[str, Any], paid: int) -> float:
     return float(params.get(LENGTH, 1) - paid)
+
+
+def _better(record: Record, nats: float) -> Record:
+    score = 1 - (1 - record.score) * float(np.exp(-nats))
+    return replace(record, score=score, value=score)
 
 
 @pytest.fixture
@@ -101,6 +107,18 @@ def test_what_went_as_far_goes_on_for_as_long_from_its_stable_phase(
     assert gain is not None
     assert {each.params[LENGTH] for each in gain.trainings} <= {30 + longest, 30 + 2 * longest}
     assert gain.trainings
+
+
+def test_a_network_keeps_its_own_merit_when_it_is_trained_on(make_space: MakeSpace, records: list[Record]) -> None:
+    """What it reached beyond its prediction raises what it has and what it will have alike."""
+    gains = []
+    for nats in (0.1, 0.3, 0.5):
+        changed = [_better(each, nats) if each.number == WIDE_AND_LONG else each for each in records]
+        gain = by_training_longer(Model(make_space(), Past(changed, [], [], {})), 24.0, _price)
+        assert gain is not None
+        assert gain.trainings[0].extends is changed[WIDE_AND_LONG]
+        gains.append(gain.mean / (1 - changed[WIDE_AND_LONG].score))
+    assert min(gains) > 0.6 * max(gains)
 
 
 def test_of_a_fixed_length_nothing_is_known(make_space: MakeSpace, records: list[Record]) -> None:

@@ -62,6 +62,20 @@ def test_trainings_that_begin_differently_go_on_differently(make_record: MakeRec
     assert end == alone
 
 
+def test_of_children_nothing_is_said_before_one_of_their_kind_has_finished(make_record: MakeRecord) -> None:
+    *finished, other = _finished(make_record, [0.5, 0.8, 1.1, 0.9])
+    assert _prefixes(finished).end(replace(_stopped(other, 3), start=Start(8, 1.0, 0.0))) is None
+
+
+@pytest.mark.parametrize(("length", "epochs"), [(16, 1), (24, 1), (24, 5), (48, 1), (48, 7)])
+def test_alike_curves_end_alike_from_any_epoch_on(make_record: MakeRecord, length: int, epochs: int) -> None:
+    curve = [1 + FLOOR - 1 / (1 + epoch) for epoch in range(1, length + 1)]
+    records = [make_record(n, (8, 8, 8), (0.1,) * 3, epochs=length, accuracies=curve) for n in range(11)]
+    end = _prefixes(records[1:]).end(_stopped(records[0], epochs))
+    assert end is not None
+    assert end.nats == pytest.approx(np.log(1 + length))
+
+
 def test_scattered_ends_are_known_less_well(make_record: MakeRecord) -> None:
     alike = _finished(make_record, [0.5, 0.8, 1.1, 1.4])
     scattered = [

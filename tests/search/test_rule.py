@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -127,6 +128,13 @@ def test_walks_start_from_the_best_few_feasible_trials(make_space: MakeSpace, ma
     reasons = [proposal.reason for proposal in _proposals(make_space(None), records, 200)]
     starts = Counter(reason.split()[2] for reason in reasons if reason.startswith("From trial"))
     assert [start for start, _ in starts.most_common()] == ["3", "4", "0"]
+
+
+def test_a_value_that_is_infinite_is_no_start(make_space: MakeSpace, make_record: MakeRecord) -> None:
+    records = [make_record(number, (16, 16, 16), (0.1,) * 3, value=0.5) for number in range(3)]
+    records.append(make_record(3, (8, 8, 8), (0.1,) * 3, value=math.inf))
+    for seed in range(6):
+        assert "trial 3" not in propose(make_space(), records, set(), np.random.default_rng(seed)).reason
 
 
 def test_a_start_over_the_cap_and_off_the_grid_is_mended(make_space: MakeSpace, make_record: MakeRecord) -> None:

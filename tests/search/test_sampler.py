@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from phashopt.errors import UserError
 from phashopt.search import LONGER_KEY, STABLE_KEY, PHashSampler, Start, is_feasible
 from phashopt.search.proposal import Proposal
-from phashopt.search.sampler import _numbered
 from phashopt.search.start import moved
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
@@ -176,6 +177,30 @@ def test_what_was_enqueued_is_kept_and_the_rest_fitted_to_it(strategy: str) -> N
     assert (second["width_00"], second["width_01"], second["epochs"]) == (8, 88, 9)
     assert (third["width_00"], third["width_01"]) == (88, 88)
     assert "given" in study.trials[2].system_attrs["decision"]
+
+
+@pytest.mark.parametrize("given", [{"learning_rate": 0.3}, {"learning_rate": 0.03}, {"width_01": 8}, {"epochs": 2}])
+def test_what_is_given_is_predicted_by_what_was_learnt_of_it(given: dict[str, float]) -> None:
+    study = _study(_sampler(), 24)
+    study.enqueue_trial(given)
+    study.optimize(_objective, n_trials=1)
+    last = study.trials[-1]
+    predicted = re.search(r"Predicted ([\d.]+) \(90%: ([\d.]+) to ([\d.]+)\)", last.system_attrs["decision"])
+    assert predicted
+    _, low, high = map(float, predicted.groups())
+    assert last.value is not None
+    assert low <= last.value <= high
+    assert high - low < 0.4
+
+
+@pytest.mark.parametrize("rate", [1e-9, 5.0])
+def test_a_rate_given_beyond_its_range_is_no_problem(rate: float) -> None:
+    study = _study(_sampler(), 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna's own: it is out of range
+        study.enqueue_trial({"learning_rate": rate})
+        study.optimize(_objective, n_trials=2)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 6
 
 
 def test_a_proposal_cut_off_leaves_no_start_and_keeps_what_was_stored() -> None:
@@ -463,10 +488,6 @@ def test_what_makes_no_sense_is_refused_at_once(settings: dict[str, Any], messag
 def test_a_grid_keeps_its_order() -> None:
     grid = {"width_01": [8, 16], "width_00": [8, 16], "epochs": [2, 4]}
     assert PHashSampler(0, grid=grid)._widths == ("width_01", "width_00")
-
-
-def test_layers_are_counted_as_people_count() -> None:
-    assert sorted(["conv10", "conv9", "stem"], key=_numbered) == ["conv9", "conv10", "stem"]
 
 
 def test_a_width_that_no_trial_has_is_named() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phashopt.errors import UserError
-from phashopt.search.space import Axis, Remembered, Space
+from phashopt.search.space import Axis, Remembered, Space, numbered
 
 axes = st.one_of(
     st.lists(st.integers(1, 2000), min_size=1, max_size=12, unique=True).map(
@@ -75,6 +75,12 @@ def test_given_values_are_the_only_ones_left(make_space: Callable[..., Space]) -
     assert space.axes["width_00"] == make_space().axes["width_00"]
 
 
+def test_a_given_value_stays_at_its_place_in_the_range(make_space: Callable[..., Space]) -> None:
+    every, one = (space.axes["width_01"] for space in (make_space(), make_space().given({"width_01": 24})))
+    assert one.fractions([8, 24, 64]) == pytest.approx(every.fractions([8, 24, 64]))
+    assert {one.at(fraction) for fraction in (0.0, 0.5, 1.0)} == {24}
+
+
 def test_a_cap_below_the_smallest_network_names_both_numbers(make_space: Callable[..., Space]) -> None:
     with pytest.raises(UserError, match="macs <= 100: the smallest has 136"):
         make_space(cap=100).require_feasible()
@@ -91,3 +97,7 @@ def test_a_remembered_cost_is_asked_once() -> None:
     again = Remembered(cost)
     assert [again({"width_00": 4}), again({"width_00": 4}), again({"width_00": 8})] == [8.0, 8.0, 16.0]
     assert asked == [{"width_00": 4}, {"width_00": 8}]
+
+
+def test_layers_are_counted_as_people_count() -> None:
+    assert sorted(["conv10", "conv9", "stem"], key=numbered) == ["conv9", "conv10", "stem"]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from phashopt.search.record import Record
 from phashopt.search.unlucky import unlucky
-from phashopt.trace import Trace
+from phashopt.trace import Epoch, Reading, Trace
 
 WIDTHS = [(8, 8, 16), (16, 8, 32), (8, 32, 64), (32, 16, 8), (64, 8, 16), (16, 16, 32), (8, 8, 64), (32, 8, 8)]
 MakeTrace = Callable[..., Trace]
@@ -40,6 +41,18 @@ def test_bad_luck_is_what_widths_do_not_explain(
     last: int, reading: tuple[float, float], is_unlucky: bool, peers: list[Record], make_trace: MakeTrace
 ) -> None:
     assert unlucky(_params(16, 8, last), _read(make_trace, *reading), peers) == is_unlucky
+
+
+def test_the_last_layers_are_counted_as_people_count(make_record: MakeRecord) -> None:
+    names = [f"conv{index}" for index in range(1, 13)]
+
+    def trace(dead: float) -> Trace:
+        readings = {name: Reading(0.1, 0.2, dead * (name in names[-2:])) for name in names}
+        return Trace([Epoch(1, accuracy=0.5, readings=readings)])
+
+    params = dict.fromkeys(names, 16)
+    alike = [replace(make_record(n, (), ()), params=params, trace=trace(0.02)) for n in range(12)]
+    assert unlucky(params, trace(0.8), alike)
 
 
 def test_few_peers_prove_nothing(peers: list[Record], make_trace: MakeTrace) -> None:

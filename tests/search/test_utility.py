@@ -19,7 +19,7 @@ def basis(request: pytest.FixtureRequest) -> Basis:
 @pytest.fixture
 def weights(basis: Basis) -> Array:
     """Any numbers at all."""
-    size = basis.features(np.zeros((1, basis.coordinate_count))).shape[1]
+    size = basis.features(np.zeros((1, basis.rest.stop + basis.starts))).shape[1]
     return np.random.default_rng(1).standard_normal((WORLDS, size))
 
 

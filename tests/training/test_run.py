@@ -9,7 +9,7 @@ import torch
 
 from phashopt.networks import Blueprint
 from phashopt.search import Verdict
-from phashopt.signal import Probe
+from phashopt.signal import Probe, Report
 from phashopt.trace import Trace
 from phashopt.training import run as module
 from phashopt.training.data import DataSet
@@ -17,6 +17,9 @@ from phashopt.training.film import FILM
 from phashopt.training.loop import Diverged, Interrupted
 from phashopt.training.recipe import Recipe
 from phashopt.training.run import CHECKPOINT, STABLE, Outcome, Run
+
+
+READ = Run._read
 
 
 class Room:
@@ -39,6 +42,12 @@ def room(plan: Blueprint, recipe: Recipe, digits: DataSet, probe: Probe, monkeyp
 
 def state(run: Run) -> dict[str, torch.Tensor]:
     return run.trainer.network.state_dict()
+
+
+def _killed(run: Run, *, full: bool) -> Report:
+    if full:
+        raise Interrupted
+    return READ(run, full=full)
 
 
 def interrupted_after(epochs: int, run_of: Room, folder: Path) -> None:
@@ -64,6 +73,19 @@ def test_a_resumed_training_ends_bit_identical(room: Room, tmp_path: Path, epoch
     assert all(torch.equal(state(whole)[name], tensor) for name, tensor in state(rest).items())
     assert outcome.trace.to_json() == expected.trace.to_json()
     assert (outcome.accuracy, outcome.train_macs) == (expected.accuracy, expected.train_macs)
+
+
+def test_a_training_that_was_stopped_stays_stopped_whoever_takes_it_up_again(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_read", _killed)  # the full reading of a network that was stopped before its end
+        with pytest.raises(Interrupted):
+            room.run(tmp_path, judge=lambda trace: Verdict.STOP if len(trace.epochs) == 2 else Verdict.CONTINUE).train()
+    rest = room.run(tmp_path)
+    rest.resume()
+    outcome = rest.train()
+    assert (outcome.epochs_used, outcome.stopped) == (2, True)
 
 
 def test_a_finished_training_goes_on_from_its_stable_phase_as_if_meant_longer(room: Room, tmp_path: Path) -> None:
