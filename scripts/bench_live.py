@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import optuna
-from results import RESULTS, Row, Tables, commit, publish
+from results import RESULTS, Row, Tables, commit, publish, run
 
 from phashopt.bench.actions import totals
 from phashopt.bench.contestants import CONTESTANTS
@@ -183,7 +182,4 @@ def verdicts(lines: Sequence[Line]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"bench_live: {error}")
+    run("bench_live", main)

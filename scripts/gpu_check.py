@@ -28,7 +28,7 @@ NEEDED = (
     "captum", "hypothesis", "jinja2", "joblib", "matplotlib", "numpy", "optuna", "optuna_dashboard",
     "pandas", "plotly", "pydantic", "pytest", "rich", "safetensors", "scipy", "sklearn", "torchvision", "typer",
 )  # fmt: skip
-TESTS = ("tests/training/test_devices.py", "tests/signal/test_devices.py")
+TESTS = ("tests/training/test_devices.py",)  # that of readings is agreement.py's
 FEW_TRIALS = ("study.trials=6", "training.epochs={low=2,high=6}")
 TOY_TRIALS = (
     "study.trials=2", "training.epochs={low=1,high=2}", "data.limit=300", "network.baseline=[8,8]", "limits.macs=2e6",
@@ -128,8 +128,8 @@ def checks(arguments: argparse.Namespace, folder: Path) -> list[Check]:
 def outcome(check: Check, environment: Mapping[str, str], seconds: float) -> dict[str, Any]:
     """Run one check; what it said last is kept where it failed."""
     started = time.perf_counter()
-    said, result = "", "ok"
-    for command in check.commands:
+    said, result = "", "ok" if seconds >= 1 else "no time was left"
+    for command in check.commands if seconds >= 1 else ():
         left = max(1.0, seconds - (time.perf_counter() - started))
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=left, check=False)

@@ -20,6 +20,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from phashopt.errors import UserError
+from phashopt.training.files import save_bytes
+
 RESULTS = Path(os.environ.get("PHASHOPT_RESULTS", "studies/results"))
 
 Row = dict[str, Any]
@@ -45,6 +48,15 @@ class Ledger:
         print({key: value for key, value in line.items() if not isinstance(value, list)}, flush=True)
 
 
+def run(name: str, main: Callable[[], None]) -> None:
+    """`main`; what a user did wrong is one line, and exit status 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
 def available_devices() -> list[torch.device]:
     """The CPU and, where there is one, the GPU."""
     return [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
@@ -67,9 +79,7 @@ def publish(
     """
     facts = {
         "command": f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python {shlex.join(sys.argv)}",
-        "commit": commit(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "devices": ", ".join(device_name(device) for device in available_devices()),
+        **where_and_when(),
         "versions": ", ".join(f"{package} {installed(package)}" for package in packages),
         "load": round(os.getloadavg()[0], 1),
         "seconds": round(time.perf_counter() - started),
@@ -77,12 +87,21 @@ def publish(
     document = json.dumps({"facts": facts, "tables": tables}, indent=1)
     if details is not None:  # thousands of numbers: on a line of their own, not each on one
         document = f'{document[:-2]},\n "details": {json.dumps(details)}\n}}'
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(document + "\n")
-    (folder / f"{name}.md").write_text(_markdown(title, facts, tables) + notes)
+    page = _markdown(title, facts, tables) + notes
+    save_bytes(folder / f"{name}.json", f"{document}\n".encode())
+    save_bytes(folder / f"{name}.md", page.encode())
     console = Console(width=None if sys.stdout.isatty() else 200)
     for heading, rows in tables.items():
         console.print(_rich_table(heading, rows))
+
+
+def where_and_when() -> Row:
+    """The commit, today, and the devices there are."""
+    return {
+        "commit": commit(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "devices": ", ".join(device_name(device) for device in available_devices()),
+    }
 
 
 def commit() -> str:

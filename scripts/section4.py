@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 from matplotlib.figure import Figure
-from results import RESULTS, Row, publish
+from results import RESULTS, Row, publish, run
 
 from phashopt.bench.walk import SUITABLE, Walk, wasted
 from phashopt.figures import (
@@ -211,4 +211,4 @@ def save(figure: Figure, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run("section4", main)

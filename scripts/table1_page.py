@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import mean, stdev
+from typing import Any
 
 from results import Row as TableRow
 from results import Tables
@@ -32,16 +33,17 @@ HOW_TO_READ = """
 
 - Test accuracy, mean and standard deviation over {seeds} fresh seeds, the same ones in every row. No choice sees a
   test image: networks are chosen by the searches, rates and candidates by the validation images with a seed that judges
-  nobody. Intervals are Welch's, 90%. Nothing is trained on the validation images.
+  nobody. Intervals are Welch's, 90%. What judges is not trained on its validation images; where choices were made in
+  small, most of the images that chose are among those that every row is trained on in full.
 - `before` is the spec's baseline at full length with the middle of every other range. The other rows of a study share
   its augmentation and have the numbers of the searched network, but for the row's own change; the rate is the best of a
   few in every row.
 - Compute is in multiply-accumulates: three passes an image, and the readings. TPE had the compute of the search; its
   proposals are moved under the caps and filled up to them, and it reads nothing but the network a trial ends with.
-- Seconds are of the clock, whatever else ran beside. The command is that of the last sitting: without `--minutes` it
-  goes on to the end.
+- Seconds are of the clock, whatever else ran beside; those above are of all searches and of the trainings that judge,
+  one after the other. The command is that of the last sitting: without `--minutes` it goes on to the end.
 - **Only the row `searched widths` of a ladder may be credited to the search** of widths: recipe, length and family are
-  anybody's."""
+  anybody's. A family comes with batches, augmentation, lengths and a cap of its own."""
 
 CIFAR100 = """\
 - CIFAR-100, 87.79%: as top-1 accuracy from scratch this is PyramidNet + ShakeDrop + cutout territory (1,800 epochs),
@@ -50,8 +52,8 @@ CIFAR100 = """\
   answers the first reading, `top-5` the second, `training images` the third."""
 
 
-def tables_of(parts: dict[str, Part]) -> Tables:
-    """Before and after, then every study against its rivals, then a ladder for each of the paper's networks."""
+def tables_of(parts: dict[str, Part], sittings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables:
+    """Before and after, every study against its rivals, a ladder for each of the paper's networks, who judged what."""
     both = {name: part for name, part in parts.items() if comparison.BEFORE in part.rows}
     tables: Tables = {"Before and after": [before_and_after(name, part) for name, part in both.items()]}
     for name, part in parts.items():
@@ -61,9 +63,13 @@ def tables_of(parts: dict[str, Part]) -> Tables:
             dataset = part.spec.data.dataset
             families = {other: parts[other] for other in parts if other != name}
             families = {other: each for other, each in families.items() if each.spec.data.dataset == dataset}
-            if all(rung in part.rows for rung in LADDER):
-                tables[f"{name}: the ladder, one change a row"] = ladder(part, families)
-    return tables
+            tables[f"{name}: the ladder, one change a row"] = ladder(part, families)
+    tables["When the rows were judged"] = [
+        {"study": name, **{key: ", ".join(value) if key == "rows" else value for key, value in sitting.items()}}
+        for name, each in sittings.items()
+        for sitting in each
+    ]
+    return {title: rows for title, rows in tables.items() if rows}
 
 
 def before_and_after(name: str, part: Part) -> TableRow:
@@ -101,8 +107,10 @@ def rivals(part: Part) -> list[TableRow]:
 
 
 def ladder(part: Part, families: dict[str, Part]) -> list[TableRow]:
-    """One change a row; the families stand on the same rung, each against the searched widths."""
-    rungs = [part.rows[name] for name in LADDER]
+    """One change a row, as far as they are judged; the families stand on the same rung, each against the searched
+    widths.
+    """
+    rungs = [part.rows[name] for name in LADDER if name in part.rows]
     changes = ["", *(gain(row.test, below.test) for below, row in pairwise(rungs))]
     rows = [{**described(row), GAIN: change} for row, change in zip(rungs, changes, strict=True)]
     for name, family in families.items():
@@ -129,21 +137,29 @@ def described(row: Row) -> TableRow:
     }
 
 
-def notes(parts: dict[str, Part], unfinished: list[str], overrides: Sequence[str], small: Sequence[str]) -> str:
+def notes(parts: dict[str, Part], told: Mapping[str, Mapping[str, Any]]) -> str:
     """What the numbers are, which reading of the paper each one answers, and what the search may be credited with."""
     seeds = len(next(iter(parts.values())).rows[comparison.SEARCHED].scores)
-    lines = [HOW_TO_READ.format(seeds=seeds), *(f"- {name}: {verdict(part)}" for name, part in parts.items())]
+    lines = [HOW_TO_READ.format(seeds=seeds)]
+    for name, part in parts.items():
+        lines.append(f"- {name}: {verdict(part)}")
+        if changed := told[name]["overrides"]:
+            lines.append(f"- {name}: **changed from the spec:** `{'`, `'.join(changed)}`.")
+        if small := told[name]["small"]:
+            lines.append(
+                f"- {name}: **all choices were made in small** (`{'`, `'.join(small)}`), every row is judged in full."
+            )
+        if part.missing:
+            lines.append(f"- {name}: not complete yet ({', '.join(part.missing)}).")
     if any(part.spec.data.dataset == "cifar100" for part in parts.values()):
         lines.append(CIFAR100)
-    if overrides:
-        lines.append(f"- **Changed from the specs:** `{'`, `'.join(overrides)}`.")
-    if small:
-        lines.append(f"- **All choices were made in small** (`{'`, `'.join(small)}`), every row is judged in full.")
-    for name in unfinished:
-        lines.append(
-            f"- Not complete yet: {name}" + (f" ({', '.join(parts[name].missing)})." if name in parts else ".")
-        )
     return "\n".join(lines) + "\n"
+
+
+def seconds_of(part: Part) -> float:
+    """What its searches and the trainings that judge took, one after the other."""
+    searches = part.search["seconds"] + (part.rival["seconds"] if part.rival else 0)
+    return float(searches + sum(sum(row.of("seconds")) for row in part.rows.values()))
 
 
 def verdict(part: Part) -> str:
@@ -156,7 +172,10 @@ def verdict(part: Part) -> str:
         signs[word].append(f"`{name}`")
     return (
         "the searched network is "
-        + "; ".join(f"{word} {', '.join(rows)}" for word, rows in signs.items() if rows)
+        + (
+            "; ".join(f"{word} {', '.join(rows)}" for word, rows in signs.items() if rows)
+            or "compared with nothing yet"
+        )
         + "."
     )
 

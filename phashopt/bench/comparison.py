@@ -19,8 +19,7 @@ from phashopt.bench.retrain import Scores, Variant, load
 from phashopt.bench.sitting import OutOfTimeError, Sitting
 from phashopt.errors import UserError
 from phashopt.service.belief import believed_order
-from phashopt.service.ranges import IntRange, middle
-from phashopt.service.spec import SearchTable, Spec
+from phashopt.service.spec import SearchTable, Spec, parse_spec
 from phashopt.service.study import open_study
 from phashopt.service.summary import StudySummary
 
@@ -96,21 +95,23 @@ class Part:
 
 def details_of(part: Part, searched: Spec) -> dict[str, Any]:
     """Every number of a part whose choices were made on `searched`, as JSON."""
-    rows = [row.to_json() for row in part.rows.values()]
-    return {**_specs(part.spec, searched), "search": part.search, "rival": part.rival, "rows": rows}
+    return {
+        "spec": part.spec.model_dump(mode="json"),
+        "searched": searched.model_dump(mode="json"),
+        "search": part.search,
+        "rival": part.rival,
+        "rows": [row.to_json() for row in part.rows.values()],
+    }
 
 
-def part_of(details: Mapping[str, Any], spec: Spec, searched: Spec) -> Part:
-    """What `details_of` told; raises `UserError` where that is of other specs."""
-    for name, told in _specs(spec, searched).items():
-        if details.get(name) != told:
-            raise UserError(f"the {spec.study.name} that was published had another {name!r}; leave --keep out")
+def part_of(details: Mapping[str, Any], spec: Spec | None = None, searched: Spec | None = None) -> Part:
+    """What `details_of` told; raises `UserError` where that is of other specs than those given."""
+    for name, given in (("spec", spec), ("searched", searched)):
+        if given and details[name] != given.model_dump(mode="json"):
+            raise UserError(f"the {given.study.name} that was published had another {name!r}; leave --keep out")
     rows = [Row.from_json(row) for row in details["rows"]]
-    return Part(spec, {row.name: row for row in rows}, details["search"], details["rival"])
-
-
-def _specs(spec: Spec, searched: Spec) -> dict[str, Any]:
-    return {"spec": spec.model_dump(mode="json"), "searched": searched.model_dump(mode="json")}
+    told = spec or parse_spec(details["spec"], "the spec that was published")
+    return Part(told, {row.name: row for row in rows}, details["search"], details["rival"])
 
 
 class Comparison:
@@ -193,7 +194,7 @@ class Comparison:
         alike = contenders.same_training(self._spec, searched)
         tuned = self._choose(self._tuned(LENGTH, alike))
         per_epoch = self._training_macs(tuned, len(self._data.train)) / int(tuned.numbers["epochs"])
-        most = self._size.longest * full_length(self._spec)
+        most = self._size.longest * contenders.full_length(self._spec)
         variant, note = contenders.longer(tuned, compute, per_epoch, most)
         return Contender(LONGER, (variant,), note)
 
@@ -219,6 +220,8 @@ class Comparison:
         scores = self._sitting.retrain(spec, [(variant, "judge", seed) for seed in range(self._size.seeds)])
         tries = contender.variants if len(contender.variants) > 1 else ()
         cost = variant.cost(data, spec)
+        diverged = sum(score.get("diverged", False) for score in scores)
+        said = f"{diverged} of {len(scores)} diverged: as good as guessing"
         return Row(
             contender.name,
             variant.widths,
@@ -228,7 +231,7 @@ class Comparison:
             choosing_macs=sum(self._training_macs(each, self._images) for each in tries),
             training_macs=self._training_macs(variant, len(data.train)),
             scores=scores,
-            note=contender.note,
+            note="; ".join(filter(None, [contender.note, said if diverged else ""])),
         )
 
     def _training_macs(self, variant: Variant, images: int) -> float:
@@ -264,9 +267,3 @@ def spent(summary: StudySummary) -> dict[str, Any]:
         "macs": compute(summary),
         "seconds": round(seconds),
     }
-
-
-def full_length(spec: Spec) -> int:
-    """The most epochs that a trial may have."""
-    length = spec.training.epochs
-    return length.high if isinstance(length, IntRange) else int(middle(length))

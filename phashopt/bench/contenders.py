@@ -27,10 +27,19 @@ class Contender:
     note: str = ""
 
 
+def full_length(spec: Spec) -> int:
+    """The most epochs that a trial may have."""
+    length = spec.training.epochs
+    return length.high if isinstance(length, IntRange) else int(middle(length))
+
+
 def variant_of(spec: Spec, trial: TrialSummary) -> Variant:
-    """What a trial trained, for as long as its kernels were, those that it inherited included."""
+    """What a trial trained, for as long as its kernels were, those that it inherited included.
+
+    Not beyond the range of lengths, which bounds every other row.
+    """
     numbers = {name: trial.params.get(name, middle(entry)) for name, entry in spec.training.numbers.items()}
-    numbers["epochs"] = trial.epochs_used + trial.epochs_inherited
+    numbers["epochs"] = min(trial.epochs_used + trial.epochs_inherited, full_length(spec))
     return Variant(tuple(int(trial.params[name]) for name in spec.grids), numbers)
 
 

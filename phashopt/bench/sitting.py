@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import optuna
 import torch
 from joblib import cpu_count
 
-from phashopt.bench.retrain import Job, Scores, Use, Variant, retrain
+from phashopt.bench.retrain import Job, Scores, Use, Variant, is_over, retrain
 from phashopt.errors import UserError
 from phashopt.service.budget import used_up
 from phashopt.service.spec import Spec
@@ -25,7 +24,6 @@ from phashopt.service.storage import open_storage
 from phashopt.service.study import create_study, hours_old, open_study
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.worker import Worker
-from phashopt.training.files import save_bytes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,13 +72,10 @@ class Sitting:
         """
         folder = self.work / spec.study.name
         jobs = [Job(spec, *task, self.data_dir, folder, self.deadline) for task in tasks]
-        missing = list({job.key: job for job in jobs if not _kept(job).exists()}.values())
-        for job, scores in zip(missing, self._each(retrain, missing), strict=True):
-            if scores is not None:
-                save_bytes(_kept(job), json.dumps(scores).encode())
-        if not all(_kept(job).exists() for job in jobs):
+        list(self._each(retrain, list({job.key: job for job in jobs if not job.kept.exists()}.values())))
+        if not all(job.kept.exists() for job in jobs):
             raise OutOfTimeError
-        return [json.loads(_kept(job).read_text()) for job in jobs]
+        return [json.loads(job.kept.read_text()) for job in jobs]
 
     def _searched(self, name: str) -> bool:
         """Whether the study's budget is spent and nothing of it is under way."""
@@ -101,11 +96,7 @@ class Sitting:
         return ProcessPoolExecutor(self.processes, context, initializer=torch.set_num_threads, initargs=threads)
 
 
-def _kept(job: Job) -> Path:
-    return job.folder / f"{job.key}.json"
-
-
 def _pull(url: str, name: str, data_dir: Path, deadline: float) -> None:
     """A worker that hands its trial back at the deadline."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    Worker(url, name, data_dir, label="table", stopping=lambda: time.time() >= deadline).work()
+    Worker(url, name, data_dir, label="table", stopping=lambda: is_over(deadline)).work()

@@ -184,7 +184,10 @@ class LimitsTable(Table):
 
 
 class SignalTable(Table):
-    """How many probe images, and every how many epochs a reading is taken (small sets: 1, 2, 4, 8, ...)."""
+    """How many probe images, and every how many epochs a reading is taken (small sets: 1, 2, 4, 8, ...).
+
+    The end is always read; nothing else where `every` is no less than the training is long.
+    """
 
     probes: int = Field(default=16, ge=8)
     every: int = Field(default=1, ge=1)

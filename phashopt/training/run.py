@@ -188,6 +188,8 @@ class Run:
         epoch = self.trainer.epoch
         if self.trainer.finished:
             return True
+        if self._every >= self.trainer.schedule.epochs:
+            return False
         if len(self._data.train) < SMALL_SET:
             return epoch & (epoch - 1) == 0  # 1, 2, 4, 8, ...
         return epoch % self._every == 0

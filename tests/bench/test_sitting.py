@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,6 +50,12 @@ def test_a_training_cut_off_by_the_clock_ends_as_one_that_was_not(
     assert list((tmp_path / "parts" / "tiny").glob("*.safetensors"))
     parts = Sitting(tmp_path, tmp_path / "parts").retrain(spec, TASKS)
     assert without_time(parts) == without_time(whole)
+
+
+def test_a_sitting_ends_with_whoever_began_it(spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.multiprocessing, "parent_process", lambda: SimpleNamespace(is_alive=lambda: False))
+    with pytest.raises(OutOfTimeError):
+        Sitting(tmp_path, tmp_path / "work").retrain(spec, TASKS)
 
 
 def test_seeds_that_choose_never_judge(spec: Spec, tmp_path: Path) -> None:

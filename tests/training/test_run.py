@@ -18,7 +18,6 @@ from phashopt.training.loop import Diverged, Interrupted
 from phashopt.training.recipe import Recipe
 from phashopt.training.run import CHECKPOINT, STABLE, Outcome, Run
 
-
 READ = Run._read
 
 
@@ -139,6 +138,14 @@ def test_readings_leave_the_weights_untouched(room: Room, tmp_path: Path, monkey
 def test_small_sets_are_read_at_powers_of_two_and_the_end(room: Room, tmp_path: Path) -> None:
     outcome = room.run(tmp_path, room.recipe.model_copy(update={"epochs": 7})).train()
     assert [row.number for row in outcome.trace.epochs if row.readings] == [1, 2, 4, 7]
+
+
+@pytest.mark.parametrize("every", [7, 1000])
+def test_where_readings_are_no_closer_than_it_is_long_only_the_end_is_read(
+    room: Room, tmp_path: Path, every: int
+) -> None:
+    outcome = room.run(tmp_path, room.recipe.model_copy(update={"epochs": 7}), every=every).train()
+    assert [row.number for row in outcome.trace.epochs if row.readings] == [7]
 
 
 def test_finish_decays_from_here(room: Room, tmp_path: Path) -> None:
