@@ -52,9 +52,9 @@ or near-copies of another (S >= {near}, image by image; the shares of near-copie
 judgement, and the width hangs on it: with these readings the layer would have grown to {elsewhere}. The mean
 similarity, the paper's own number, hardly moves along the whole walk and could not have stopped it.
 
-Dead kernels were counted as wasted only after a first walk: near-copies among the living alone never passed a quarter
-(16% at 168 kernels), because kernels that are too many die instead. A reading of 16 kernels is coarse: with the second
-layer growing, the first one's share moves between 20 and 40%, and the walk does not come back to it.
+Dead kernels count as wasted: near-copies among the living alone are {copies} of the grown layer at most, since kernels
+that are too many die instead. A reading of few kernels is coarse: while the second layer grows, the first one's share
+moves between {least} and {most}, and the walk does not come back to it.
 
 The paper's figures: 9 and 11(a) are the maps of step 0, 10, 12 and 14 the matrices, 13 the maps of the last suitable
 step.
@@ -159,6 +159,7 @@ class Replay:
         trials = self.trials()
         first, last = trials[0], self._chosen()
         grown = [trial for trial in trials if trial.params[self._walk.reduced] == last.params[self._walk.reduced]]
+        moved = [wasted(trial, self._walk.reduced) for trial in grown]
         text = NOTES.format(
             start=first.attrs["kernels"],
             end=last.attrs["kernels"],
@@ -170,6 +171,9 @@ class Replay:
             suitable=f"{SUITABLE:.0%}",
             near=NEAR,
             elsewhere=self._elsewhere(grown),
+            copies=f"{max(trial.attrs[f'duplicates.{self._walk.grown}'] for trial in grown):.0%}",
+            least=f"{min(moved):.0%}",
+            most=f"{max(moved):.0%}",
         )
         return text + "".join(f"\n![{path.stem}](section4/{path.name})\n" for path in sorted(PICTURES.glob("*.png")))
 
