@@ -19,8 +19,8 @@ from scipy.linalg import cho_factor, cho_solve
 from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
-from phashopt.search.improvement import FURTHER
 from phashopt.search.model import Model
+from phashopt.search.options import FURTHER
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 from phashopt.search.start import Start

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -21,16 +20,15 @@ from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
 from phashopt.search.evidence import Posterior
 from phashopt.search.model import Model
+from phashopt.search.options import Option, children, extensions, from_scratch, lengths_of
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH, RATE
-from phashopt.search.start import Start, moved
+from phashopt.search.start import Start
 from phashopt.search.tried import Tried
 
 DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
-LENGTHS = 5
-FURTHER = (1, 2)  # longest lengths that a training goes on for beyond the range
 PLACES = np.linspace(-1, 1, 17)  # of learning rates: of children, and of all once a training has come to nothing
 EVEN = 0.5  # chance of survival below which a training is a gamble
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
@@ -50,27 +48,6 @@ class Action:
     score: float
     nats: float
     spread: float
-
-
-@dataclass(frozen=True)
-class _Option:
-    """A training that may be bought; `epochs` is the share of the longest length that is still to be paid.
-
-    What it tells is told of the same training at the longest length, from scratch for as long as the best known one was
-    trained, where it begins anew at the rate of `network`, whatever rate is safe for itself. What takes a network that
-    is known further `tells` nothing of it.
-    """
-
-    params: Mapping[str, Any]
-    epochs: float
-    network: Mapping[str, Any] | None = None
-    parent: Record | None = None
-    start: Start | None = None
-    tells: bool = True
-
-    def shipped(self, longest: Mapping[str, int]) -> Mapping[str, Any]:
-        """The parameters of that training."""
-        return {**(self.network or self.params), **longest}
 
 
 class Improvement:
@@ -110,10 +87,11 @@ class Improvement:
         promise = self._worth(self._at_horizon(pool))
         gain = self._survived(np.maximum(promise - self._incumbent, 0).mean(1), pool)
         finalists = self._finalists(pool[np.argsort(-gain, kind="stable")])
-        children = self._children(finalists) if self._model.space.inherits else ()
-        trainings = list(self._trainings(finalists))  # each at the best rate of its world, while all of them survive
-        anew = self._at_promising_rates(trainings) if self._model.lost else trainings
-        actions = self._weighed([*anew, *children, *self._extensions()])
+        options = from_scratch(self._model.space, finalists)  # each at the best rate of its world, while all survive
+        options = self._at_promising_rates(options) if self._model.lost else options
+        if self._model.space.inherits:
+            options += self._at_promising_rates(children(self._model, finalists))
+        actions = self._weighed([*options, *extensions(self._model)])
         return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
     def _pool(self) -> Array:
@@ -154,31 +132,7 @@ class Improvement:
         rows[..., self._model.basis.layers] = np.maximum(rows[..., self._model.basis.layers], self._horizon)
         return rows
 
-    def _trainings(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[_Option]:
-        """From the first epoch, at each length worth a thought."""
-        for network in finalists:
-            for params in self._at_each_length(network):
-                yield _Option(params, self._epochs(params), network)
-
-    def _children(self, finalists: Sequence[Mapping[str, Any]]) -> list[_Option]:
-        """Each network with kernels of the nearest of the best trainings, and the best of them as they are."""
-        own = [(record, record.params) for record in islice(filter(self._fits, self._model.own_parents), FINALISTS)]
-        children = []
-        for parent, network in (*self._with_nearest(finalists), *own):
-            start, lengths = self._model.start(parent, network), self._at_each_length(network)
-            children += [_Option(each, self._epochs(each), None, parent, start, start.moves) for each in lengths]
-        return self._at_promising_rates(children)
-
-    def _with_nearest(self, finalists: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Record, Mapping[str, Any]]]:
-        """Each network with the nearest of the best finished trainings of another one."""
-        names = list(self._model.space.widths)
-        for network in finalists:
-            moves = [sum(moved(names, record.params, network)) for record in self._model.parents[:FINALISTS]]
-            others = [(move, place) for place, move in enumerate(moves) if move]
-            if others:
-                yield self._model.parents[min(others)[1]], network
-
-    def _at_promising_rates(self, options: list[_Option]) -> list[_Option]:
+    def _at_promising_rates(self, options: list[Option]) -> list[Option]:
         """Each at the learning rate that promises most, where it may also come to nothing."""
         if not self._model.basis.rate or RATE in self._model.basis.settled or not options:
             return options
@@ -190,14 +144,14 @@ class Improvement:
         best = np.lexsort([key.reshape(len(options), -1) for key in keys], axis=1)[:, -1]
         return self._with_rates(options, rows, best)
 
-    def _promised(self, rows: Array, options: Sequence[_Option]) -> Array:
+    def _promised(self, rows: Array, options: Sequence[Option]) -> Array:
         """`rows` (n, ..., K) of the n `options`, those from scratch at the horizon."""
         scratch = np.array([option.start is None for option in options])
         rows = rows.copy()
         rows[scratch] = self._at_horizon(rows[scratch])
         return rows
 
-    def _at_every_rate(self, options: Sequence[_Option]) -> Array:
+    def _at_every_rate(self, options: Sequence[Option]) -> Array:
         """(n, 18, K) coordinates of `options` at their own learning rate, and at every place of it."""
         basis = self._model.basis
         own = basis.coordinates([option.params for option in options], [option.start for option in options])
@@ -205,7 +159,7 @@ class Improvement:
         rows[:, 1:, basis.columns[RATE].start] = PLACES
         return rows
 
-    def _with_rates(self, options: Sequence[_Option], rows: Array, places: NDArray[np.intp]) -> list[_Option]:
+    def _with_rates(self, options: Sequence[Option], rows: Array, places: NDArray[np.intp]) -> list[Option]:
         """`options` at the `places` (n,) of their `rows`, as they are at the first."""
         basis = self._model.basis
         found = rows[np.arange(len(rows)), places, basis.columns[RATE]]
@@ -215,40 +169,12 @@ class Improvement:
             for option, rate, place in zip(options, rates, places, strict=True)
         ]
 
-    def _extensions(self) -> Iterator[_Option]:
-        """The best finished trainings gone on with, as far as their stable phase was kept."""
-        length = self._model.space.length
-        if length is None:
-            return
-        kept = (record for record in self._model.own_parents if record.stable_epochs and self._fits(record))
-        for record in islice(kept, FINALISTS):
-            for epochs in self._longer(record):
-                paid = (epochs - (record.stable_epochs or 0)) / length.ends[1]
-                params = {**record.params, LENGTH: epochs}
-                yield _Option(params, paid, None, record, record.start, epochs <= length.values[-1])
-
-    def _longer(self, record: Record) -> list[int]:
-        """Lengths to go on to; where trials build on others beyond the range, for the price of two longest at most.
-
-        Not beyond it where the training was finished early, since it had come to its end, nor for a few epochs more.
-        """
-        space, longest, epochs = self._model.space, self._lengths[-1], record.params[LENGTH]
-        within = [each for each in self._lengths if each > epochs]
-        if not space.inherits or LENGTH in space.fixed or (record.epochs or epochs) < epochs:
-            return within
-        beyond = [(record.stable_epochs or 0) + times * longest for times in FURTHER]
-        return within + [each for each in beyond if each > longest and each - epochs >= longest / 2]
-
-    def _fits(self, record: Record) -> bool:
-        """Whether its network could be proposed as it is."""
-        space = self._model.space
-        return record.params.keys() >= {*space.axes, *space.others} and space.agrees(record.params)
-
-    def _weighed(self, options: Sequence[_Option]) -> Iterator[Action]:
+    def _weighed(self, options: Sequence[Option]) -> Iterator[Action]:
         """What each brings by itself and by what it tells of its network at full length, per price."""
         basis = self._model.basis
         params, starts = [option.params for option in options], [option.start for option in options]
-        longest = {LENGTH: self._lengths[-1]} if self._lengths else {}
+        lengths = lengths_of(self._model.space)
+        longest = {LENGTH: lengths[-1]} if lengths else {}
         shipped = self._promised(basis.coordinates([option.shipped(longest) for option in options], starts), options)
         coordinates = basis.coordinates(params, starts)
         worth, promise = self._worth(coordinates), self._worth(shipped)
@@ -276,21 +202,6 @@ class Improvement:
         shared = ((shown - shown.mean(1, keepdims=True)) * (shipped - shipped.mean(1, keepdims=True))).mean(1)
         spread = np.sqrt(shipped.var(1) * (shown.var(1) + self._noise))
         return np.asarray(np.divide(np.abs(shared), spread, out=np.ones_like(spread), where=spread > 0))
-
-    def _at_each_length(self, params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        if self._model.space.length is None:
-            yield params
-        for epochs in self._lengths:
-            yield {**params, LENGTH: epochs}
-
-    @cached_property
-    def _lengths(self) -> list[int]:
-        length = self._model.space.length
-        return sorted({length.at(fraction) for fraction in np.linspace(0, 1, LENGTHS)}) if length else []
-
-    def _epochs(self, params: Mapping[str, Any]) -> float:
-        length = self._model.space.length
-        return params[LENGTH] / length.ends[1] if length else 1.0
 
     def _worth(self, coordinates: Array) -> Array:
         """(n, S) nats in each draw."""

@@ -105,6 +105,19 @@ def make_record(make_trace: MakeTrace) -> MakeRecord:
 
 
 @pytest.fixture
+def records(make_record: MakeRecord) -> list[Record]:
+    """The second layer needs kernels; longer is better."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(16):
+        widths = 8 * rng.integers(1, 4, 3)
+        epochs = int(rng.integers(2, 17))
+        value = 1 - 0.4 * (8 / widths[1]) ** 0.5 / epochs**0.3
+        found.append(make_record(number, widths.tolist(), (0.1,) * 3, value=value, epochs=epochs))
+    return found
+
+
+@pytest.fixture
 def model(make_space: Callable[..., Space], make_record: MakeRecord) -> Model:
     """Kernels are worth most in the second layer; one poor network was lucky."""
     rng = np.random.default_rng(0)

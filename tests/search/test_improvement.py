@@ -12,6 +12,7 @@ from phashopt.search.costs import Quadratic
 from phashopt.search.history import Past, Pending
 from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
+from phashopt.search.options import from_scratch
 from phashopt.search.record import Record
 from phashopt.search.space import Space
 from phashopt.search.start import Start, moved
@@ -19,19 +20,6 @@ from phashopt.search.tried import Tried
 
 MakeSpace = Callable[..., Space]
 MakeRecord = Callable[..., Record]
-
-
-@pytest.fixture
-def records(make_record: MakeRecord) -> list[Record]:
-    """The second layer needs kernels; longer is better."""
-    rng = np.random.default_rng(0)
-    found = []
-    for number in range(16):
-        widths = 8 * rng.integers(1, 4, 3)
-        epochs = int(rng.integers(2, 17))
-        value = 1 - 0.4 * (8 / widths[1]) ** 0.5 / epochs**0.3
-        found.append(make_record(number, widths.tolist(), (0.1,) * 3, value=value, epochs=epochs))
-    return found
 
 
 def _actions(
@@ -144,19 +132,6 @@ def test_a_training_that_was_finished_early_does_not_go_on_beyond_the_range(
     assert max(action.params["epochs"] for action in extensions) == 16
 
 
-def test_only_what_takes_a_known_network_further_tells_nothing_of_it(
-    make_space: MakeSpace, records: list[Record]
-) -> None:
-    kept = [replace(record, stable_epochs=record.params["epochs"] - 1) for record in records]
-    improvement, network = _improvement(make_space(), kept)
-    children, extensions = improvement._children([network]), list(improvement._extensions())
-    assert {(option.start is not None and option.start.moves, option.tells) for option in children} == {
-        (True, True),
-        (False, False),
-    }
-    assert {(option.params["epochs"] <= 16, option.tells) for option in extensions} == {(True, True), (False, False)}
-
-
 @pytest.mark.parametrize(("inherits", "fixed"), [(True, {}), (False, {}), (True, {"epochs": 16})])
 def test_a_training_goes_on_beyond_the_range_where_trials_build_on_others_and_no_length_is_given(
     make_space: MakeSpace, records: list[Record], inherits: bool, fixed: dict[str, int]
@@ -170,23 +145,6 @@ def test_a_training_goes_on_beyond_the_range_where_trials_build_on_others_and_no
         assert action.parent
         assert action.params["epochs"] - action.parent.params["epochs"] >= 8
         assert action.params["epochs"] - (action.parent.stable_epochs or 0) in (16, 32)
-
-
-def test_what_is_trained_anew_tells_of_its_network_at_full_length_and_at_its_own_rate(
-    make_space: MakeSpace, records: list[Record]
-) -> None:
-    improvement, network = _improvement(make_space(), records)
-    options = list(improvement._trainings([network]))
-    assert {option.params["epochs"] for option in options} > {16}
-    safe = [replace(option, params={**option.params, "learning_rate": 0.01}) for option in options]
-    assert all(option.shipped({"epochs": 16}) == {**network, "epochs": 16} for option in safe)
-
-
-def test_a_child_tells_of_itself_at_full_length(make_space: MakeSpace, records: list[Record]) -> None:
-    improvement, network = _improvement(make_space(), records)
-    options = improvement._children([network])
-    assert {option.params["epochs"] for option in options} > {16}
-    assert all(option.shipped({"epochs": 16}) == {**option.params, "epochs": 16} for option in options)
 
 
 def _improvement(space: Space, records: list[Record]) -> tuple[Improvement, dict[str, Any]]:
@@ -206,7 +164,7 @@ def test_beside_a_long_chain_networks_from_scratch_promise_what_they_would_be_af
     chain = replace(best, number=99, value=0.95, score=0.95, start=start)
     improvement, network = _improvement(make_space(), [*records, chain])
     assert improvement._horizon == pytest.approx(np.log2((best.params["epochs"] + 320) / 16))
-    (longest,) = (o for o in improvement._trainings([network]) if o.params["epochs"] == 16)
+    (longest,) = (o for o in from_scratch(improvement._model.space, [network]) if o.params["epochs"] == 16)
     rows = improvement._model.basis.coordinates([longest.params])
     promised, delivered = (improvement._worth(each)[0] for each in (improvement._promised(rows, [longest]), rows))
     assert (promised > improvement._incumbent).mean() > (delivered > improvement._incumbent).mean()

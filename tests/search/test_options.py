@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from optuna.distributions import FloatDistribution
+
+from phashopt.search.history import Past
+from phashopt.search.model import Model
+from phashopt.search.options import children, extensions, from_scratch
+from phashopt.search.record import Record
+from phashopt.search.space import Space
+
+MakeSpace = Callable[..., Space]
+
+
+@pytest.fixture
+def inheriting(make_space: MakeSpace, records: list[Record]) -> Model:
+    """Of trainings at a rate of 0.05 whose stable phases were kept."""
+    space = replace(make_space(), inherits=True, others={"learning_rate": FloatDistribution(0.01, 0.3, log=True)})
+    kept = [
+        replace(each, params={**each.params, "learning_rate": 0.05}, stable_epochs=each.params["epochs"] - 1)
+        for each in records
+    ]
+    return Model(space, Past(kept, [], [], {}))
+
+
+@pytest.fixture
+def network(inheriting: Model) -> dict[str, Any]:
+    return {**inheriting.space.at(0.5), "width_00": 64, "learning_rate": 0.05}
+
+
+def test_only_what_takes_a_known_network_further_tells_nothing_of_it(
+    inheriting: Model, network: dict[str, Any]
+) -> None:
+    born, longer = children(inheriting, [network]), extensions(inheriting)
+    assert {(bool(option.start and option.start.moves), option.tells) for option in born} == {
+        (True, True),
+        (False, False),
+    }
+    assert {(option.params["epochs"] <= 16, option.tells) for option in longer} == {(True, True), (False, False)}
+
+
+def test_what_is_trained_anew_tells_of_its_network_at_full_length_and_at_its_own_rate(
+    inheriting: Model, network: dict[str, Any]
+) -> None:
+    options = from_scratch(inheriting.space, [network])
+    assert {option.params["epochs"] for option in options} > {16}
+    safe = [replace(option, params={**option.params, "learning_rate": 0.01}) for option in options]
+    assert all(option.shipped({"epochs": 16}) == {**network, "epochs": 16} for option in safe)
+
+
+def test_a_child_tells_of_itself_at_full_length(inheriting: Model, network: dict[str, Any]) -> None:
+    options = children(inheriting, [network])
+    assert {option.params["epochs"] for option in options} > {16}
+    assert all(option.shipped({"epochs": 16}) == {**option.params, "epochs": 16} for option in options)
