@@ -72,7 +72,10 @@ def replay(
     interior: Annotated[float, typer.Option(min=0.0, max=1.0, help="Layers whose optimum is inside the grid.")] = 0.0,
     arm: Annotated[
         list[str] | None,
-        typer.Option(help="An arm, or SAMPLER+PRUNER by Optuna's names or module:Class; repeat for more."),
+        typer.Option(
+            help="An arm, or SAMPLER+PRUNER by Optuna's names or module:Class; with ', by belief' behind it our model "
+            "chooses among its trials; repeat for more."
+        ),
     ] = None,
     processes: Processes = None,
     json: Json = False,
