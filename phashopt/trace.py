@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 TRACE_KEY = "trace"
@@ -47,6 +47,11 @@ class Trace:
         """Append `epoch`; rows from its number on (an interrupted attempt's) are replaced."""
         self.epochs = [row for row in self.epochs if row.number < epoch.number]
         self.epochs.append(epoch)
+
+    @property
+    def unread(self) -> Trace:
+        """The same epochs as if no layer had been looked at."""
+        return Trace([replace(row, readings={}) for row in self.epochs])
 
     @property
     def last_readings(self) -> dict[str, Reading]:

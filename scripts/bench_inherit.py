@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from phashopt.networks import Blueprint, ImageShape, Network, Plain, build, shrink
 from phashopt.signal import measure
-from phashopt.training.data import Augmentation, DataSet
+from phashopt.training.data import Augmentation, DataSet, sample
 from phashopt.training.loop import Diverged, Trainer, evaluate
 from phashopt.training.recipe import Recipe
 
@@ -74,7 +74,7 @@ class Bench:
 
     def __init__(self, name: str, data: DataSet, epochs: int, log: Ledger) -> None:
         self._name, self._data, self._epochs, self._log = name, data, epochs, log
-        self._images = data.train.standardise(data.train.pixels[:REFITTED_ON])
+        self._images = data.train.standardise(sample(data.train, REFITTED_ON))
 
     def children(self, number: int) -> None:
         """One parent and what comes of it by every rule."""
@@ -129,7 +129,9 @@ class Bench:
         return Plain(kernel_size=3).plan(widths, ImageShape(1, 14, 14), len(self._data.classes))
 
     def _trained(self, network: Network, epochs: int, rate: float, seed: int) -> Network:
-        recipe = Recipe(epochs=epochs, learning_rate=rate, augmentation=Augmentation(shift=1))
+        recipe = Recipe(
+            epochs=epochs, learning_rate=rate, augmentation=Augmentation(shift=1, mirror=self._data.mirrored)
+        )
         trainer = Trainer(network, recipe, self._data.train, seed)
         with suppress(Diverged):  # it then scores what guessing does
             while not trainer.finished:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from results import RESULTS, Row, Tables, commit, publish, run
 from phashopt.bench.actions import totals
 from phashopt.bench.contestants import CONTESTANTS
 from phashopt.bench.live import LiveTask, Match, matches_of, play
-from phashopt.bench.replay import Estimate, estimate
+from phashopt.bench.replay import of_few
 from phashopt.bench.standings import RIVAL, Line, actions_of, document, gains, lines_of, published, speed_ups, standings
 from phashopt.errors import UserError
 from phashopt.service.ranges import IntRange
@@ -39,7 +40,7 @@ NOTES = """
 - The task is `{task}`: a cap of {cap:,} MACs, and as budget B {budget:g} trainings of the longest length at
   the cap. All training counts: of failed and stopped trials, of parents, and of readings where they are taken.
 - A contestant's choice is the trial with the highest validation accuracy so far; shown is its accuracy on test images
-  that no search saw. Intervals are 90%, by bootstrap over seeds.
+  that no search saw. Intervals are Student's over seeds, 90%; of one seed there is none.
 - **{longer}** is no search: the uniform network trained once for all of the share. A trial of a search trains
   for {low} to {high} epochs, and children and extensions go on from there.
 - Compute to beat {rival}: what it took to exceed the accuracy that {rival} ended with, as a share of what
@@ -112,7 +113,7 @@ def accuracies(lines: Sequence[Line]) -> list[Row]:
     """One row a contestant."""
     seeds = {arm: sum(each.arm == arm for each in lines) for arm in dict.fromkeys(each.arm for each in lines)}
     return [
-        {"contestant": arm, "seeds": seeds[arm], **{share: percent(each) for share, each in row.items()}}
+        {"contestant": arm, "seeds": seeds[arm], **{share: each.percent for share, each in row.items()}}
         | {"commit": ", ".join(sorted({line.commit for line in lines if line.arm == arm}))}
         for arm, row in standings(lines).items()
     ]
@@ -146,15 +147,11 @@ def actions(lines: Sequence[Line]) -> list[Row]:
     ]
 
 
-def percent(found: Estimate) -> str:
-    """Mean and interval."""
-    return f"{found.mean:.2%} [{found.low:.2%}, {found.high:.2%}]"
-
-
 def points(differences: Sequence[float]) -> str:
     """Mean, interval and count of differences in accuracy."""
-    mean, low, high = (100 * each for each in estimate(differences))
-    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] ({len(differences)} pairs)"
+    mean, low, high = (100 * each for each in of_few(differences))
+    interval = f" [{low:+.2f}, {high:+.2f}]" if math.isfinite(low) else ""
+    return f"{mean:+.2f}{interval} ({len(differences)} pair{'s' * (len(differences) > 1)})"
 
 
 def times(ratios: Sequence[float]) -> str:
@@ -176,7 +173,7 @@ def verdicts(lines: Sequence[Line]) -> str:
     found = gains(lines, LONGER)
     said = []
     for arm in (arm for arm in OURS if arm in found):
-        word = "was" if estimate(found[arm]).low > 0 else "was not"
+        word = "was" if of_few(found[arm]).low > 0 else "was not"
         said.append(f"- **The search {word} worth its compute** ({arm}): at B {points(found[arm])} beyond {LONGER}.\n")
     return "".join(said)
 

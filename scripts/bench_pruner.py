@@ -123,7 +123,11 @@ class Bench:
         train = self._data.train
         return Run(
             plan,
-            Recipe(epochs=params["epochs"], learning_rate=params["learning_rate"], augmentation=Augmentation(shift=1)),
+            Recipe(
+                epochs=params["epochs"],
+                learning_rate=params["learning_rate"],
+                augmentation=Augmentation(shift=1, mirror=self._data.mirrored),
+            ),
             self._data,
             Probe(train.standardise(train.pixels[choose_probes(train, 8, 0)]), widths=plan.readouts),
             folder=self._home / str(next(self._folders)),

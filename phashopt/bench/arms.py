@@ -55,19 +55,24 @@ class Shuffled(PHashSampler):
     """Each layer's reading is that of a random training whose layer was as wide."""
 
     def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
-        records = shuffled(past.records, list(space.widths), self._rng(number, SHUFFLES))
-        return super()._decide(space, replace(past, records=records), number)
+        rng, names = self._rng(number, SHUFFLES), list(space.widths)
+        records, stopped = (shuffled(part, names, rng) for part in (past.records, past.stopped))
+        return super()._decide(space, replace(past, records=records, stopped=stopped), number)
 
 
 class DeadOnly(PHashSampler):
     """Of all readings it is shown the dead share alone."""
 
     def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
-        records = [
-            replace(record, readings={name: Reading(nan, nan, each.dead) for name, each in record.readings.items()})
-            for record in past.records
-        ]
-        return super()._decide(space, replace(past, records=records), number)
+        records, stopped = (
+            [replace(record, readings=_dead_only(record.readings)) for record in part]
+            for part in (past.records, past.stopped)
+        )
+        return super()._decide(space, replace(past, records=records, stopped=stopped), number)
+
+
+def _dead_only(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    return {name: Reading(nan, nan, each.dead) for name, each in readings.items()}
 
 
 def shuffled(records: Sequence[Record], widths: Sequence[str], rng: np.random.Generator) -> list[Record]:

@@ -1,5 +1,8 @@
 """Retrain chosen configurations with fresh seeds: the validation images choose, images never scored judge.
 
+Where there was a choice, other seeds judge than those that chose: a network that is picked for what a seed of it scored
+on some images is a lucky one on all others too.
+
 A child runs twice: as it was bred, from its parent's kernels, and from scratch for as long as its ancestors and it were
 trained together. What it owes to its widths is the second.
 """
@@ -20,7 +23,7 @@ from phashopt.service.objective import trial_seed
 from phashopt.service.spec import Spec
 from phashopt.service.summary import StudySummary, TrialSummary
 from phashopt.training.data import DataSet, Images
-from phashopt.training.loop import Trainer, evaluate
+from phashopt.training.loop import Diverged, Trainer, evaluate
 from phashopt.training.run import Origin
 
 FRESH = 1_000_000  # a trial number that no study reaches: its seeds are new
@@ -30,9 +33,9 @@ FAIR = 3  # seeds that every configuration gets before it may leave the race
 Split = Literal["test", "held_out"]
 
 
-@dataclass
+@dataclass(eq=False)  # hashed as itself
 class Entrant:
-    """One configuration and what every fresh seed of it scored, on the images that choose and on those that judge.
+    """One configuration and what fresh seeds of it scored, on the images that choose and on those that judge.
 
     It begins with the kernels of its `origin`, else with random ones, and is trained for `epochs`.
     """
@@ -44,9 +47,9 @@ class Entrant:
     judged: list[float] = field(default_factory=list)
     running: bool = True
 
-    def beaten_by(self, other: Entrant) -> bool:
+    def beaten_by(self, other: Entrant, confidence: float = CONFIDENCE) -> bool:
         """Whether the interval between the two on validation images is clear of zero."""
-        return len(self.validation) >= FAIR and welch_interval(self.validation, other.validation)[1] < 0
+        return len(self.validation) >= FAIR and welch_interval(self.validation, other.validation, confidence)[1] < 0
 
     def to_json(self, baseline: Entrant) -> dict[str, Any]:
         """Mean, standard deviation (n - 1) and the gain over `baseline` with its interval, all as judged."""
@@ -73,8 +76,9 @@ class Entrant:
 class Race:
     """The baseline and its challengers, a fresh seed each round.
 
-    A challenger leaves once the best of them beats it. The judging images have no say in this: what they say of
-    `chosen` is not the luck of having been picked by them. `origins` are those of the trials that are children.
+    A challenger leaves once the best of them beats it; all the looks that are taken share one error of 10%. Neither the
+    judging images nor the seeds that judge `chosen` have a say in this. `origins` are those of the trials that are
+    children.
     """
 
     def __init__(
@@ -99,26 +103,50 @@ class Race:
 
     def run(self, seeds: int) -> Iterator[Entrant]:
         """Yield each entrant when it has been trained with one seed more, `seeds` rounds in all."""
+        looks = max(len(self.challengers) - 1, 1) * max(seeds - FAIR, 1)  # at the last one nothing is left to be saved
         for round_ in range(seeds):
             for entrant in self.entrants:
                 if entrant.running:
-                    self._retrain(entrant, trial_seed(self._spec.study.seed, FRESH + round_))
+                    validation, judged = self._retrain(entrant, round_)
+                    entrant.validation.append(validation)
+                    entrant.judged.append(judged)
                     yield entrant
             best = self.chosen
             for entrant in self.challengers:
-                entrant.running = entrant.running and not entrant.beaten_by(best)
+                entrant.running = entrant.running and not entrant.beaten_by(best, 1 - (1 - CONFIDENCE) / looks)
 
-    def _retrain(self, entrant: Entrant, seed: int) -> None:
-        """From the first epoch."""
+    def judge(self, seeds: int) -> Iterator[Entrant]:
+        """Yield the baseline and the chosen one when each was judged by one more of `seeds` others than those of `run`.
+
+        Nothing where there was no choice: it is the seeds of `run` that judge then.
+        """
+        if len(self.challengers) < 2:
+            return
+        judged = list(dict.fromkeys([self.baseline, self.chosen]))
+        for entrant in judged:
+            entrant.judged = []
+        for round_ in range(seeds):
+            for entrant in judged:
+                entrant.judged.append(self._retrain(entrant, seeds + round_)[1])
+                yield entrant
+
+    def _retrain(self, entrant: Entrant, number: int) -> tuple[float, float]:
+        """From the first epoch with fresh seed `number`: its accuracy on the images that choose and that judge.
+
+        One that diverges is as good as guessing.
+        """
         trial, spec, data = entrant.trial, self._spec, self._data
         blueprint = spec.blueprint(spec.widths(trial.params), data.shape, len(data.classes))
         recipe = spec.recipe({**trial.params, "epochs": entrant.epochs}, data.mirrored)
+        seed = trial_seed(spec.study.seed, FRESH + number)
         network = entrant.origin.network(seed) if entrant.origin else build(blueprint, seed)
         trainer = Trainer(network, recipe, data.train, seed)
-        while not trainer.finished:
-            trainer.train_epoch()
-        entrant.validation.append(evaluate(trainer.network, data.validation).accuracy)
-        entrant.judged.append(evaluate(trainer.network, self._judges).accuracy)
+        try:
+            while not trainer.finished:
+                trainer.train_epoch()
+        except Diverged:
+            return 1 / len(data.classes), 1 / len(data.classes)
+        return evaluate(trainer.network, data.validation).accuracy, evaluate(trainer.network, self._judges).accuracy
 
 
 def _entrants(trial: TrialSummary, origin: Origin | None) -> Iterator[Entrant]:
@@ -151,8 +179,10 @@ def judging_images(data: DataSet, split: Split) -> Images:
     return images
 
 
-def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
-    """The 90% interval of the difference of two means of unequal variance (Welch 1947); infinite for one seed."""
+def welch_interval(
+    ours: Sequence[float], theirs: Sequence[float], confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """The interval of the difference of two means of unequal variance (Welch 1947); infinite for one seed."""
     if min(len(ours), len(theirs)) < 2:
         return -math.inf, math.inf
     variances = [np.var(sample, ddof=1) / len(sample) for sample in (ours, theirs)]
@@ -161,5 +191,5 @@ def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[floa
         return gain, gain
     sizes = (len(ours), len(theirs))
     freedom = total**2 / sum(variance**2 / (size - 1) for variance, size in zip(variances, sizes, strict=True))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(total)
+    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(total)
     return gain - half, gain + half

@@ -18,7 +18,7 @@ from phashopt.bench.arms import Blind, DeadOnly, Shuffled, Unlearning, first_val
 from phashopt.bench.heirs import bequeathed
 from phashopt.bench.placed import Listed, Placed, Values
 from phashopt.networks import ImageShape
-from phashopt.search import PHashPruner, PHashSampler, Verdict
+from phashopt.search import PHashPruner, PHashSampler
 from phashopt.search.coding import Coding
 from phashopt.search.fit import uniform
 from phashopt.search.space import LENGTH, Axis, Limits, Space
@@ -161,8 +161,8 @@ def _lengths(ring: Ring) -> list[int]:
 
 
 def _blind(_: Ring) -> BasePruner:
-    """Ours without the verdicts that take a reading."""
-    return PHashPruner(without=(Verdict.FINISH, Verdict.RESTART))
+    """Ours where no reading counts."""
+    return PHashPruner(read=False)
 
 
 def _hyperband(ring: Ring) -> BasePruner:

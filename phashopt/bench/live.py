@@ -6,6 +6,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from pydantic import Field, model_validator
 
 from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
 from phashopt.bench.shrunk import train_shrunk
-from phashopt.errors import UserError
+from phashopt.errors import NotFiniteError, UserError
 from phashopt.service.objective import Hooks, Objective
 from phashopt.service.ranges import IntRange, middle
 from phashopt.service.spec import Spec, Table
@@ -173,11 +174,20 @@ class Player:
 
     def _shrink(self, share: float) -> None:
         """One parent and its child for this share of the budget, told as a trial that is over."""
-        found = train_shrunk(self._ring, self._data, share * self._budget, self._ring.spec.study.seed)
-        attrs = {CHARGED_KEY: found.macs, TEST_KEY: found.test}
-        params = self._ring.coding.encode(found.params)
+        attrs: dict[str, float] = {CHARGED_KEY: share * self._budget}
+        params, value, state = self._ring.first, None, TrialState.FAIL
+        with suppress(Diverged, NotFiniteError):
+            found = train_shrunk(self._ring, self._data, share * self._budget, self._ring.spec.study.seed)
+            attrs = {CHARGED_KEY: found.macs, TEST_KEY: found.test}
+            params, value, state = found.params, found.validation, TrialState.COMPLETE
         self._study.add_trial(
-            create_trial(params=params, distributions=self._distributions, value=found.validation, user_attrs=attrs)
+            create_trial(
+                state=state,
+                params=self._ring.coding.encode(params),
+                distributions=self._distributions,
+                value=value,
+                user_attrs=attrs,
+            )
         )
 
     def _unfinished(self, trials: list[FrozenTrial]) -> Trial | None:

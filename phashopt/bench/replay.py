@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
+from scipy import stats
 
 from phashopt.bench.actions import Taken, taken
 from phashopt.bench.arms import FIRST_ORDER, make_arm
@@ -137,11 +139,16 @@ def in_words(verdict: Mapping[str, Any]) -> str:
 
 
 class Estimate(NamedTuple):
-    """A mean over worlds and its 90% bootstrap interval."""
+    """A mean and its 90% interval."""
 
     mean: float
     low: float
     high: float
+
+    @property
+    def percent(self) -> str:
+        """In words, with the interval if there is one."""
+        return f"{self.mean:.2%}" + (f" [{self.low:.2%}, {self.high:.2%}]" if math.isfinite(self.low) else "")
 
 
 def summary(courses: Sequence[Course], arm: str) -> dict[str, Estimate]:
@@ -165,8 +172,15 @@ def document(courses: Sequence[Course], arms: Sequence[str]) -> dict[str, Any]:
     return {"summary": rows, "courses": [asdict(course) for course in courses]}
 
 
+def of_few(values: Sequence[float]) -> Estimate:
+    """Of a handful of values, among which a bootstrap sees too little: Student's interval; infinite for one."""
+    mean = float(np.mean(values))
+    half = float(stats.t.ppf(0.95, len(values) - 1) * stats.sem(values)) if len(values) > 1 else math.inf
+    return Estimate(mean, mean - half, mean + half)
+
+
 def estimate(values: Sequence[float]) -> Estimate:
-    """Of values, one a world."""
+    """Of values, one a world, by bootstrap."""
     sample = np.array(values)
     picks = np.random.default_rng(0).integers(len(sample), size=(RESAMPLES, len(sample)))
     low, high = np.quantile(sample[picks].mean(1), [0.05, 0.95])

@@ -11,7 +11,7 @@ from phashopt.networks import Network, build, shrink
 from phashopt.search.fit import uniform
 from phashopt.search.space import LENGTH
 from phashopt.service.objective import CALIBRATION_IMAGES
-from phashopt.training.data import DataSet
+from phashopt.training.data import DataSet, sample
 from phashopt.training.loop import Trainer, evaluate
 
 PARENT_CAP = 4  # times that of the child
@@ -37,7 +37,7 @@ def train_shrunk(ring: Ring, data: DataSet, budget: float, seed: int) -> Shrunk:
     widths = uniform(ring.space)
     parent = _built(ring, data, uniform(replace(ring.space, limits={"macs": (cost, PARENT_CAP * cap)})), seed)
     _, spent = _train(ring, data, parent, budget * PARENT_SHARE, seed)
-    images = data.train.standardise(data.train.pixels[:CALIBRATION_IMAGES])
+    images = data.train.standardise(sample(data.train, CALIBRATION_IMAGES))
     narrow = [min(pair) for pair in zip(parent.blueprint.widths, _counts(ring, widths), strict=True)]
     child = shrink(parent, narrow, images)
     spent += len(images) * (parent.blueprint.cost.macs + child.blueprint.cost.macs)

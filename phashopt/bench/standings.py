@@ -26,7 +26,7 @@ from phashopt.bench.live import (
     study_name,
     told,
 )
-from phashopt.bench.replay import Estimate, estimate
+from phashopt.bench.replay import Estimate, of_few
 from phashopt.errors import UserError
 from phashopt.service.storage import open_storage
 
@@ -107,7 +107,7 @@ def standings(lines: Sequence[Line]) -> dict[str, dict[str, Estimate]]:
     """By contestant and share of the budget, mean test accuracy over seeds with its interval."""
     arms = dict.fromkeys(each.arm for each in lines)
     return {
-        arm: {shown(share): estimate([each.at(share) for each in lines if each.arm == arm]) for share in SHARES}
+        arm: {shown(share): of_few([each.at(share) for each in lines if each.arm == arm]) for share in SHARES}
         for arm in arms
     }
 
@@ -142,12 +142,17 @@ def shown(share: float) -> str:
     return "B" if share == 1 else f"B/{round(1 / share)}"
 
 
+def _finite(found: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
+
+
 def document(lines: Sequence[Line], task: LiveTask) -> dict[str, Any]:
     """All of it as JSON, with the task; what was never reached is null."""
     return {
         "task": json.loads(told(task)),
         "standings": {
-            arm: {share: each._asdict() for share, each in row.items()} for arm, row in standings(lines).items()
+            arm: {share: _finite(each._asdict()) for share, each in row.items()}
+            for arm, row in standings(lines).items()
         },
         "speed_ups": {
             arm: [ratio if math.isfinite(ratio) else None for ratio in ratios]

@@ -92,11 +92,18 @@ def read_table(path: Path) -> Table:
         raise UserError(
             f"{path} has no column {missing[0]!r}; a table has one row an epoch of each configuration and seed"
         )
-    frame = frame.sort_values(["config", "seed", "epoch"], kind="stable")
+    try:
+        whole = {name: pd.to_numeric(frame[name]).astype("int64") for name in ("seed", "epoch", "length")}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: seed, epoch and length must be whole numbers ({error})") from error
+    frame = frame.assign(**whole).sort_values(["config", "seed", "epoch"], kind="stable")
     parameters = _parameters(frame)
     if not any(name.startswith(WIDTH_PREFIX) for name in parameters):
         raise UserError(f"{path} has no widths: columns width_00, width_01, ...")
-    return _table(frame, parameters, _held_out(frame, metadata, path))
+    table = _table(frame, parameters, _held_out(frame, metadata, path))
+    if not table.configs:
+        raise UserError(f"{path} has no configuration that was trained with every seed")
+    return table
 
 
 def _parameters(frame: pd.DataFrame) -> list[str]:
@@ -111,8 +118,10 @@ def _held_out(frame: pd.DataFrame, metadata: Mapping[bytes, bytes], path: Path) 
     seeds = sorted(int(seed) for seed in frame["seed"].unique())
     if len(seeds) < 2:
         raise UserError(f"{path} holds one seed only: searches run on one and are judged by another")
-    record = json.loads(metadata.get(b"spec", b"{}")).get("record") or {}
-    told = record.get("held_out", seeds[-1])
+    try:
+        told = json.loads(metadata.get(b"spec", b"{}"))["record"]["held_out"]
+    except (KeyError, TypeError, ValueError):  # of somebody else
+        told = seeds[-1]
     return int(told) if told in seeds else seeds[-1]
 
 

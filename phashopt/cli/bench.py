@@ -171,8 +171,9 @@ def _standings(lines: Sequence[Line], name: str) -> Table:
     shares = next(iter(rows.values()), {})
     table = Table("contestant", *shares, f"compute to beat {RIVAL} (median)", title=f"{name}: test accuracy")
     for arm, row in rows.items():
-        accuracies = [f"{mean:.2%} [{low:.2%}, {high:.2%}]" for mean, low, high in row.values()]
-        table.add_row(arm, *accuracies, f"{median(ratios[arm]):.2f}x" if arm in ratios else "")
+        table.add_row(
+            arm, *(each.percent for each in row.values()), f"{median(ratios[arm]):.2f}x" if arm in ratios else ""
+        )
     return table
 
 

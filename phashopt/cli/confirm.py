@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phashopt.cli.options import DataDir, Json, Name, Storage
 from phashopt.cli.output import console, messages, plain_errors, print_json
+
+if TYPE_CHECKING:
+    from phashopt.bench.confirm import Entrant
 
 
 class Judge(StrEnum):
@@ -32,7 +35,8 @@ def run(
     """Retrain the baseline and the best trials with fresh seeds: luck in the search does not count here.
 
     Best is what the study's model expects most of, the highest accuracy where it has none. The validation images choose
-    among the fresh trainings; one that is clearly beaten on them gets no more seeds. The other split judges. A child is
+    among the fresh trainings; one that is clearly beaten on them gets no more seeds. The other split judges: where
+    there was a choice, as many more trainings of the chosen one and of the baseline, which had no say in it. A child is
     trained both ways: from its parent's kernels, and from scratch for as long as its ancestors and it together.
     """
     with plain_errors():
@@ -57,11 +61,13 @@ def run(
         root, numbers = read_artifact_root(study, url), [trial.number for trial in trials]
         race = Race(spec, data, trials, split.value, children(study, numbers, spec, data, root))
         for entrant in race.run(seeds):
-            bred = ", inherited" if entrant.origin else ""
-            trained = f"trial {entrant.trial.number}{bred}, seed {len(entrant.judged)} of {seeds}"
+            trained = f"{_named(entrant)}, seed {len(entrant.validation)} of {seeds}"
             messages.print(
                 f"{trained}: {entrant.validation[-1]:.2%} validation, {entrant.judged[-1]:.2%} {split.value}"
             )
+        for entrant in race.judge(seeds):
+            judged = f"{_named(entrant)}, judged by seed {len(entrant.judged)} of {seeds} others"
+            messages.print(f"{judged}: {entrant.judged[-1]:.2%} {split.value}")
         rows = [entrant.to_json(race.baseline) for entrant in race.entrants]
         chosen = race.entrants.index(race.chosen)
         if json:
@@ -81,3 +87,7 @@ def run(
             )
         else:
             console.print(confirmation_table(rows, chosen, split.value))
+
+
+def _named(entrant: Entrant) -> str:
+    return f"trial {entrant.trial.number}{', inherited' if entrant.origin else ''}"

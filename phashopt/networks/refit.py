@@ -19,6 +19,7 @@ from phashopt.networks.sites import Site, sites
 BATCH = 64  # images whose patches are held at once
 ROWS = 40  # patches wanted for every number that is fitted
 RIDGE = 1e-2  # of an input's own power
+LEAST_POWER = 0.1  # of the inputs' mean: what is hardly ever active would be given enormous weights
 
 
 @torch.no_grad()
@@ -56,7 +57,8 @@ class _Regression:
         another, and training goes astray from there.
         """
         assert isinstance(self._gram, Tensor)
-        penalty = RIDGE * self._gram.diagonal().clamp_min(1e-9 * float(self._gram.diagonal().max()))
+        powers = self._gram.diagonal()
+        penalty = RIDGE * powers.clamp_min(LEAST_POWER * float(powers[:-1].mean()) or 1.0)
         penalty[-1] = 0
         pull = penalty[:, None] * F.pad(start.double(), (0, 1)).T
         solution = torch.linalg.solve(self._gram + penalty.diag(), self._moment + pull)

@@ -55,6 +55,7 @@ class PHashPruner(BasePruner):
         peers: complete comparable trials that it takes to call one slow, or starved.
         without: verdicts that are never given, to measure what each is worth.
         grid: as the sampler's: parameter -> its true values, where the objective suggests an index.
+        read: whether readings count; without them accuracy and loss decide alone.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class PHashPruner(BasePruner):
         peers: int = PEERS,
         without: Collection[Verdict] = (),
         grid: Mapping[str, Sequence[int]] | None = None,
+        read: bool = True,
     ) -> None:
+        self._read = read
         self._warmup = warmup
         self._peers = peers
         self._without = frozenset(without)
@@ -88,6 +91,7 @@ class PHashPruner(BasePruner):
     def _first(self, study: Study, trial: FrozenTrial, without: Collection[Verdict]) -> Verdict:
         current = study._storage.get_trial(trial._trial_id)
         trace = trial_trace(current, study.direction)
+        trace = trace if self._read else trace.unread
         if not trace.epochs:
             return Verdict.CONTINUE
         verdicts = self._verdicts(study, current, trace, may_restart=Verdict.RESTART not in without)

@@ -68,4 +68,4 @@ class Record:
     @cached_property
     def unread(self) -> Record:
         """The same trial as if its feature maps had never been looked at."""
-        return replace(self, readings={})
+        return replace(self, readings={}, trace=self.trace.unread)

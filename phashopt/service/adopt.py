@@ -39,7 +39,8 @@ NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 class Adoption:
     """What came of it: trials taken over, those whose values our ranges do not allow, and which name became which.
 
-    `unused` are the parameters of theirs that nothing of ours corresponds to.
+    `unused` are the parameters of theirs that nothing of ours corresponds to, `otherwise` what their spec says of data
+    and network that ours does not.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Adoption:
     outside: int
     names: dict[str, str]
     unused: list[str]
+    otherwise: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -64,6 +66,8 @@ class Adoption:
             yield f"Taken for the same: {', '.join(renamed)}."
         if self.unused:
             yield f"Left aside, with whatever difference they made: {', '.join(self.unused)}."
+        if self.otherwise:
+            yield f"Trained otherwise than here: {', '.join(self.otherwise)}."
 
 
 def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], given: Mapping[str, str]) -> Adoption:
@@ -78,6 +82,7 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     other = _open(source)
     if (other.study_name, other.user_attrs.get(CREATED_KEY)) == (study.study_name, study.user_attrs[CREATED_KEY]):
         raise UserError(f"{source} is this study itself; adopt another")
+    otherwise = _otherwise(spec, other)
     names = _matched(spec, other, renamed, given)
     fixed = {name: _read(name, text, spec.space[name]) for name, text in given.items()}
     complete = _own(other)
@@ -104,7 +109,33 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     for each in ready:
         study.add_trial(each)
     unused = sorted(set(_parameters(other)) - set(names.values()))
-    return Adoption(other.study_name, len(ready), known, outside, names, unused)
+    return Adoption(other.study_name, len(ready), known, outside, names, unused, otherwise)
+
+
+def _otherwise(spec: Spec, other: Study) -> list[str]:
+    """What its spec, if it is one of ours, says of data and network that `spec` does not.
+
+    Raises `UserError` where it is another data set, whose accuracies say nothing here.
+    """
+    theirs, ours = _spec(other), spec.model_dump(mode="json")
+    data = theirs.get("data", {})
+    if data.get("dataset", ours["data"]["dataset"]) != ours["data"]["dataset"]:
+        raise UserError(f"{other.study_name!r} is of {data['dataset']}, this study of {ours['data']['dataset']}")
+    return [
+        f"{section}.{key} {value}"
+        for section in ("data", "network")
+        for key, value in theirs.get(section, {}).items()
+        if key not in ("widths", "baseline") and key in ours[section] and ours[section][key] != value
+    ]
+
+
+def _spec(other: Study) -> dict[str, Any]:
+    """Empty where it is none of ours."""
+    try:
+        told = json.loads(other.user_attrs[SPEC_KEY])
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _origin(study: Study, trial: FrozenTrial) -> str:
@@ -220,7 +251,7 @@ def _read(name: str, text: str, distribution: BaseDistribution) -> Any:
 def _lists(other: Study) -> dict[str, list[int]]:
     """The widths that the other study lists, if it is one of ours."""
     try:
-        return listed_widths(json.loads(other.user_attrs[SPEC_KEY]))
+        return listed_widths(_spec(other))
     except (AttributeError, KeyError, TypeError, ValueError):
         return {}
 

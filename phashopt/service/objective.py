@@ -24,7 +24,7 @@ from phashopt.service.storage import trial_folder
 from phashopt.service.study import probe_indices
 from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
-from phashopt.training.data import DataSet
+from phashopt.training.data import DataSet, sample
 from phashopt.training.loop import Diverged
 from phashopt.training.run import Outcome, Run
 from phashopt.training.snapshot import take_snapshot
@@ -252,7 +252,7 @@ def make_probe(data: DataSet, indices: torch.Tensor, blueprint: Blueprint) -> Pr
         train.standardise(train.pixels[indices]),
         widths=blueprint.readouts,
         std=train.standardisation.std,
-        calibration=train.standardise(train.pixels[:CALIBRATION_IMAGES]),
+        calibration=train.standardise(sample(train, CALIBRATION_IMAGES)),
     )
 
 

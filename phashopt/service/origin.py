@@ -15,7 +15,7 @@ from phashopt.networks import Network, build, inherit
 from phashopt.search import DECISION_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
-from phashopt.training.data import DataSet
+from phashopt.training.data import DataSet, sample
 from phashopt.training.run import STABLE, Origin
 from phashopt.training.weights import load_weights
 
@@ -54,7 +54,7 @@ def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Pa
         return Origin(partial(build, blueprint))
     folder = trial_folder(root, study.study_name, parent.number)
     ancestor = spec.blueprint(spec.widths(parent.params), data.shape, len(data.classes))
-    fitted_on = data.train.pixels[:FITTED_ON]
+    fitted_on = sample(data.train, FITTED_ON)
 
     def child(seed: int) -> Network:
         try:

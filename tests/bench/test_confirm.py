@@ -17,6 +17,7 @@ from phashopt.service.spec import parse_spec
 from phashopt.service.study import load_data
 from phashopt.service.summary import StudySummary, TrialSummary
 from phashopt.trace import Trace
+from phashopt.training.loop import Diverged, Trainer
 from phashopt.training.run import Origin
 
 samples = st.lists(st.integers(0, 1000).map(lambda number: number / 1000), min_size=2, max_size=8)
@@ -49,6 +50,32 @@ def test_the_race_drops_who_is_beaten_on_validation_images_and_the_baseline_neve
     turns = [entrant.trial.number for entrant in race.run(FAIR + 1)]
     assert turns == [0, 1, 2] * FAIR + [0, 2]
     assert race.chosen.trial.number == 2
+
+
+def test_seeds_that_chose_do_not_judge_where_there_was_a_choice(tiny_spec: str, tmp_path: Path) -> None:
+    spec = parse_spec(tomllib.loads(tiny_spec), "tiny.toml")
+    data = load_data(spec, tmp_path, torch.device("cpu"))
+    trials = [_trial(n, {"width_00": 4, "width_01": 4, "epochs": 1, "learning_rate": 0.1}) for n in range(3)]
+    race = Race(spec, data, trials, "test")
+    list(race.run(2))
+    chosen, before = race.chosen, [list(entrant.validation) for entrant in race.entrants]
+    judged = list(chosen.judged)
+    assert list(race.judge(3)) == [race.baseline, chosen] * 3
+    assert [entrant.validation for entrant in race.entrants] == before
+    assert [len(entrant.judged) for entrant in (race.baseline, chosen)] == [3, 3]
+    assert not set(judged) <= set(chosen.judged)
+    assert not list(Race(spec, data, trials[:2], "test").judge(3))
+
+
+def test_what_diverges_is_as_good_as_guessing(tiny_spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(_: object) -> float:
+        raise Diverged(1, 0.1)
+
+    spec = parse_spec(tomllib.loads(tiny_spec), "tiny.toml")
+    trial = _trial(0, {"width_00": 4, "width_01": 4, "epochs": 1, "learning_rate": 0.1})
+    race = Race(spec, load_data(spec, tmp_path, torch.device("cpu")), [trial], "test")
+    monkeypatch.setattr(Trainer, "train_epoch", diverge)
+    assert [(entrant.validation, entrant.judged) for entrant in race.run(1)] == [([0.1], [0.1])]
 
 
 def test_the_judging_images_have_no_say_in_the_choice(tiny_spec: str, tmp_path: Path) -> None:

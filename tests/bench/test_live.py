@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from phashopt.bench.contestants import CONTESTANTS, Ring
 from phashopt.bench.live import LiveTask, Match, Player, charged, matches_of, open_match, play
+from phashopt.bench.shrunk import Shrunk
 from phashopt.bench.standings import line, lines_of
 from phashopt.errors import UserError
 from phashopt.networks import ImageShape
@@ -18,6 +19,7 @@ from phashopt.search.space import LENGTH
 from phashopt.service.objective import Objective
 from phashopt.service.spec import load_as
 from phashopt.service.study import load_data
+from phashopt.training.loop import Diverged
 
 LIVE = """
 [live]
@@ -52,6 +54,20 @@ def test_a_shrunk_child_and_its_parent_cost_what_the_uniform_net_does(
     assert found.spent == pytest.approx(1, abs=0.2)
     assert len(study.trials) == 4
     assert 0 < found.test[-1] < 1
+
+
+def test_a_parent_that_diverges_is_a_failure_and_ends_no_match(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object) -> Shrunk:
+        raise Diverged(1, 0.1)
+
+    monkeypatch.setattr("phashopt.bench.live.train_shrunk", diverge)
+    task = task_of("live.budget=8.0")
+    list(play(task, matches_of(task, ["parent shrunk once"]), url, tmp_path, 1))
+    study = open_match(task, Match("parent shrunk once", 4), url)
+    assert [trial.state.name for trial in study.trials] == ["FAIL"] * 4
+    assert line(study, "parent shrunk once", 4).spent == pytest.approx(1)
 
 
 @pytest.mark.parametrize("arm", ["ours", "random"])

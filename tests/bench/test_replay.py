@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial
+from scipy import stats
 
 from phashopt.bench.arms import ARMS, BELIEF, FIRST_ORDER, make_arm
 from phashopt.bench.placed import Listed, Values
-from phashopt.bench.replay import Course, Replayed, counts, replay, summary
+from phashopt.bench.replay import Course, Replayed, counts, of_few, replay, summary
 from phashopt.bench.search import Search, coding
 from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds
 from phashopt.errors import UserError
@@ -79,6 +82,14 @@ def test_a_target_never_reached_counts_twice_the_search() -> None:
     course = Course("model", 0, [0.1, 0.5, 0.85], [1.0, 2.0, 3.0])
     assert course.until(0.8) == (3.0, 3.0)
     assert course.until(0.9) == (6.0, 6.0)
+
+
+def test_of_few_values_the_interval_is_students() -> None:
+    values = [0.1, 0.4, 0.2]
+    found = of_few(values)
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.9, 2, np.mean(values), stats.sem(values)))
+    assert of_few([0.5]) == (0.5, -math.inf, math.inf)
+    assert of_few([0.5]).percent == "50.00%"
 
 
 def test_an_interval_holds_its_mean() -> None:

@@ -49,6 +49,21 @@ def test_parameters_are_what_is_constant_in_a_configuration(tmp_path: Path) -> N
     assert table.trainings[0, 3].trace.epochs[-1].readings["width_01"].redundancy == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("kind", ["float64", "string"])
+def test_numbers_may_be_stored_as_anything_that_reads_as_one(tmp_path: Path, kind: str) -> None:
+    path = foreign(tmp_path / "foreign.parquet")
+    frame = pd.read_parquet(path)
+    frame.astype({"epoch": kind, "seed": kind}).to_parquet(tmp_path / "other.parquet")
+    assert read_table(tmp_path / "other.parquet") == read_table(path)
+
+
+def test_a_table_without_a_whole_configuration_is_refused(tmp_path: Path) -> None:
+    frame = pd.read_parquet(foreign(tmp_path / "foreign.parquet"))
+    frame[frame["config"] % 2 == (frame["seed"] == 3)].to_parquet(tmp_path / "halves.parquet")
+    with pytest.raises(UserError, match="no configuration that was trained with every seed"):
+        read_table(tmp_path / "halves.parquet")
+
+
 def test_ours_is_read_with_the_seed_that_its_task_holds_out(table: Table) -> None:
     read = read_table(table.path)
     assert (read.seeds, read.held_out) == ([0], 2)

@@ -129,6 +129,32 @@ def test_children_are_the_measure_of_children_alone(
     assert PHashPruner().verdict(study, study.trials[-1]) == verdict
 
 
+@pytest.mark.parametrize(("read", "verdict"), [(True, Verdict.STOP), (False, Verdict.CONTINUE)])
+def test_where_readings_do_not_count_a_dead_layer_stops_nothing(
+    read: bool, verdict: Verdict, make_trace: MakeTrace
+) -> None:
+    trace = make_trace([0.1], readings={"width_00": (0.0, 0.0, 1.0)})
+    trace.epochs[0].loss = 2.3
+    study = _study([])
+    write_trace(study.ask(LENGTH), trace)
+    assert PHashPruner(read=read).verdict(study, study.trials[-1]) == verdict
+
+
+def test_lengths_may_be_suggested_as_indices(peers: list[Trace], make_trace: MakeTrace) -> None:
+    grid, index = {"epochs": [2, 6, 12]}, {"epochs": IntDistribution(0, 2)}
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+    for trace in peers:
+        attrs = {"trace": trace.to_json()}
+        study.add_trial(create_trial(value=0.9, params={"epochs": 1}, distributions=index, system_attrs=attrs))
+    study.enqueue_trial({"epochs": 1})
+    trial = study.ask(index)
+    verdicts = []
+    for count in (1, 4):
+        write_trace(trial, make_trace([0.1, 0.6, 0.8, 0.9][:count]))
+        verdicts.append(PHashPruner(grid=grid).verdict(study, study.trials[-1]))
+    assert verdicts == [Verdict.CONTINUE, Verdict.EXTEND]
+
+
 def test_a_child_that_stands_still_is_finished_however_little_it_knows(make_trace: MakeTrace) -> None:
     trace = make_trace([0.45] * 12)
     for row in trace.epochs:

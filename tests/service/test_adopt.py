@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from phashopt.service.budget import used_up
 from phashopt.service.check import check_study
 from phashopt.service.spec import Spec
 from phashopt.service.study import create_study, open_study
-from phashopt.service.summary import summarize
+from phashopt.service.summary import SPEC_KEY, summarize
 
 SAME = {"width_00": 4, "width_01": 6, "epochs": 2, "learning_rate": 0.05}
 THEIRS = {"units_1": 4, "units_2": 6, "n_epochs": 2, "lr": 0.05, "dropout": 0.1}
@@ -58,6 +59,29 @@ def test_a_study_of_the_same_name_in_another_database_is_another(url: str, study
     for number, folder in enumerate((tmp_path / "one", tmp_path / "two")):
         folder.mkdir()
         assert _adopt(url, _other(folder, {**SAME, "width_01": 4 + 2 * number})).adopted == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"data": {"dataset": "digits", "limit": 300}, "network": {"family": "plain"}}, []),
+        ({"data": {"limit": 900}, "network": {"family": "vgg"}}, ["data.limit 900", "network.family vgg"]),
+    ],
+)
+def test_what_their_spec_has_otherwise_is_said(
+    told: dict[str, object], said: list[str], url: str, study: str, tmp_path: Path
+) -> None:
+    source = _other(tmp_path, SAME)
+    optuna.load_study(storage=source, study_name="old").set_user_attr(SPEC_KEY, json.dumps(told))
+    assert _adopt(url, source).otherwise == said
+
+
+def test_accuracies_on_another_data_set_are_no_evidence(url: str, study: str, tmp_path: Path) -> None:
+    source = _other(tmp_path, SAME)
+    told = json.dumps({"data": {"dataset": "mnist"}})
+    optuna.load_study(storage=source, study_name="old").set_user_attr(SPEC_KEY, told)
+    with pytest.raises(UserError, match="'old' is of mnist, this study of digits"):
+        _adopt(url, source)
 
 
 @pytest.mark.parametrize("known", [1, 0])

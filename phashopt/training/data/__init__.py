@@ -3,7 +3,7 @@
 from phashopt.training.data.augment import Augmentation
 from phashopt.training.data.images import Images, Standardisation
 from phashopt.training.data.sources import SOURCES, RawData, default_data_dir, load_raw
-from phashopt.training.data.split import DataSet, Splits, choose_probes, prepare
+from phashopt.training.data.split import DataSet, Splits, choose_probes, prepare, sample
 
 __all__ = [
     "SOURCES",
@@ -17,4 +17,5 @@ __all__ = [
     "default_data_dir",
     "load_raw",
     "prepare",
+    "sample",
 ]

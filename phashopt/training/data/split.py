@@ -103,6 +103,13 @@ def choose_probes(images: Images, count: int, seed: int) -> Tensor:
     return torch.tensor(np.sort(chosen), device=images.device)
 
 
+def sample(images: Images, count: int) -> Tensor:
+    """(n, C, H, W) pixels of up to `count` images that stand for all, in random order: files may be sorted by class."""
+    chosen = choose_probes(images, count, seed=0).cpu()
+    mixed = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))
+    return images.pixels[chosen[mixed].to(images.device)]
+
+
 def _hash(images: NDArray[np.uint8], labels: NDArray[np.int64], splits: Splits) -> str:
     digest = hashlib.sha256(images.tobytes())
     for array in (labels, splits.train, splits.validation, splits.held_out):
