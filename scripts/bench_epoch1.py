@@ -99,13 +99,19 @@ def read(path: Path) -> Trainings:
     dead = first[[f"dead.{name}" for name in widths]].to_numpy(float)
     known = np.column_stack([_nats(first["val_accuracy"]), first["train_loss"], dead, places, places**2])
     signals = {
-        f"{quantity}.{place}": first[[f"{quantity}.{name}" for name in widths[layers]]].to_numpy(float).mean(1)
+        f"{quantity}.{place}": _filled(first[[f"{quantity}.{name}" for name in widths[layers]]])
         for quantities in SIGNALS.values()
         for quantity in quantities
         for place, layers in PLACES.items()
     }
     networks = last.index.get_level_values("config").to_numpy(np.int64)
     return Trainings(known, signals, _nats(last["val_accuracy"]), networks, lost)
+
+
+def _filled(readings: pd.DataFrame) -> Array:
+    """(n,) means over layers; of a training none of whose layers had anything to read, what is usual."""
+    means = readings.mean(axis=1)
+    return means.fillna(means.median()).fillna(0.0).to_numpy(float)
 
 
 def choose(trainings: Trainings, names: Sequence[str]) -> list[str]:
@@ -117,7 +123,7 @@ def choose(trainings: Trainings, names: Sequence[str]) -> list[str]:
             name: tau(trainings.ends, predicted(trainings, [*chosen, name])) for name in names if name not in chosen
         }
         best = max(taus, key=lambda name: taus[name])
-        if taus[best] <= reached:
+        if not taus[best] > reached:
             break
         chosen.append(best)
         reached = taus[best]

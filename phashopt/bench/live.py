@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
 from phashopt.bench.shrunk import train_shrunk
 from phashopt.errors import NotFiniteError, UserError
-from phashopt.service.objective import Hooks, Objective
+from phashopt.service.objective import Hooks, Objective, discard_checkpoint
 from phashopt.service.ranges import IntRange, middle
 from phashopt.service.spec import Spec, Table
 from phashopt.service.storage import artifact_root, open_storage, study_folder
@@ -157,6 +157,7 @@ class Player:
                     self._study.tell(trial, state=TrialState.PRUNED)
                 else:
                     self._study.tell(trial, result.accuracy)
+                discard_checkpoint(self._study, trial, self._root)
         shutil.rmtree(study_folder(self._root, self._study.study_name), ignore_errors=True)
 
     def _note_commit(self) -> None:

@@ -26,7 +26,7 @@ from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
 from phashopt.training.data import DataSet, sample
 from phashopt.training.loop import Diverged
-from phashopt.training.run import Outcome, Run
+from phashopt.training.run import CHECKPOINT, Outcome, Run
 from phashopt.training.snapshot import take_snapshot
 from phashopt.training.weights import save_weights
 
@@ -113,7 +113,6 @@ class Objective:
         for key, value in self._attributes(trial, run, outcome).items():
             trial.set_user_attr(key, value)
         (self._hooks.ended or self._leave_pictures)(trial, run, outcome)
-        run.discard_checkpoint()
         return Result(outcome.accuracy, outcome.stopped, outcome.epochs_used)
 
     def _resumed(self, trial: Trial, blueprint: Blueprint) -> Run:
@@ -243,6 +242,11 @@ class Objective:
                 f"distinct.{name}": report.distinct,
             }
         return {key: value for key, value in attributes.items() if value is not None and not _is_nan(value)}
+
+
+def discard_checkpoint(study: Study, trial: Trial, root: Path) -> None:
+    """Once a trial's end is told: until then whoever takes it up again need not train it again."""
+    (trial_folder(root, study.study_name, trial.number) / CHECKPOINT).unlink(missing_ok=True)
 
 
 def make_probe(data: DataSet, indices: torch.Tensor, blueprint: Blueprint) -> Probe:

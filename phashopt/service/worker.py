@@ -22,7 +22,7 @@ from phashopt.errors import DataError
 from phashopt.search import ADOPTED_KEY
 from phashopt.service.failures import blocked, empty_device, fail, failure_of, is_out_of_memory
 from phashopt.service.lease import GRACE_SECONDS, Lease
-from phashopt.service.objective import Hooks, Objective, Progress, Result
+from phashopt.service.objective import Hooks, Objective, Progress, Result, discard_checkpoint
 from phashopt.service.patience import StorageAwayError
 from phashopt.service.publish import refresh_plots
 from phashopt.service.queue import Claim, Queue
@@ -207,6 +207,7 @@ class Worker:
                 raise
             told = f"{type(error).__name__}: {error}"
             logger.warning("Trial %d has ended, but the sampler could not take note of it: %s", trial.number, told)
+        discard_checkpoint(self._study, trial, self._root)
         message = f"stopped at {result.epochs_used}" if result.stopped else f"{result.epochs_used} epochs"
         return Ended(trial.number, state.name, result.accuracy, message)
 

@@ -212,7 +212,8 @@ class Run:
 
     def _save(self) -> None:
         self._save_stable()
-        if self.trainer.finished or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
+        over = self.trainer.finished or self._clock.stopped
+        if over or time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
             save_checkpoint(self.folder / CHECKPOINT, self.trainer, self._trace, self._clock)
             self._saved_at = time.monotonic()
 

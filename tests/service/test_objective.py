@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna import Study
 from optuna.pruners import BasePruner
@@ -15,12 +16,14 @@ from phashopt.search import PHashPruner, Verdict
 from phashopt.service import worker as module
 from phashopt.service.check import check_study
 from phashopt.service.objective import Progress
+from phashopt.service.patience import StorageAwayError
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
 from phashopt.service.study import create_study, open_study
 from phashopt.service.summary import TrialSummary, summarize
 from phashopt.service.worker import Event, Worker
 from phashopt.training import run as training
+from phashopt.training.loop import Trainer
 from phashopt.training.run import CHECKPOINT
 from phashopt.training.weights import WEIGHTS
 
@@ -89,6 +92,26 @@ def test_a_trial_killed_in_any_epoch_ends_as_if_nothing_had_happened(
     assert (resumed.value, resumed.params) == (expected.value, expected.params)
     assert resumed.trace.to_json() == expected.trace.to_json()
     assert weights(url) == weights(whole)
+
+
+def test_a_training_whose_end_could_not_be_told_is_not_trained_again(
+    url: str, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StorageAwayError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "tell", away)
+        with pytest.raises(StorageAwayError):
+            Worker(url, study, tmp_path, label="first").work(limit=1)
+    opened = open_study(url, study)[0]
+    opened._storage.set_trial_state_values(opened.trials[0]._trial_id, module.TrialState.WAITING)
+    trained: list[int] = []
+    monkeypatch.setattr(Trainer, "train_epoch", lambda *_: trained.append(1))
+    Worker(url, study, tmp_path, label="heir").work(limit=1)
+    assert first_trial(url).state == "COMPLETE"
+    assert not trained
+    assert not (trial_folder(artifact_root(url), study, 0) / CHECKPOINT).exists()
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.99])

@@ -19,7 +19,7 @@ from phashopt.service.study import create_study, load_data, open_study
 from phashopt.service.summary import summarize_trial
 from phashopt.service.worker import Worker
 from phashopt.training import run
-from phashopt.training.data import DataSet
+from phashopt.training.data import DataSet, sample
 from phashopt.training.run import STABLE
 from phashopt.training.weights import WEIGHTS, load_weights
 
@@ -65,7 +65,7 @@ def test_a_child_begins_with_its_parents_kernels(parented: Study, spec: Spec, da
     parent = origin(parented, parented.trials[0], spec, data, root).network(0)
     assert parent.blueprint == same
     parent = load_weights(trial_folder(root, "tiny", 0), parent)
-    images = data.train.standardise(data.train.pixels[:FITTED_ON])
+    images = data.train.standardise(sample(data.train, FITTED_ON))
     expected = inherit(parent, WIDTHS, images, seed=3).state_dict()
     assert all(torch.equal(expected[name], tensor) for name, tensor in found.network(3).state_dict().items())
     assert found.images == parented.trials[0].user_attrs["images_seen"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phashopt.errors import DataError
-from phashopt.training.data import DataSet, RawData, choose_probes, load_raw, prepare
+from phashopt.training.data import DataSet, Images, RawData, choose_probes, load_raw, prepare, sample
 from phashopt.training.data.split import stratified
 
 CPU = torch.device("cpu")
@@ -74,6 +74,18 @@ def test_standardised_training_images_have_mean_zero_and_variance_one(data: Data
     images = data.train.standardise(data.train.pixels)
     assert images.mean().item() == pytest.approx(0, abs=1e-5)
     assert images.std().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_sample_stands_for_all_classes_from_its_first_images_on(data: DataSet) -> None:
+    by_class = data.train.labels.argsort(stable=True)
+    images = Images(data.train.pixels[by_class], data.train.labels[by_class], data.train.standardisation)
+    pairs = zip(images.pixels.numpy(), images.labels.tolist(), strict=True)
+    classes = {pixels.tobytes(): label for pixels, label in pairs}
+    sampled = sample(images, 100)
+    found = [classes[pixels.tobytes()] for pixels in sampled.numpy()]
+    assert len(found) == 100
+    assert len(set(found[:20])) >= 7
+    assert torch.equal(sampled, sample(images, 100))
 
 
 @pytest.mark.parametrize("count", [8, 10, 16, 25])
