@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optuna import Study
 
-from phashopt.search.improvement import FINALISTS
+from phashopt.search.options import NEAREST
 from phashopt.service.storage import trial_folder
 from phashopt.service.study import read_spec
 from phashopt.service.summary import FINISHED, StudySummary, TrialSummary, summarize
@@ -64,7 +64,7 @@ def _kept(summary: StudySummary, best: int) -> set[int]:
 
 def _possible_parents(summary: StudySummary) -> set[int]:
     """Those that the sampler chooses parents from, feasible or not."""
-    return set(_best(summary.own, FINALISTS))
+    return set(_best(summary.own, NEAREST))
 
 
 def _best(trials: Sequence[TrialSummary], count: int) -> list[int]:
