@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +15,14 @@ from phashopt.bench.retrain import Scores, Use, Variant, load
 from phashopt.bench.sitting import OutOfTimeError, Sitting
 from phashopt.errors import UserError
 from phashopt.service.spec import Spec, parse_spec
+from phashopt.training.loop import Diverged
 
 VARIANT = Variant((4, 6), {"epochs": 3, "learning_rate": 0.05})
+SIZE = Size(seeds=2, top=1, rates=1, longest=1)
 TASKS = [(VARIANT, "judge", 0), (VARIANT, "choose", 0)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def spec(tiny_spec: str) -> Spec:
     return parse_spec(tomllib.loads(tiny_spec), "tiny.toml")
 
@@ -64,25 +66,52 @@ def test_seeds_that_choose_never_judge(spec: Spec, tmp_path: Path) -> None:
     assert "test" not in chosen
 
 
-@pytest.fixture
-def quick(spec: Spec, undrawn: None) -> Spec:
-    """Two trials without pictures."""
+@pytest.fixture(scope="module", autouse=True)
+def _undrawn() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)
+        patch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick(spec: Spec) -> Spec:
+    """Two trials."""
     return spec.model_copy(update={"study": spec.study.model_copy(update={"trials": 2})})
 
 
-def test_a_whole_part_is_fair_and_kept(quick: Spec, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def part(quick: Spec, work: Path) -> Part:
+    """Complete."""
+    return Comparison(quick, SIZE, Sitting(work, work)).part()
+
+
+def test_a_whole_part_is_fair_and_kept(quick: Spec, part: Part, work: Path) -> None:
     """The rival spends what the search spent, every row meets the same seeds, and nothing is done twice."""
-    spec = quick
-    sitting, size = Sitting(tmp_path, tmp_path / "work"), Size(seeds=2, top=1, rates=1, longest=1)
-    part = Comparison(spec, size, sitting).part()
     assert not part.missing
     assert part.search["trials"] == 2
     assert part.rival is not None
     assert part.rival["macs"] >= part.search["macs"]
     assert len({tuple(row.of("seed")) for row in part.rows.values()}) == 1
     assert max(part.rows[SEARCHED].macs, part.rows[RIVAL].macs) <= 20_000
-    over = Sitting(tmp_path, tmp_path / "work", deadline=0.0)
-    assert Comparison(spec, size, over).part().rows == part.rows
+    assert Comparison(quick, SIZE, Sitting(work, work, deadline=0.0)).part().rows == part.rows
+
+
+def test_what_diverges_is_as_good_as_guessing_and_says_so(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object) -> float:
+        raise Diverged(1, 0.1)
+
+    monkeypatch.setattr(module.Trainer, "train_epoch", diverge)
+    judged, chosen = Sitting(tmp_path, tmp_path / "work").retrain(spec, TASKS)
+    assert (judged["test"], judged["top5"], judged["training"], judged["diverged"]) == (0.1, 0.5, 0.1, True)
+    assert (chosen["validation"], chosen["diverged"]) == (0.1, True)
 
 
 def test_what_is_chosen_on_fewer_images_is_judged_on_all_of_them_and_kept_row_by_row(
@@ -114,29 +143,27 @@ def test_what_is_chosen_on_fewer_images_is_judged_on_all_of_them_and_kept_row_by
 
 
 def test_a_part_that_was_published_is_gone_on_with_where_its_work_is_gone(
-    quick: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: Spec, part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    size = Size(seeds=2, top=1, rates=1, longest=1)
-    part = Comparison(quick, size, Sitting(tmp_path, tmp_path / "work")).part()
     first = replace(part, rows={name: part.rows[name] for name in (BEFORE, SEARCHED, LENGTH)}, rival=None)
     told = json.loads(json.dumps(details_of(first, quick)))
     assert part_of(told, quick, quick) == first
     elsewhere = Sitting(tmp_path, tmp_path / "elsewhere")
-    again = Comparison(quick, size, elsewhere, known=part_of(told, quick, quick)).part()
+    again = Comparison(quick, SIZE, elsewhere, known=part_of(told, quick, quick)).part()
     assert {name: again.rows[name] for name in first.rows} == first.rows
     assert [without_time(row.scores) for row in again.rows.values()] == [
         without_time(row.scores) for row in part.rows.values()
     ]
     monkeypatch.setattr(Sitting, "search", None)  # nothing is searched again, the rival's included
-    assert Comparison(quick, size, elsewhere, known=again).part() == again
+    assert Comparison(quick, SIZE, elsewhere, known=again).part() == again
 
 
-def test_a_row_that_there_is_no_time_for_takes_no_published_one_with_it(quick: Spec, tmp_path: Path) -> None:
-    size = Size(seeds=2, top=1, rates=1, longest=1)
-    part = Comparison(quick, size, Sitting(tmp_path, tmp_path / "work")).part()
+def test_a_row_that_there_is_no_time_for_takes_no_published_one_with_it(
+    quick: Spec, part: Part, tmp_path: Path
+) -> None:
     known = replace(part, rows={name: row for name, row in part.rows.items() if name != BEFORE})
     over = Sitting(tmp_path, tmp_path / "elsewhere", deadline=0.0)
-    assert Comparison(quick, size, over, known=known).part().missing == (BEFORE,)
+    assert Comparison(quick, SIZE, over, known=known).part().missing == (BEFORE,)
 
 
 def test_a_part_of_another_spec_is_not_gone_on_with(quick: Spec) -> None:

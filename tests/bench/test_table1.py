@@ -13,11 +13,8 @@ import results
 import table1
 from results import run
 
-from phashopt.bench import retrain
-from phashopt.bench.comparison import BEFORE, ROWS, SEARCHED, Size
-from phashopt.bench.retrain import Job
+from phashopt.bench.comparison import ROWS, SEARCHED, Size
 from phashopt.bench.sitting import OutOfTimeError, Sitting
-from phashopt.training.loop import Diverged
 
 Main = Callable[..., int]
 
@@ -120,26 +117,3 @@ def test_published_rows_are_gone_on_with_by_as_many_seeds(
 def test_what_cannot_be_is_one_line(main: Main, options: tuple[str, ...], tmp_path: Path) -> None:
     assert main(*options) == 2
     assert not (tmp_path / "page").exists()
-
-
-def test_what_diverges_is_as_good_as_guessing_and_says_so(
-    main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained = retrain._train
-
-    def diverging(*arguments: object) -> None:
-        trained(*arguments)  # type: ignore[arg-type]
-        raise Diverged(1, 0.1)
-
-    def only_before(job: Job) -> None:
-        before = job.use == "judge" and job.variant.numbers["epochs"] == 2 and job.variant.widths == (4, 6)
-        with monkeypatch.context() as patch:
-            if before:
-                patch.setattr(retrain, "_train", diverging)
-            retrain.retrain(job)
-
-    monkeypatch.setattr("phashopt.bench.sitting.retrain", only_before)
-    assert main("one") == 0
-    row = next(row for row in details(tmp_path / "page")["one"]["rows"] if row["name"] == BEFORE)
-    assert row["note"] == "2 of 2 diverged: as good as guessing"
-    assert row["mean"] == pytest.approx(0.1)

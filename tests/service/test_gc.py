@@ -109,7 +109,7 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else_of_its_kind(url: 
 
 
 def test_a_second_time_there_is_nothing_to_do(url: str, finished: str) -> None:
-    assert gather(url, best=1) == 6
+    assert gather(url, best=1) == 3
     assert gather(url, best=1) == 0
 
 
