@@ -130,12 +130,13 @@ def _otherwise(spec: Spec, other: Study) -> list[str]:
 
 
 def _spec(other: Study) -> dict[str, Any]:
-    """Empty where it is none of ours."""
+    """Its sections; none where it is none of ours."""
     try:
         told = json.loads(other.user_attrs[SPEC_KEY])
     except (KeyError, TypeError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    sections = told.items() if isinstance(told, dict) else ()
+    return {name: section for name, section in sections if isinstance(section, dict)}
 
 
 def _origin(study: Study, trial: FrozenTrial) -> str:

@@ -61,3 +61,9 @@ def telling(table: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
     accuracy = 0.1 * (1 + network) + 0.01 * table.frame["epoch"] + 0.001 * anneals
     table.frame.assign(val_accuracy=accuracy).to_parquet(path)
     return path
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """As `undrawn`, for as long as `patch` lasts."""
+    patch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)
+    patch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)

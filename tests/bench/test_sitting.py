@@ -17,6 +17,8 @@ from phashopt.errors import UserError
 from phashopt.service.spec import Spec, parse_spec
 from phashopt.training.loop import Diverged
 
+from .conftest import draw_nothing
+
 VARIANT = Variant((4, 6), {"epochs": 3, "learning_rate": 0.05})
 SIZE = Size(seeds=2, top=1, rates=1, longest=1)
 TASKS = [(VARIANT, "judge", 0), (VARIANT, "choose", 0)]
@@ -69,8 +71,7 @@ def test_seeds_that_choose_never_judge(spec: Spec, tmp_path: Path) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def _undrawn() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)
-        patch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)
+        draw_nothing(patch)
         yield
 
 

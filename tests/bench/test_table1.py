@@ -16,6 +16,8 @@ from results import run
 from phashopt.bench.comparison import ROWS, SEARCHED, Size
 from phashopt.bench.sitting import OutOfTimeError, Sitting
 
+from .conftest import draw_nothing
+
 Main = Callable[..., int]
 
 
@@ -23,8 +25,7 @@ def made(folder: Path, *options: str, work: str = "work") -> int:
     """Works on the specs in `folder` for a page in its `page`; returns the exit status."""
     folders = ("--work", str(folder / work), "--out", str(folder / "page"), "--data-dir", str(folder))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("phashopt.service.objective.upload_pictures", lambda *_: None)
-        patch.setattr("phashopt.service.worker.refresh_plots", lambda *_, **__: None)
+        draw_nothing(patch)
         patch.setattr(table1, "STUDIES", folder)
         patch.setattr(table1, "FULL", Size(seeds=2, top=1, rates=1, longest=1))
         patch.setattr(results.sys, "argv", ["table1.py", *options, *folders])

@@ -65,6 +65,7 @@ def test_a_study_of_the_same_name_in_another_database_is_another(url: str, study
     ("told", "said"),
     [
         ({"data": {"dataset": "digits", "limit": 300}, "network": {"family": "plain"}}, []),
+        ({"data": "somebody else's", "network": 3}, []),
         ({"data": {"limit": 900}, "network": {"family": "vgg"}}, ["data.limit 900", "network.family vgg"]),
     ],
 )
