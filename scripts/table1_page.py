@@ -107,15 +107,19 @@ def rivals(part: Part) -> list[TableRow]:
 
 
 def ladder(part: Part, families: dict[str, Part]) -> list[TableRow]:
-    """One change a row, as far as they are judged; the families stand on the same rung, each against the searched
-    widths.
+    """One change a row, as far as they are judged: a gain is told over the rung below alone, since over any other it
+    would be several changes'. The families stand on the same rung, each against the searched widths.
     """
-    rungs = [part.rows[name] for name in LADDER if name in part.rows]
-    changes = ["", *(gain(row.test, below.test) for below, row in pairwise(rungs))]
-    rows = [{**described(row), GAIN: change} for row, change in zip(rungs, changes, strict=True)]
+    judged, searched = part.rows, part.rows[comparison.SEARCHED]
+    changes = {
+        name: gain(judged[name].test, judged[below].test) if below in judged else f"`{below}` is not judged yet"
+        for below, name in pairwise(LADDER)
+        if name in judged
+    }
+    rows = [{**described(judged[name]), GAIN: changes.get(name, "")} for name in LADDER if name in judged]
     for name, family in families.items():
         row = family.rows[comparison.SEARCHED]
-        change = f"{gain(row.test, rungs[-1].test)}, over {comparison.SEARCHED}"
+        change = f"{gain(row.test, searched.test)}, over {comparison.SEARCHED}"
         rows.append({**described(row), "row": f"+ family: {name}", GAIN: change})
     return rows
 

@@ -97,7 +97,9 @@ def test_the_searched_network_alone_makes_a_page(main: Main, tmp_path: Path, mon
         patch.setattr(Sitting, "retrain", once)
         assert main("one") == table1.UNFINISHED
     assert [row["name"] for row in details(tmp_path / "page")["one"]["rows"]] == [SEARCHED]
-    assert "not complete yet" in (tmp_path / "page" / "TABLE1.md").read_text()
+    page = (tmp_path / "page" / "TABLE1.md").read_text()
+    assert "not complete yet" in page
+    assert "| `+ length` is not judged yet |" in page  # no gain over another rung than the one below
     assert main("one", "--keep") == 0
     sittings = details(tmp_path / "page")["one"]["sittings"]
     assert [sitting["rows"] for sitting in sittings] == [[SEARCHED], [row for row in ROWS if row != SEARCHED]]
