@@ -34,6 +34,11 @@ probes = 8
 """
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: a process more than there are cores, since some tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def tiny_spec() -> str:
     """A study of three tiny trials on real scans, seconds in all."""
