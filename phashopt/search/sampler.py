@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
+from threadpoolctl import ThreadpoolController
 
 from phashopt.errors import UserError, meant
 from phashopt.search.coding import Coding
@@ -38,6 +39,7 @@ PARENT_KEY = "parent"
 WITHOUT_READING_KEY = "proposal_without_reading"
 NO_PARENT = -1
 BASE_STREAM = 1
+THREADS = ThreadpoolController()  # of the linear algebra that is imported above
 UNKNOWN_SHARE = 0.5
 UNKNOWN = "It is not known yet which widths there are: the base sampler draws every parameter."
 UNKNOWN_BUT_LIMITED = "The search space is not known yet: the smallest widths, which keep every cap if any do."
@@ -140,7 +142,9 @@ class PHashSampler(BaseSampler):
         self._raise_error_if_multi_objective(study)
         if search_space and search_space.keys() <= trial.params.keys():  # handed back: it goes on as what it was
             return {}
-        with self._lock:  # threads that ask at once would all be proposed the same
+        # Threads that ask at once would all be proposed the same. Matrices are small: more than one thread for them
+        # costs time where trainings share the cores, and rounds by how many cores there are.
+        with self._lock, THREADS.limit(limits=1, user_api="blas"):
             return self._sample(study, trial, search_space)
 
     def _sample(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:

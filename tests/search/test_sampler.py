@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from phashopt.errors import UserError
 from phashopt.search import LONGER_KEY, STABLE_KEY, PHashSampler, Start, is_feasible
@@ -362,6 +363,23 @@ def test_limits_need_kernel_counts() -> None:
 def test_importing_the_search_does_not_import_torch() -> None:
     script = "import sys, phashopt.search; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_proposal_takes_one_thread_and_gives_the_others_back() -> None:
+    taken: list[int] = []
+
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    def cost(widths: Mapping[str, int]) -> float:
+        taken.extend(threads())
+        return _cost(widths)
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = threads()
+        _study(_sampler(limits={"macs": (cost, CAP)}), 1)
+        assert set(taken) == {1}
+        assert threads() == before
 
 
 def test_two_processes_propose_what_one_would(tmp_path: Path) -> None:
