@@ -2,9 +2,8 @@
 
 `python scripts/bench_pruner.py --data-dir DIR` trains random configurations to their end, shows the pruner each of them
 epoch by epoch with all others as its finished peers, and trains those again that it would finish early, extend or
-restart. What it would stop is judged by where it ended. Accuracies are on validation images, compute is training MACs,
-readings included. Every finished training is kept in --log, so that an interrupted run goes on where it was; the tables
-go to studies/results/PRUNER.md and PRUNER.json.
+restart. What it would stop is judged by where it ended. Every finished training is kept in --log, so that an
+interrupted run goes on where it was; the tables go to studies/results/PRUNER.md and PRUNER.json.
 """
 
 from __future__ import annotations
@@ -43,9 +42,23 @@ SPACE: dict[str, BaseDistribution] = {
     "learning_rate": FloatDistribution(0.003, 1.0, log=True),
 }
 LONGEST = 24
+SETS = ("digits", "mnist", "fashion_mnist")
 CONFIDENCE = 0.9
 
 Judge = Callable[[Trace], Verdict]
+
+NOTES = """
+## How to read this
+
+- Random widths, lengths and rates, trained to their end: `without`. Each is then shown to the pruner, which knows all
+  others of its table as finished and may say nothing but the verdict of the row: `given` says to how many it did.
+  Those are trained again from the same seed with that verdict at that epoch: `with`.
+- Images are 14 x 14 (digits 8 x 8); accuracy is on validation images, 40% of all. Gains are means over those that the
+  verdict went to, with their 90% interval.
+- Compute is in training MACs, readings included, as a share of what all trainings of the table took; of a restart the
+  epochs before it are in it. A training that diverged once it was trained again counts as one that guesses and as dear
+  as before; those that diverge by themselves are left out.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,39 +81,37 @@ def main() -> None:
     """Train, ask, train again, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--data", action="append", help="digits, fashion_mnist, ...; repeat for more")
+    parser.add_argument("--data", action="append", help=f"repeat for more (default: {', '.join(SETS)})")
     parser.add_argument("--log", type=Path, default=Path("pruner.jsonl"))
-    parser.add_argument("--trainings", type=int, default=60)
+    parser.add_argument("--trainings", type=int, default=200, help="random configurations of each")
     parser.add_argument("--images", type=int, default=2000)
     settings = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     started = time.perf_counter()
     tables = {}
     log = Ledger(settings.log)
-    for name in settings.data or ["digits"]:
+    for name in settings.data or SETS:
         data = subset(settings.data_dir, name, settings.images, 0.4)
         bench = Bench(name, data, settings.trainings, log)
         tables[f"{name}, {len(data.train)} training images, {settings.trainings} configurations"] = bench.rows()
-    publish("PRUNER", "What each verdict is worth", tables, ("torch", "optuna"), started)
+    publish("PRUNER", "What each verdict is worth", tables, ("torch", "optuna"), started, notes=NOTES)
 
 
 class Bench:
     """All trainings on one data set."""
 
     def __init__(self, name: str, data: DataSet, trainings: int, log: Ledger) -> None:
+        self._name = name
         self._data = data
+        self._log = log
         self._folders = count()
         self._home = Path(tempfile.mkdtemp())
         study = optuna.create_study(sampler=RandomSampler(seed=0))
         for number in range(trainings):
             params = study.ask(SPACE).params
-            if not log.has(data=name, number=number):
-                log.add({"data": name, "number": number, "params": params, **self._to_the_end(number, params)})
-        lines = [line for line in log.lines if line["data"] == name and line["trace"]]
-        self._trainings = [
-            Training(line["number"], line["params"], Trace.from_json(line["trace"]), line["accuracy"], line["macs"])
-            for line in lines
-        ]
+            self._to_the_end(number, params)
+        lines = [line for line in log.lines if line["data"] == name and line["verdict"] is None and line["trace"]]
+        self._trainings = [_training(line) for line in lines]
         self._whole = sum(training.macs for training in self._trainings)
 
     def rows(self) -> list[Row]:
@@ -110,14 +121,20 @@ class Bench:
             *(self._changed(verdict) for verdict in (Verdict.FINISH, Verdict.EXTEND, Verdict.RESTART)),
         ]
 
-    def _to_the_end(self, number: int, params: dict[str, Any]) -> Row:
-        try:
-            outcome = self._run(number, params).train()
-        except Diverged:
-            return {"trace": None}
-        return {"trace": outcome.trace.to_json(), "accuracy": outcome.accuracy, "macs": outcome.train_macs}
+    def _to_the_end(self, number: int, params: dict[str, Any], verdict: Verdict | None = None, epoch: int = 0) -> Row:
+        """The log's line of a training with `verdict` at `epoch`; its trace is None if it diverged."""
+        key = {"data": self._name, "number": number, "verdict": verdict and verdict.value, "epoch": epoch}
+        if not self._log.has(**key):
+            judge = _at(epoch, verdict) if verdict else lambda _: Verdict.CONTINUE
+            self._log.add({**key, "params": params, **_ended(self._run(number, params, judge))})
+        return next(line for line in self._log.lines if key.items() <= line.items())
 
-    def _run(self, number: int, params: dict[str, Any], judge: Judge = lambda _: Verdict.CONTINUE) -> Run:
+    def _again(self, training: Training, verdict: Verdict, epoch: int) -> tuple[float, float]:
+        """Accuracy and MACs with it."""
+        line = self._to_the_end(training.number, training.params, verdict, epoch)
+        return (line["accuracy"], line["macs"]) if line["trace"] else (1 / len(self._data.classes), training.macs)
+
+    def _run(self, number: int, params: dict[str, Any], judge: Judge) -> Run:
         widths = [value for name, value in params.items() if name.startswith("width")]
         plan = Plain(kernel_size=3).plan(widths, self._data.shape, len(self._data.classes))
         train = self._data.train
@@ -172,12 +189,10 @@ class Bench:
     def _changed(self, verdict: Verdict) -> Row:
         """Those that it touches, trained again with it."""
         touched = self._touched(verdict)
-        again = [
-            self._run(training.number, training.params, _at(epoch, verdict)).train() for training, epoch in touched
-        ]
-        gains = [new.accuracy - training.accuracy for new, (training, _) in zip(again, touched, strict=True)]
-        paid = sum(new.train_macs for new in again) - sum(training.macs for training, _ in touched)
-        with_it = percent(mean(new.accuracy for new in again)) if again else ""
+        again = [self._again(training, verdict, epoch) for training, epoch in touched]
+        gains = [accuracy - training.accuracy for (accuracy, _), (training, _) in zip(again, touched, strict=True)]
+        paid = sum(macs for _, macs in again) - sum(training.macs for training, _ in touched)
+        with_it = percent(mean(accuracy for accuracy, _ in again)) if again else ""
         return self._row(verdict, touched, paid) | {"accuracy with": with_it, "gain in points": _interval(gains)}
 
     def _row(self, verdict: Verdict, touched: list[tuple[Training, int]], paid: float) -> Row:
@@ -190,6 +205,18 @@ class Bench:
             "gain in points": "",
             "compute, share of all": f"{paid / self._whole:+.1%}",
         }
+
+
+def _ended(run: Run) -> Row:
+    try:
+        outcome = run.train()
+    except Diverged:
+        return {"trace": None}
+    return {"trace": outcome.trace.to_json(), "accuracy": outcome.accuracy, "macs": outcome.train_macs}
+
+
+def _training(line: Row) -> Training:
+    return Training(line["number"], line["params"], Trace.from_json(line["trace"]), line["accuracy"], line["macs"])
 
 
 def _at(epoch: int, verdict: Verdict) -> Judge:
