@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -58,6 +58,8 @@ NOTES = """
 - Compute is in training MACs, readings included, as a share of what all trainings of the table took; of a restart the
   epochs before it are in it. A training that diverged once it was trained again counts as one that guesses and as dear
   as before; those that diverge by themselves are left out.
+- `restart in place of stop`: what would be stopped, started again from another seed at that epoch. `best of them` is the
+  highest accuracy with the verdict (of those stopped: without it), and its place among all trainings without any.
 """
 
 
@@ -118,7 +120,8 @@ class Bench:
         """One a verdict."""
         return [
             self._stopped(),
-            *(self._changed(verdict) for verdict in (Verdict.FINISH, Verdict.EXTEND, Verdict.RESTART)),
+            *(self._changed(verdict, verdict) for verdict in (Verdict.FINISH, Verdict.EXTEND, Verdict.RESTART)),
+            self._changed(Verdict.STOP, Verdict.RESTART),
         ]
 
     def _to_the_end(self, number: int, params: dict[str, Any], verdict: Verdict | None = None, epoch: int = 0) -> Row:
@@ -181,27 +184,38 @@ class Bench:
     def _stopped(self) -> Row:
         touched = self._touched(Verdict.STOP)
         saved = sum(training.macs * (1 - epoch / training.epochs) for training, epoch in touched)
-        best = max((training.accuracy for training, _ in touched), default=0.0)
-        rank = 1 + sum(training.accuracy > best for training in self._trainings)
-        note = f"best stopped: {percent(best)}, rank {rank} of {len(self._trainings)}"
-        return self._row(Verdict.STOP, touched, -saved) | {"accuracy with": note if touched else ""}
+        best = self._best(training.accuracy for training, _ in touched)
+        return self._row(Verdict.STOP.value, touched, -saved) | {"best of them": best}
 
-    def _changed(self, verdict: Verdict) -> Row:
-        """Those that it touches, trained again with it."""
-        touched = self._touched(verdict)
+    def _changed(self, said: Verdict, verdict: Verdict) -> Row:
+        """Those to which the pruner, allowed nothing else, says the one, trained again with the other."""
+        touched = self._touched(said)
         again = [self._again(training, verdict, epoch) for training, epoch in touched]
         gains = [accuracy - training.accuracy for (accuracy, _), (training, _) in zip(again, touched, strict=True)]
         paid = sum(macs for _, macs in again) - sum(training.macs for training, _ in touched)
-        with_it = percent(mean(accuracy for accuracy, _ in again)) if again else ""
-        return self._row(verdict, touched, paid) | {"accuracy with": with_it, "gain in points": _interval(gains)}
+        name = verdict.value if said is verdict else f"{verdict.value} in place of {said.value}"
+        return self._row(name, touched, paid) | {
+            "accuracy with": percent(mean(accuracy for accuracy, _ in again)) if again else "",
+            "best of them": self._best(accuracy for accuracy, _ in again),
+            "gain in points": _interval(gains),
+        }
 
-    def _row(self, verdict: Verdict, touched: list[tuple[Training, int]], paid: float) -> Row:
+    def _best(self, accuracies: Iterable[float]) -> str:
+        """The highest, and its place among all trainings as they were."""
+        best = max(accuracies, default=None)
+        if best is None:
+            return ""
+        rank = 1 + sum(training.accuracy > best for training in self._trainings)
+        return f"{percent(best)}, place {rank} of {len(self._trainings)}"
+
+    def _row(self, name: str, touched: list[tuple[Training, int]], paid: float) -> Row:
         return {
-            "verdict": verdict.value,
+            "verdict": name,
             "given": f"{len(touched)} of {len(self._trainings)}",
             "at epoch": f"{mean(epoch for _, epoch in touched):.1f}" if touched else "",
             "accuracy without": percent(mean(training.accuracy for training, _ in touched)) if touched else "",
             "accuracy with": "",
+            "best of them": "",
             "gain in points": "",
             "compute, share of all": f"{paid / self._whole:+.1%}",
         }
