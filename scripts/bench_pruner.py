@@ -58,8 +58,9 @@ NOTES = """
 - Compute is in training MACs, readings included, as a share of what all trainings of the table took; of a restart the
   epochs before it are in it. A training that diverged once it was trained again counts as one that guesses and as dear
   as before; those that diverge by themselves are left out.
-- `restart in place of stop`: what would be stopped, started again from another seed at that epoch. `best of them` is
-  the highest accuracy with the verdict (of those stopped: without it), and its place among all trainings without any.
+- `restart in place of stop`: what would be stopped, started again from another seed at that epoch; its compute, too, is
+  beside trainings that are let go on, so that beside stopping it costs what that saves as well. `best of them` is the
+  highest accuracy with the verdict (of those stopped: without it), and its place among all trainings without any.
 """
 
 
