@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from phashopt.errors import DataError, UserError
 from phashopt.training.data import load_raw, sources
@@ -30,6 +31,9 @@ def test_digits_are_the_real_scans() -> None:
     assert (raw.images.min(), raw.images.max()) == (0, 255)
     assert raw.classes == tuple("0123456789")
     assert not raw.mirrored
+    scans = load_digits()
+    assert (raw.images[:, 0] == np.round(scans.images * 255 / 16)).all()
+    assert (raw.labels == scans.target).all()
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
