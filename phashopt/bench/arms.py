@@ -47,8 +47,7 @@ class Blind(PHashSampler):
     """Looks at no reading."""
 
     def _decide(self, space: Space, past: Past, number: int) -> tuple[Proposal, Proposal]:
-        records, stopped = ([record.unread for record in part] for part in (past.records, past.stopped))
-        return super()._decide(space, replace(past, records=records, stopped=stopped), number)
+        return super()._decide(space, past.unread, number)
 
 
 class Shuffled(PHashSampler):
@@ -86,7 +85,7 @@ def shuffled(records: Sequence[Record], widths: Sequence[str], rng: np.random.Ge
         for places in alike.values():
             for place, source in zip(places, rng.permutation(places).tolist(), strict=True):
                 dealt[place][name] = records[source].readings[name]
-    return [replace(record, readings=readings) for record, readings in zip(records, dealt, strict=True)]
+    return [replace(record.unread, readings=readings) for record, readings in zip(records, dealt, strict=True)]
 
 
 def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
@@ -121,7 +120,8 @@ def _pair(sampler: str, pruner: str, world: World, seed: int, trials: int) -> Se
         stops = named(pruner, optuna.pruners, BasePruner, "--arm", **settings)
     if sampler == OURS:
         return Search(world, _ours(PHashSampler, world, seed, trials), stops, reads=True)
-    return _theirs(named(sampler, optuna.samplers, BaseSampler, "--arm", seed=seed), world, trials, stops)
+    theirs = named(sampler, optuna.samplers, BaseSampler, "--arm", seed=seed)
+    return _theirs(theirs, world, trials, stops, reads=pruner == OURS)
 
 
 def _ours(kind: type[PHashSampler], world: World, seed: int, trials: int, **settings: Any) -> PHashSampler:
@@ -132,10 +132,12 @@ def _ours(kind: type[PHashSampler], world: World, seed: int, trials: int, **sett
     )
 
 
-def _theirs(sampler: BaseSampler, world: World, trials: int, pruner: BasePruner | None = None) -> Search:
+def _theirs(
+    sampler: BaseSampler, world: World, trials: int, pruner: BasePruner | None = None, *, reads: bool = False
+) -> Search:
     """It knows the cap: its proposals are moved under it and filled up to it. Its first trial is ours."""
     first = first_values(_ours(PHashSampler, world, 0, trials), world.distributions)
-    return Search(world, sampler, pruner, move=under_cap(world.space, coding(world.space).decode(first)))
+    return Search(world, sampler, pruner, move=under_cap(world.space, coding(world.space).decode(first)), reads=reads)
 
 
 def first_values(sampler: PHashSampler, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:

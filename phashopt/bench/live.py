@@ -151,6 +151,7 @@ class Player:
             try:
                 result = self._objective(trial)
             except Diverged:
+                self._charge(trial, trial.user_attrs["train_macs"], trial.user_attrs["reading_macs"])
                 self._study.tell(trial, state=TrialState.FAIL)
             else:
                 if result.stopped:
@@ -201,9 +202,12 @@ class Player:
         return None
 
     def _note(self, trial: Trial, run: Run, outcome: Outcome) -> None:
-        unread = 0 if self._contestant.reads else outcome.reading_macs
-        trial.set_user_attr(CHARGED_KEY, outcome.train_macs - unread)
+        self._charge(trial, outcome.train_macs, outcome.reading_macs)
         trial.set_user_attr(TEST_KEY, evaluate(run.trainer.network, self._data.test).accuracy)
+
+    def _charge(self, trial: Trial, macs: int, of_readings: int) -> None:
+        """Readings are taken of every trial, and paid for by whoever looks at them."""
+        trial.set_user_attr(CHARGED_KEY, macs - (0 if self._contestant.reads else of_readings))
 
 
 def unit(task: LiveTask, images: int) -> float:
@@ -222,6 +226,6 @@ def is_over(arm: str, trials: Sequence[FrozenTrial], budget: float) -> bool:
 
 
 def charged(trial: FrozenTrial) -> float:
-    """MACs that count for a trial: of one that diverged, all up to then."""
+    """MACs that count for a trial: none of one that was never begun."""
     attrs: dict[str, Any] = trial.user_attrs
     return float(attrs.get(CHARGED_KEY, attrs.get("train_macs", 0)))

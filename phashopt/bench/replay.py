@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -81,13 +82,13 @@ def _course(make: Callable[[int], World], arm: str, number: int, trials: int) ->
     world = _world(make, number)
     search = make_arm(arm, world, number, trials)
     spent = 0.0
-    paid: set[Hashable] = set()
+    paid: dict[Hashable, float] = defaultdict(float)
     reached, compute = [], []
     for _ in range(trials):
         step = search.step()
         key = (world.key(step.params), step.start)
-        spent += 0.0 if key in paid else step.compute
-        paid.add(key)
+        spent += max(step.compute - paid[key], 0.0)
+        paid[key] = max(step.compute, paid[key])
         choice = search.choice()
         worth = world.worth(choice.params, choice.start) if choice else 0.0
         reached.append((worth - world.usual) / (world.best - world.usual))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -65,6 +65,7 @@ class Search:
         self._move = move
         self._reads = reads
         self._coding = coding(world.space)
+        self._seeds: dict[Hashable, int] = {}
         placed = Placed(sampler, world.distributions, self._place)
         self.study = optuna.create_study(
             study_name="search",  # by which Hyperband deals its brackets
@@ -78,7 +79,8 @@ class Search:
         trial = self.study.ask(self._world.distributions)
         params = self._coding.decode(trial.params)
         start = Start.read(self.study._storage.get_trial_system_attrs(trial._trial_id))
-        trained = self._world.train(params, trial.number, start)
+        seed = self._seeds.setdefault((self._world.key(params), start), trial.number)  # again, it ends as it did
+        trained = self._world.train(params, seed, start)
         seen, stopped = self._watch(trial, trained)
         write_trace(trial, seen)
         if trained.stable:

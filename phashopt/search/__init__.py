@@ -1,6 +1,15 @@
 """What to try next and what to stop: an Optuna sampler and pruner that read how redundant the layers are."""
 
-from phashopt.search.history import ADOPTED_KEY, LONGER_KEY, ORPHANED_KEY, STABLE_KEY, USED_KEY, is_feasible, lengthened
+from phashopt.search.history import (
+    ADOPTED_KEY,
+    LONGER_KEY,
+    ORPHANED_KEY,
+    PLANNED_KEY,
+    STABLE_KEY,
+    USED_KEY,
+    is_feasible,
+    lengthened,
+)
 from phashopt.search.predict import Prediction, best_under, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
 from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
@@ -13,6 +22,7 @@ __all__ = [
     "NO_PARENT",
     "ORPHANED_KEY",
     "PARENT_KEY",
+    "PLANNED_KEY",
     "STABLE_KEY",
     "START_KEY",
     "USED_KEY",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PROPOSAL_KEY = "proposal"
 STABLE_KEY = "stable_epochs"
 USED_KEY = "epochs_used"
+PLANNED_KEY = "epochs_planned"  # of a trial that was stopped: how long it was to be in the end
 LONGER_KEY = "longer"  # system attribute of a trial that goes on beyond the range of lengths: its epochs in all
 ORPHANED_KEY = "orphaned_by"  # system attribute of a trial whose parent left nothing to go on from: its number
 ADOPTED_KEY = "adopted"  # user attribute of a trial taken over from another study: evidence, not part of the budget
@@ -67,6 +68,17 @@ class Past:
         """Without children."""
         records, stopped = ([each for each in part if not each.start] for part in (self.records, self.stopped))
         return replace(self, records=records, stopped=stopped)
+
+    @property
+    def unread(self) -> Past:
+        """As if no layer had been looked at."""
+        records, stopped = ([each.unread for each in part] for part in (self.records, self.stopped))
+        return replace(self, records=records, stopped=stopped)
+
+    @property
+    def fates_were_read(self) -> bool:
+        """Whether a reading alone says of a stopped trial that it came to nothing."""
+        return any(each.collapsed_as_read for each in self.stopped)
 
     @property
     def points(self) -> list[Mapping[str, Any]]:
@@ -208,8 +220,9 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
     complete = trial.state == TrialState.COMPLETE and trial.value is not None
     used = trial.user_attrs.get(USED_KEY)
     params = lengthened(trial, params)
-    if complete and LENGTH in params and isinstance(used, int) and used > params[LENGTH]:  # it was extended
-        params = {**params, LENGTH: used}
+    planned = used if complete else trial.user_attrs.get(PLANNED_KEY)
+    if LENGTH in params and isinstance(planned, int) and planned > params[LENGTH]:  # the pruner gave it more epochs
+        params = {**params, LENGTH: planned}
     value = trial.value if complete and trial.value is not None else math.nan
     return Record(
         number=trial.number,

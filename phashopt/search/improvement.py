@@ -19,6 +19,7 @@ from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
 from phashopt.search.evidence import Posterior
+from phashopt.search.fit import uniform
 from phashopt.search.model import Model
 from phashopt.search.options import Option, children, extensions, from_scratch, lengths_of
 from phashopt.search.record import Record
@@ -75,6 +76,7 @@ class Improvement:
         self._draws = posterior.draw(DRAWS, rng)
         self._noise = posterior.likeliest.sigma**2
         self._ascent = Ascent(model.basis, cost, np.concatenate([posterior.mean[None], self._draws[:WORLDS]]))
+        self._optima = self._ascent.maximise()
         self._incumbent = self._best_so_far()
         self._horizon = self._lasted(posterior.mean)
 
@@ -96,8 +98,7 @@ class Improvement:
 
     def _pool(self) -> Array:
         """(n, K) coordinates at the longest length: every world's best network, and those next to them."""
-        layers = self._model.basis.layers
-        optima = self._ascent.maximise()
+        layers, optima = self._model.basis.layers, self._optima
         near = self._ascent.neighbours(np.unique(optima.indices, axis=0))
         rest = np.repeat(optima.coordinates[:1, layers:], len(near), axis=0)
         return np.concatenate([optima.coordinates, np.concatenate([self._ascent.coordinates(near), rest], 1)])
@@ -111,9 +112,19 @@ class Improvement:
         return list(fresh) or [self._model.basis.params(row) for row in ranked[:FINALISTS]]
 
     def _best_so_far(self) -> Array:
-        """(S,) the nats of the best feasible network that is finished or under way, in each draw."""
-        known = self._model.known
-        return np.asarray((known @ self._draws.T).max(0)) if len(known) else np.zeros(len(self._draws))
+        """(S,) the nats of the best feasible network that is finished or under way, in each draw.
+
+        Before there is one, of all layers alike: a search would not begin for less, and nats have no zero of their own.
+        """
+        known = self._model.known if len(self._model.known) else self._model.basis.features(self._alike())
+        return np.asarray((known @ self._draws.T).max(0))
+
+    def _alike(self) -> Array:
+        """(1, K) coordinates of the uniform network, all else as is best by the mean of the worlds."""
+        basis, space = self._model.basis, self._model.space
+        even = uniform(space)
+        widths = {name: even[name] for name in space.widths}
+        return basis.coordinates([{**basis.params(self._optima.coordinates[0]), **widths}])
 
     def _lasted(self, weights: Array) -> float:
         """log2 of how long, over the longest length, the best network known to the mean was trained with its ancestors.

@@ -30,7 +30,7 @@ from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, RATE, Space
 from phashopt.search.start import Footing, Start, footing
-from phashopt.search.stopping import PEERS, Curve, chance, collapsed, exploded, guessing_below
+from phashopt.search.stopping import EXPLODED, PEERS, Curve, chance, collapsed, exploded, guessing_below
 from phashopt.trace import Reading
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
@@ -48,7 +48,7 @@ class Model:
         self.basis = Basis.of(space, _usual_epochs(finished))
         self.response = Response([record.score for record in finished], past.sign)
         nats = self._nats_of(finished)
-        self._nothing = _nothing(nats[np.isfinite(nats)]) if self.response.scale != Scale.OTHER else -math.inf
+        self._nothing = _nothing(nats[np.isfinite(nats)], self.response.scale)
         hopeless = ~np.isfinite(nats) | (nats < self._nothing)
         self.finished = [record for record, lost in zip(finished, hopeless, strict=True) if not lost]
         self._nats = nats[~hopeless]
@@ -241,6 +241,8 @@ def _recalled(records: Sequence[Record], names: Set[str]) -> list[Record]:
     return [*sorted(islice(best, KEPT), key=attrgetter("number")), *latest]
 
 
-def _nothing(nats: Array) -> float:
-    """The nats below which a training came to nothing; they may be negative for a loss."""
-    return guessing_below(nats.tolist()) if len(nats) else -math.inf
+def _nothing(nats: Array, scale: Scale) -> float:
+    """The nats below which a training came to nothing; those of losses shift with the unit, so that a ratio decides."""
+    if not len(nats) or scale is Scale.OTHER:
+        return -math.inf
+    return float(np.quantile(nats, 0.25)) - math.log(EXPLODED) if scale is Scale.LOSS else guessing_below(nats.tolist())

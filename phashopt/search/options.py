@@ -119,8 +119,9 @@ def _longer(space: Space, record: Record) -> list[int]:
 
 
 def _fits(space: Space, record: Record) -> bool:
-    """Whether its network could be proposed as it is."""
-    return record.params.keys() >= {*space.axes, *space.others} and space.agrees(record.params)
+    """Whether its network could be proposed as it is: ranges may have been changed since."""
+    known = record.params.keys() >= {*space.axes, *space.others}
+    return known and space.agrees(record.params) and space.holds(record.params)
 
 
 def _at_each_length(space: Space, params: Mapping[str, Any]) -> list[Mapping[str, Any]]:

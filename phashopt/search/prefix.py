@@ -56,9 +56,12 @@ class Prefixes:
         self._line = lru_cache(None)(self._line_at)
 
     def end(self, prefix: Record) -> End | None:
-        """Where `prefix` would have ended; None if it has no curve, or none like it that finished has one."""
+        """Where `prefix` would have ended; None if it has no curve, or none like it that finished has one.
+
+        Nor is that known of a training that was given more epochs than it had asked for, if nobody says how many.
+        """
         curve = {epoch: value for epoch, value in prefix.curve.items() if math.isfinite(value)}
-        if not curve:
+        if not curve or self._overran(prefix):
             return None
         last = max(curve)
         line = self._line(footing(prefix.start), last / self.planned(prefix))
@@ -74,6 +77,10 @@ class Prefixes:
         last = _last(record)
         usual, a_length = self._usual
         return max(round(a_length * record.params[LENGTH]) if LENGTH in record.params else usual, last)
+
+    def _overran(self, record: Record) -> bool:
+        _, a_length = self._usual
+        return LENGTH in record.params and _last(record) > max(1.0, a_length) * record.params[LENGTH]
 
     @cached_property
     def _usual(self) -> tuple[int, float]:

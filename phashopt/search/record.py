@@ -10,6 +10,7 @@ from typing import Any
 
 from phashopt.search.curve import before_decay, best_so_far
 from phashopt.search.start import Start
+from phashopt.search.stopping import collapsed
 from phashopt.trace import Reading, Trace
 
 
@@ -54,6 +55,11 @@ class Record:
     def learnt(self) -> bool:
         """Whether an epoch of it was recorded that says how good it was."""
         return any(math.isfinite(nats) for nats in self.curve.values())
+
+    @cached_property
+    def collapsed_as_read(self) -> bool:
+        """Whether a reading alone says that it would not have learnt any more."""
+        return bool(self.trace.epochs) and collapsed(self.trace) and not collapsed(self.trace.unread)
 
     @cached_property
     def curve(self) -> dict[int, float]:

@@ -34,8 +34,7 @@ class Response:
         self.sign = sign
         self.scale = _scale(known, sign)
         above = -known[known < 0]
-        perfect = len(above) > 0 and bool((known == 0).any())
-        self._none = float(above.min()) / 2 if perfect else 0.0  # what no loss at all counts as
+        self._none = float(above.min()) / 2 if len(above) else FLOOR  # what no loss at all counts as
         self._middle = float(np.median(known)) if len(known) else 0.0
         self._spread = _spread(known - self._middle) or 1.0
 

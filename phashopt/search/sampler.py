@@ -233,10 +233,11 @@ class PHashSampler(BaseSampler):
     def _by_model(self, space: Space, past: Past, number: int) -> Callable[[bool], Proposal]:
         """The decision as a function of whether readings count."""
         model, tried, left = Model(space, past), self._tried(space).update(past), self._share_left(past)
+        blank = Model(space, past.unread) if past.fates_were_read else model  # a second one takes as long again
 
         def decide(read: bool) -> Proposal:
-            posterior = model.posterior if read else model.posterior.silent
-            return propose_by_model(model, posterior, self._cost(space), tried, self._rng(number), left=left)
+            believed, posterior = (model, model.posterior) if read else (blank, blank.posterior.silent)
+            return propose_by_model(believed, posterior, self._cost(space), tried, self._rng(number), left=left)
 
         return decide
 

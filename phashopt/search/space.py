@@ -147,6 +147,11 @@ class Space:
         """Whether `params` are as is fixed here, whatever the length."""
         return all(params.get(name) == value for name, value in self.fixed.items() if name != LENGTH)
 
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether `params`, which have all that is searched here, lie in its ranges, whatever the length."""
+        widths = all(params[name] in axis.values for name, axis in self.widths.items())
+        return widths and all(each._contains(each.to_internal_repr(params[name])) for name, each in self.others.items())
+
     def at(self, fraction: float, length: float = 0.5) -> Point:
         """Every width at the same fraction of its log range."""
         point = {name: axis.at(fraction) for name, axis in self.widths.items()}

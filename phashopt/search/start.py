@@ -27,7 +27,7 @@ class Start:
     epochs: int
     down: float
     up: float
-    before: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def moves(self) -> bool:

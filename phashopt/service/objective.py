@@ -15,7 +15,7 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 
 from phashopt.networks import Blueprint
-from phashopt.search import STABLE_KEY, PHashPruner, Start, Verdict, lengthened
+from phashopt.search import PLANNED_KEY, STABLE_KEY, USED_KEY, PHashPruner, Start, Verdict, lengthened
 from phashopt.service.origin import OrphanError, extended, origin, orphaned
 from phashopt.service.publish import Trained, upload_pictures
 from phashopt.service.ranges import ends
@@ -107,6 +107,7 @@ class Objective:
             return self(trial)
         except Diverged:
             trial.set_user_attr("train_macs", run.train_macs)
+            trial.set_user_attr("reading_macs", run.reading_macs)
             write_trace(trial, run.trace)
             raise
         self._leave_weights(run, widths)
@@ -221,7 +222,8 @@ class Objective:
             "kernels": "-".join(map(str, self._spec.widths(trial.params))),
             "macs": cost.macs,
             "params": cost.params,
-            "epochs_used": outcome.epochs_used,
+            USED_KEY: outcome.epochs_used,
+            PLANNED_KEY: run.trainer.schedule.epochs if outcome.stopped else None,
             "images_seen": outcome.images_seen,
             "train_macs": outcome.train_macs,
             "train_seconds": round(outcome.clock.train_seconds, 3),

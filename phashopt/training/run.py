@@ -239,7 +239,7 @@ class Run:
             epochs_used=self.trainer.epoch,
             images_seen=self._origin.images + self.trainer.images_seen + self._clock.lost_images,
             train_macs=self.train_macs,
-            reading_macs=self._reading_macs(),
+            reading_macs=self.reading_macs,
             stable_epochs=self.trainer.schedule.decay_start if (self.folder / STABLE).exists() else None,
             clock=self._clock,
         )
@@ -248,14 +248,15 @@ class Run:
     def train_macs(self) -> int:
         """What was paid so far, readings included."""
         made = 0 if self._clock.inherited_epochs else self._origin.macs * (1 + self._clock.restarts)
-        return made + 3 * self.blueprint.cost.macs * self._images_paid() + self._reading_macs()
+        return made + 3 * self.blueprint.cost.macs * self._images_paid() + self.reading_macs
 
     def _images_paid(self) -> int:
         """Those of the epochs that were not inherited, and of those before a restart."""
         own = self.trainer.images_seen * (self.trainer.epoch - self._clock.inherited_epochs) // self.trainer.epoch
         return own + self._clock.lost_images
 
-    def _reading_macs(self) -> int:
+    @property
+    def reading_macs(self) -> int:
         """Forward and reverse passes of the routine readings and of the full one, the last epoch's if it finished."""
         own = self._trace.epochs[self._clock.inherited_epochs :]
         full = self._read_in_full

@@ -15,11 +15,14 @@ from phashopt.bench.shrunk import Shrunk
 from phashopt.bench.standings import line, lines_of
 from phashopt.errors import UserError
 from phashopt.networks import ImageShape
+from phashopt.search import Verdict
 from phashopt.search.space import LENGTH
 from phashopt.service.objective import Objective
 from phashopt.service.spec import load_as
 from phashopt.service.study import load_data
+from phashopt.trace import Trace
 from phashopt.training.loop import Diverged
+from phashopt.training.run import Run
 
 LIVE = """
 [live]
@@ -68,6 +71,25 @@ def test_a_parent_that_diverges_is_a_failure_and_ends_no_match(
     study = open_match(task, Match("parent shrunk once", 4), url)
     assert [trial.state.name for trial in study.trials] == ["FAIL"] * 4
     assert line(study, "parent shrunk once", 4).spent == pytest.approx(1)
+
+
+@pytest.mark.parametrize("arm", ["ours", "random"])
+def test_what_diverged_is_charged_without_readings_to_whoever_looks_at_none(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str
+) -> None:
+    task, judge = task_of(), Objective._judge
+
+    def diverges(objective: Objective, trial: optuna.Trial, run: Run, trace: Trace) -> Verdict:
+        judge(objective, trial, run, trace)
+        raise Diverged(1, 0.1)
+
+    monkeypatch.setattr(Objective, "_judge", diverges)
+    list(play(task, matches_of(task, [arm]), url, tmp_path, 1))
+    trial = open_match(task, Match(arm, 4), url).trials[0]
+    assert trial.user_attrs["reading_macs"] > 0
+    assert charged(trial) == trial.user_attrs["train_macs"] - (
+        trial.user_attrs["reading_macs"] if arm == "random" else 0
+    )
 
 
 @pytest.mark.parametrize("arm", ["ours", "random"])

@@ -133,3 +133,26 @@ def test_a_search_that_trains_everything_is_misled_by_its_seed(telling: Path, tm
     world = Replayed(tmp_path / "misled.parquet", 1.0)(0)
     assert world.chosen == min(world.worth(world._shown(place)) for place in world.feasible)
     assert Replayed(telling, 1.0)(0).chosen == world.best
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_has_a_course(arm: str) -> None:
+    (course,) = replay(SyntheticWorlds(FORMULA), [(0, arm)], 10, 1)
+    assert course.compute == sorted(course.compute)
+    assert len(course.reached) == 10
+
+
+def test_a_training_that_is_repeated_ends_as_it_did_and_is_paid_for_once() -> None:
+    world = SyntheticWorld(FORMULA, 0)
+    points = [coding(world.space).encode({**world.space.at(0.3), LENGTH: length}) for length in (6, 9, 6)]
+    search = Search(world, Listed(points, world.distributions))
+    first, other, again = (search.step() for _ in points)
+    assert again.accuracy == first.accuracy != other.accuracy
+
+
+@pytest.mark.parametrize(("pruner", "reads"), [("phash", True), ("MedianPruner", False)])
+def test_whoever_looks_at_readings_pays_for_them(telling: Path, pruner: str, reads: bool) -> None:
+    world = Replayed(telling, 1.0)(0)
+    plain, looking = (make_arm(f"RandomSampler+{each}", world, 0, 5).step() for each in ("NopPruner", pruner))
+    assert plain.params == looking.params
+    assert (looking.compute > plain.compute) == reads

@@ -187,6 +187,14 @@ def test_an_extended_trial_counts_as_one_of_the_length_it_had(used: int, length:
     assert History(Coding({})).read(study, NOBODY).records[0].params["epochs"] == length
 
 
+@pytest.mark.parametrize(("planned", "length"), [(5, 5), (None, 3)], ids=["extended", "as it was"])
+def test_a_trial_that_was_stopped_counts_as_one_of_the_length_it_was_to_have(planned: int | None, length: int) -> None:
+    study = optuna.create_study(direction="maximize")
+    attrs = {"epochs_used": 2} | ({"epochs_planned": planned} if planned else {})
+    study.add_trial(create_trial(state=TrialState.PRUNED, params=PARAMS, distributions=SPACE, user_attrs=attrs))
+    assert History(Coding({})).read(study, NOBODY).stopped[0].params["epochs"] == length
+
+
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING])
 def test_what_goes_on_beyond_the_range_is_as_long_as_it_was_told_to_be(state: TrialState) -> None:
     study = optuna.create_study(direction="maximize")

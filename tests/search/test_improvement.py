@@ -224,3 +224,20 @@ def test_before_the_first_trial_there_are_actions_too(make_space: MakeSpace) -> 
     actions = _actions(make_space(), [], 1.0)
     assert actions
     assert all(np.isfinite(action.score) for action in actions)
+
+
+@pytest.mark.parametrize("shift", [-3.0, 0.0, 3.0])
+def test_before_anything_may_be_chosen_gains_do_not_depend_on_the_unit_of_a_loss(
+    make_space: MakeSpace, records: list[Record], shift: float
+) -> None:
+    """Adopted trials teach without being what has to be beaten."""
+
+    def first(unit: float) -> dict[str, Any]:
+        losses = [(record.value - 1) * unit for record in records]
+        told = [
+            replace(record, value=-loss, score=loss, adopted=True) for record, loss in zip(records, losses, strict=True)
+        ]
+        return dict(_actions(make_space(), told, 0.5)[0].params)
+
+    here, there = first(1.0), first(float(np.exp(shift)))
+    assert (here["epochs"], here["width_01"]) == (there["epochs"], there["width_01"])

@@ -230,6 +230,19 @@ def test_poor_values_in_odd_units_are_no_failures(make_space: MakeSpace, finishe
     assert Model(make_space(), _past([*other, poor])).lost == []
 
 
+@pytest.mark.parametrize("unit", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize(("times", "lost"), [(2.5, False), (5.0, True)])
+def test_what_a_loss_came_to_does_not_depend_on_its_unit(
+    make_space: MakeSpace, finished: list[Record], unit: float, times: float, lost: bool
+) -> None:
+    losses = [replace(record, value=1 - record.value, score=record.value - 1) for record in finished]
+    quartile = float(np.quantile([record.value for record in losses], 0.75))
+    other = replace(losses[0], number=50, value=times * quartile, score=-times * quartile)
+    told = [replace(record, value=unit * record.value, score=unit * record.score) for record in (*losses, other)]
+    model = Model(make_space(), replace(_past(told), sign=-1))
+    assert [record.number for record in model.lost] == [50] * lost
+
+
 def test_values_are_told_with_their_sign(make_space: MakeSpace, finished: list[Record]) -> None:
     low, high = (
         1 - 2 * record.value for record in sorted(finished, key=lambda each: -each.value)[:: len(finished) - 1]

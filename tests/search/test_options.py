@@ -11,7 +11,7 @@ from phashopt.search.history import Past
 from phashopt.search.model import Model
 from phashopt.search.options import children, extensions, from_scratch
 from phashopt.search.record import Record
-from phashopt.search.space import Space
+from phashopt.search.space import Axis, Space
 
 MakeSpace = Callable[..., Space]
 
@@ -56,3 +56,16 @@ def test_a_child_tells_of_itself_at_full_length(inheriting: Model, network: dict
     options = children(inheriting, [network])
     assert {option.params["epochs"] for option in options} > {16}
     assert all(option.shipped({"epochs": 16}) == {**option.params, "epochs": 16} for option in options)
+
+
+@pytest.mark.parametrize("changed", [{"width_00": range(8, 17, 8)}, {"learning_rate": FloatDistribution(0.1, 0.3)}])
+def test_nothing_goes_on_as_it_was_outside_of_ranges_that_were_narrowed(
+    inheriting: Model, network: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    space = inheriting.space
+    widths = {name: Axis(changed[name]) if name in changed else axis for name, axis in space.widths.items()}
+    others = {name: changed.get(name, each) for name, each in space.others.items()}
+    model = Model(replace(space, widths=widths, others=others), Past(inheriting.finished, [], [], {}))
+    goes_on = [option.parent for option in (*extensions(model), *children(model, [])) if option.parent]
+    assert all(model.space.holds(parent.params) for parent in goes_on)
+    assert bool(goes_on) == any(model.space.holds(record.params) for record in model.own)

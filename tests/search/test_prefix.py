@@ -109,6 +109,16 @@ def test_a_trial_without_a_curve_has_no_end(make_record: MakeRecord) -> None:
     assert _prefixes(finished[1:]).end(replace(finished[0], trace=Trace())) is None
 
 
+@pytest.mark.parametrize(("length", "known"), [(12, True), (8, True), (5, False)])
+def test_nothing_is_said_of_a_training_that_went_beyond_its_length(
+    make_record: MakeRecord, length: int, known: bool
+) -> None:
+    """Nobody says how many epochs the pruner gave it."""
+    *finished, other = _finished(make_record, [0.5, 0.8, 0.7])
+    prefix = replace(_stopped(other, 6), params={**other.params, "epochs": length})
+    assert (_prefixes(finished).end(prefix) is not None) == known
+
+
 def _without_length(record: Record) -> Record:
     return replace(record, params={name: value for name, value in record.params.items() if name != "epochs"})
 

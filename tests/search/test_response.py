@@ -51,3 +51,9 @@ def test_ten_percent_fewer_errors_are_a_tenth_of_a_nat_whatever_the_level() -> N
 @pytest.mark.parametrize("scores", [[], [0.5], [3.0, 3.0]])
 def test_few_or_equal_scores_are_no_problem(scores: list[float]) -> None:
     assert not np.isnan(Response(scores).nats(scores)).any()
+
+
+def test_where_every_loss_is_nothing_all_are_alike_and_none_is_infinite() -> None:
+    nats = Response([0.0, 0.0], -1).nats([0.0, 0.0])
+    assert np.isfinite(nats).all()
+    assert nats[0] == nats[1]

@@ -25,7 +25,7 @@ from phashopt.errors import UserError
 from phashopt.search import LONGER_KEY, STABLE_KEY, PHashSampler, Start, is_feasible
 from phashopt.search.proposal import Proposal
 from phashopt.search.start import moved
-from phashopt.trace import Epoch, Reading, Trace, write_trace
+from phashopt.trace import TRACE_KEY, Epoch, Reading, Trace, write_trace
 
 WIDTHS = ["width_00", "width_01"]
 CAP = 700.0
@@ -259,8 +259,36 @@ def test_the_proposal_without_reading_is_what_a_blank_study_would_have_proposed(
     for trial in study.trials:
         attrs = {key: value for key, value in trial.system_attrs.items() if key != "trace"}
         blank.add_trial(
-            optuna.trial.create_trial(
-                value=trial.value, params=trial.params, distributions=trial.distributions, system_attrs=attrs
+            create_trial(value=trial.value, params=trial.params, distributions=trial.distributions, system_attrs=attrs)
+        )
+    blank.ask(SPACE), study.ask(SPACE)
+    assert blank.trials[-1].system_attrs["proposal"] == study.trials[-1].system_attrs["proposal_without_reading"]
+
+
+def test_without_the_reading_nobody_knows_of_a_dead_layer_in_what_was_stopped() -> None:
+    study = _study(_sampler(), 8)
+    rows = [Epoch(1, loss=0.7, accuracy=0.5, readings={WIDTHS[-1]: Reading(0.0, 0.0, 1.0)})]
+    blank = optuna.create_study(direction="maximize", sampler=_sampler())
+    stopped = [
+        create_trial(
+            state=TrialState.PRUNED,
+            params={**study.trials[0].params, "decay": decay},
+            distributions=study.trials[0].distributions,
+            system_attrs={TRACE_KEY: Trace(rows).to_json()},
+        )
+        for decay in (1e-4, 2e-4, 5e-4)
+    ]
+    for trial in stopped:
+        study.add_trial(trial)
+    for trial in study.trials:
+        trace = Trace.from_json(trial.system_attrs[TRACE_KEY]).unread.to_json()
+        blank.add_trial(
+            create_trial(
+                state=trial.state,
+                value=trial.value,
+                params=trial.params,
+                distributions=trial.distributions,
+                system_attrs={**trial.system_attrs, TRACE_KEY: trace},
             )
         )
     blank.ask(SPACE), study.ask(SPACE)

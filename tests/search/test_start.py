@@ -32,3 +32,8 @@ def test_one_that_was_noted_without_its_ancestors_parameters_is_read() -> None:
 @pytest.mark.parametrize("attrs", [{}, {START_KEY: None}, {START_KEY: "12:30"}, {START_KEY: ["a", 1.0, 2.0]}])
 def test_without_a_note_there_is_none(attrs: dict[str, object]) -> None:
     assert Start.read(attrs) is None
+
+
+def test_starts_that_are_equal_are_the_same_key() -> None:
+    starts = [Start(12, 0.5, 2.25, {"learning_rate": rate}) for rate in (0.03, 0.03, 0.1)]
+    assert len(set(starts)) == 2
