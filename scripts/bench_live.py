@@ -18,9 +18,8 @@ from statistics import median
 from typing import Any
 
 import optuna
-from results import RESULTS, Row, Tables, commit, publish, run
+from results import RESULTS, Row, Tables, action_rows, commit, publish, run
 
-from phashopt.bench.actions import totals
 from phashopt.bench.contestants import CONTESTANTS
 from phashopt.bench.live import LiveTask, Match, matches_of, play
 from phashopt.bench.replay import of_few
@@ -73,7 +72,7 @@ def main() -> None:
         "Test accuracy of the choice, by share of the budget": accuracies(lines),
         "Seed by seed": differences(lines),
     }
-    if rows := actions(lines):
+    if rows := action_rows("contestant", actions_of(lines)):
         tables["Trials that did not begin from scratch"] = rows
     told = notes(task, arguments.task) + verdicts(lines)
     found = document(lines, task)
@@ -128,22 +127,6 @@ def differences(lines: Sequence[Line]) -> list[Row]:
         | {f"at B, beyond {rival}": points(found[arm]) if arm in found else "" for rival, found in beyond.items()}
         | {f"compute to beat {RIVAL}": times(ratios[arm]) if arm in ratios else ""}
         for arm in dict.fromkeys(each.arm for each in lines)
-    ]
-
-
-def actions(lines: Sequence[Line]) -> list[Row]:
-    """What extensions and children brought."""
-    return [
-        {
-            "contestant": arm,
-            "action": kind,
-            "trials": total["trials"],
-            "accepted": total["accepted"],
-            "gain over the parent": f"{total['gain']:+.2%}",
-            "of those accepted": f"{total['accepted_gain']:+.2%}" if total["accepted"] else "",
-        }
-        for arm, every in actions_of(lines).items()
-        for kind, total in totals(every).items()
     ]
 
 

@@ -10,6 +10,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from itertools import product
 from operator import itemgetter
@@ -20,8 +21,9 @@ import numpy as np
 import optuna
 import torch
 from optuna.trial import TrialState, create_trial
-from results import RESULTS, Ledger, Row, Tables, publish, seconds
+from results import RESULTS, Ledger, Row, Tables, action_rows, publish, seconds
 
+from phashopt.bench.actions import Taken
 from phashopt.bench.arms import BELIEF, FIRST_ORDER
 from phashopt.bench.replay import RESAMPLES, Course, Estimate, Replayed, counts, estimate, in_words, replay, summary
 from phashopt.bench.search import coding
@@ -31,7 +33,8 @@ from phashopt.search.space import LENGTH
 from phashopt.trace import TRACE_KEY, Trace
 
 TRIALS = 40
-OURS = ("model", "readings off", "readings shuffled", "nothing learnt", "paper")
+CHILDREN = "children"
+OURS = ("model", "readings off", "readings shuffled", "nothing learnt", "paper", CHILDREN)
 RIVALS = ("TPE", "GP")
 BELIEVED = tuple(f"{arm}{BELIEF}" for arm in ("model", "TPE"))
 ARMS = (*OURS, *RIVALS, "random", *BELIEVED)
@@ -68,6 +71,9 @@ HOW_TO_READ = """
   elsewhere.
 - `readings shuffled` within width, and `readings off`, are what the model must not lose to: what it reads may be worth
   nothing. They differ by less than searches do from world to world: the second table pairs many more.
+- `children` is the model where trials may build on others: in a synthetic world they can inherit from finished ones, in
+  a recorded table go on with those whose stable phase is recorded. Accepted: at its end more accurate than every trial
+  before it.
 - Orders that need no search say how wide layers should be; whatever else a table varies is drawn, anew in each search.
 - Of a recorded table the regret that counts is what exceeds that of a search that had trained everything (below): what
   is less than it is luck in the choice, not in the search.
@@ -101,6 +107,9 @@ def main() -> None:
     tables["The choice among what was trained: by the highest accuracy, and by belief"] = [
         choices(name, courses) for name, courses in shared.items()
     ]
+    tables["Trials that did not begin from scratch, where trials may build on others"] = action_rows(
+        "worlds", {name: taken_by(CHILDREN, courses) for name, courses in shared.items()}
+    )
     tables |= {name: rows(courses) for name, courses in shared.items()}
     order = itemgetter("layers", "finished", "pruned", "children")
     tables["One proposal, storage excluded"] = sorted((line for line in speeds.lines if "children" in line), key=order)
@@ -136,13 +145,23 @@ def search(ledger: Ledger, name: str, make: Make, arguments: argparse.Namespace)
     if missing := [search for search in searches if search not in known]:
         for course in replay(make, missing, TRIALS, arguments.processes):
             numbers = {part: np.round(getattr(course, part), DIGITS).tolist() for part in ("reached", "compute")}
-            ledger.add({"kind": name, "arm": course.arm, "world": course.world, **numbers})
+            taken = [asdict(action) for action in course.actions]
+            ledger.add({"kind": name, "arm": course.arm, "world": course.world, **numbers, "actions": taken})
 
 
 def courses_of(ledger: Ledger, name: str) -> list[Course]:
     """What is known of one kind of worlds."""
     lines = {(line["arm"], line["world"]): line for line in ledger.lines if line["kind"] == name}  # the last of each
-    return [Course(**{key: value for key, value in line.items() if key != "kind"}) for line in lines.values()]
+    return [
+        Course(
+            line["arm"],
+            line["world"],
+            line["reached"],
+            line["compute"],
+            [Taken(**action) for action in line.get("actions", ())],
+        )
+        for line in lines.values()
+    ]
 
 
 def rows(courses: list[Course]) -> list[Row]:
@@ -191,6 +210,11 @@ def choices(name: str, courses: list[Course]) -> Row:
             by_accuracy, by_belief = (summary(courses, each)[column].mean for each in (plain, arm))
             row[f"{plain}, {column}"] = f"{by_accuracy:.2f} -> {by_belief:.2f}"
     return row
+
+
+def taken_by(arm: str, courses: list[Course]) -> list[Taken]:
+    """The trials of all of its searches that went on from others."""
+    return [action for course in courses if course.arm == arm for action in course.actions]
 
 
 def area(courses: list[Course], arm: str) -> float:

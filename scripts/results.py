@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from phashopt.bench.actions import Taken, totals
 from phashopt.errors import UserError
 from phashopt.training.files import save_bytes
 
@@ -27,6 +28,22 @@ RESULTS = Path(os.environ.get("PHASHOPT_RESULTS", "studies/results"))
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
+
+
+def action_rows(column: str, actions: Mapping[str, Iterable[Taken]]) -> list[Row]:
+    """What extensions and children brought, for everybody under `column`."""
+    return [
+        {
+            column: name,
+            "action": kind,
+            "trials": total["trials"],
+            "accepted": total["accepted"],
+            "gain over the parent": f"{total['gain']:+.2%}",
+            "of those accepted": f"{total['accepted_gain']:+.2%}" if total["accepted"] else "",
+        }
+        for name, every in actions.items()
+        for kind, total in totals(every).items()
+    ]
 
 
 class Ledger:
