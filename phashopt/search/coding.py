@@ -36,7 +36,7 @@ class Coding:
     def decode(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Stored values to true ones; an index outside its grid, from before the grid was changed, is left out."""
         return {
-            name: self._grid[name][value] if name in self._grid else value
+            name: self._grid[name][int(value)] if name in self._grid else value
             for name, value in params.items()
             if name not in self._grid or value in range(len(self._grid[name]))
         }
@@ -48,5 +48,8 @@ class Coding:
     def _grid_axis(self, name: str, distribution: BaseDistribution) -> Axis:
         last = len(self._grid[name]) - 1
         if not (isinstance(distribution, IntDistribution) and distribution.low == 0 and distribution.high == last):
-            raise UserError(f"{name} has a grid of {last + 1} values: suggest it as suggest_int({name!r}, 0, {last})")
+            raise UserError(
+                f"{name} has a grid of {last + 1} values: suggest it as suggest_int({name!r}, 0, {last}), "
+                "and if earlier trials had another grid, give the present ranges as space"
+            )
         return Axis(self._grid[name])

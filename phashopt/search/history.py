@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -52,8 +52,8 @@ class Pending:
 class Past:
     """A study at one moment, seen from one trial of it.
 
-    `records` are the complete trials, `stopped` the pruned and failed ones, and `distributions` the latest ones of the
-    parameters that all complete trials have.
+    `records` are the complete trials, `stopped` the pruned and failed ones, `distributions` the latest ones of the
+    parameters that all complete trials have, and `asked` of those that any trial had that is over.
     """
 
     records: list[Record]
@@ -62,6 +62,7 @@ class Past:
     distributions: _Distributions
     sign: int = 1  # -1 where the study minimises
     spent: Set[int] = frozenset()  # the trials whose weights are known to be gone
+    asked: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
     @property
     def from_scratch(self) -> Past:
@@ -93,6 +94,7 @@ class _Entry:
 
     record: Record
     distributions: _Distributions | None
+    asked: _Distributions
     orphaned_by: int | None
 
     @property
@@ -108,6 +110,7 @@ class _Finished:
         self.records: list[Record] = []
         self.stopped: list[Record] = []
         self.spent: set[int] = set()
+        self._asked: dict[str, tuple[int, BaseDistribution]] = {}
         self._askers: dict[bool, dict[int, _Entry]] = {True: {}, False: {}}  # the latest of each space, by completeness
 
     def add(self, entry: _Entry) -> None:
@@ -115,9 +118,17 @@ class _Finished:
         insort(self.records if entry.record.complete else self.stopped, entry.record, key=attrgetter("number"))
         if entry.orphaned_by is not None:
             self.spent.add(entry.orphaned_by)
+        for name, distribution in entry.asked.items():
+            if entry.number >= self._asked.get(name, (0, None))[0]:
+                self._asked[name] = (entry.number, distribution)
         if entry.distributions:
             askers, space = self._askers[entry.record.complete], id(entry.distributions)
             askers[space] = max(entry, askers.get(space, entry), key=attrgetter("number"))
+
+    @property
+    def asked(self) -> _Distributions:
+        """What any of them asked for, failed ones included, each as of the latest that did."""
+        return {name: distribution for name, (_, distribution) in self._asked.items()}
 
     @property
     def distributions(self) -> _Distributions:
@@ -132,10 +143,14 @@ class _Finished:
 
 
 class History:
-    """Reads a study again and again, and looks only at what is new."""
+    """Reads a study again and again, and looks only at what is new.
 
-    def __init__(self, coding: Coding) -> None:
+    Of a trial that never came to some of `widths`, as a shallower network does not, these are as they were proposed.
+    """
+
+    def __init__(self, coding: Coding, widths: Collection[str] = ()) -> None:
         self._coding = coding
+        self._widths = widths
         self._decoded: dict[tuple[int, Any], _Entry] = {}
         self._distributions: list[_Distributions] = []
         self._seen: list[FrozenTrial | None] = []  # the finished trials, at their places in the storage
@@ -161,6 +176,7 @@ class History:
                 distributions=self._finished.distributions or _most(unfinished),
                 sign=1 if study.direction == StudyDirection.MAXIMIZE else -1,
                 spent=self._finished.spent | orphaned_by,
+                asked=self._finished.asked,
             )
 
     def _update(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
@@ -186,8 +202,11 @@ class History:
     def _entry(self, trial: FrozenTrial, direction: StudyDirection) -> _Entry:
         key = (trial._trial_id, trial.datetime_complete)
         if key not in self._decoded:
-            record = _record(trial, self._coding.decode(trial.params), direction)
-            self._decoded[key] = _Entry(record, self._shared(trial), trial.system_attrs.get(ORPHANED_KEY))
+            proposed: dict[str, Any] = trial.system_attrs.get(PROPOSAL_KEY, {})
+            params = {name: proposed[name] for name in self._widths if name in proposed}
+            record = _record(trial, params | self._coding.decode(trial.params), direction)
+            orphaned_by = trial.system_attrs.get(ORPHANED_KEY)
+            self._decoded[key] = _Entry(record, self._shared(trial), trial.distributions, orphaned_by)
         return self._decoded[key]
 
     def _shared(self, trial: FrozenTrial) -> _Distributions | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.pruners import BasePruner
 
+from phashopt.errors import UserError
 from phashopt.search.coding import Coding
 from phashopt.search.curve import before_decay, best_so_far
 from phashopt.search.history import History, lengthened, trial_trace
@@ -56,6 +57,9 @@ class PHashPruner(BasePruner):
         without: verdicts that are never given, to measure what each is worth.
         grid: as the sampler's: parameter -> its true values, where the objective suggests an index.
         read: whether readings count; without them accuracy and loss decide alone.
+
+    Raises:
+        UserError: if `warmup` or `peers` is less than 1.
     """
 
     def __init__(
@@ -67,6 +71,9 @@ class PHashPruner(BasePruner):
         grid: Mapping[str, Sequence[int]] | None = None,
         read: bool = True,
     ) -> None:
+        for name, count in (("warmup", warmup), ("peers", peers)):
+            if count < 1:
+                raise UserError(f"{name} is {count}: write 1 or more")
         self._read = read
         self._warmup = warmup
         self._peers = peers

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from zlib import crc32
 
 import numpy as np
@@ -33,6 +34,8 @@ from phashopt.search.tried import Tried
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
+
+Strategy = Literal["model", "paper"]
 
 DECISION_KEY = "decision"
 PARENT_KEY = "parent"
@@ -77,7 +80,8 @@ class PHashSampler(BaseSampler):
         trials: how many the study is to have; the nearer its end, the less compute counts against gain. Without it
             the study is always half over.
         widths: the width parameters, first layer first; by default those of `grid`, else those that a reading is
-            recorded for. One whose values are not positive whole numbers is left to the base sampler.
+            recorded for. One whose values are not positive whole numbers is left to the base sampler. A trial need not
+            come to all of them: where the depth is a parameter, the cost is that of the deepest networks.
         limits: name -> (cost, cap); `cost` is called with a dict of all `widths`, as kernel counts, and may not fall
             when a width grows; a network is feasible if cost <= cap, which is above 0. The first cost is what trainings
             are priced by. Needs `widths` or `grid`.
@@ -92,7 +96,7 @@ class PHashSampler(BaseSampler):
             beyond the range of `epochs`.
 
     Raises:
-        UserError: from the constructor if a cap or a grid makes no sense; from the first suggestion if no network keeps
+        UserError: from the constructor if an argument makes no sense; from the first suggestion if no network keeps
             the caps, or from a later one if the trials do not have the widths.
     """
 
@@ -100,7 +104,7 @@ class PHashSampler(BaseSampler):
         self,
         seed: int | None = None,
         *,
-        strategy: Literal["model", "paper"] = "model",
+        strategy: Strategy = "model",
         trials: int | None = None,
         widths: Sequence[str] | None = None,
         limits: Limits | None = None,
@@ -118,10 +122,14 @@ class PHashSampler(BaseSampler):
         self._base = base
         self._inherit = inherit
         self._coding = Coding(grid or {})
-        self._history = History(self._coding)
+        self._history = History(self._coding, self._widths)
         self._costs: dict[tuple[tuple[str, Axis], ...], Quadratic] = {}
         self._seen: dict[tuple[tuple[str, ...], tuple[tuple[str, BaseDistribution], ...]], Tried] = {}
         self._lock = OwnLock()
+        if strategy not in get_args(Strategy):
+            raise UserError(f"strategy is {strategy!r}: take one of {', '.join(get_args(Strategy))}")
+        if trials is not None and trials < 1:
+            raise UserError(f"trials is {trials}: a study has at least one")
         if self._limits and not self._widths:
             raise UserError("limits need the widths they are a cost of: PHashSampler(widths=[...], limits=...)")
         for name in (grid or {}).keys() - {*self._widths, LENGTH}:
@@ -133,7 +141,7 @@ class PHashSampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """`space` if it was given, else what the other trials have asked for, running ones included."""
         self._raise_error_if_multi_objective(study)
-        return dict(self._space) if self._space else dict(self._history.read(study, trial.number).distributions)
+        return self._searched(self._history.read(study, trial.number))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -177,10 +185,17 @@ class PHashSampler(BaseSampler):
         model is under the paper's strategy, without limits, or before the search space is known.
         """
         past = self._history.read(study, len(study.get_trials(deepcopy=False)))
-        space = self._network_space(past, self._space or past.distributions)
+        space = self._network_space(past, self._searched(past))
         if self._strategy != "model" or space is None or not space.limits:
             raise UserError('there is no model of this study: it takes strategy = "model" and a limit')
         return Model(space, past if children else past.from_scratch)
+
+    def _searched(self, past: Past) -> dict[str, BaseDistribution]:
+        """What all trials have asked for, and the widths that any has: a trial may end before it comes to them all."""
+        if self._space:
+            return dict(self._space)
+        widths = {name: past.asked[name] for name in self._widths if name in past.asked}
+        return {**past.distributions, **widths}
 
     def _network_space(self, past: Past, search_space: Mapping[str, BaseDistribution]) -> Space | None:
         """What the strategy decides on; None while the widths are not known, or under limits not all of them."""
@@ -188,9 +203,10 @@ class PHashSampler(BaseSampler):
         axis = self._limited_axis if self._limits else self._coding.axis
         axes = {name: axis(name, search_space[name]) for name in names if name in search_space}
         if self._limits and len(axes) < len(names):
-            if not past.records:
+            before = {name: _as_before(name, past, names) for name in names if name not in axes}
+            if None in before.values():
                 return None
-            axes = {name: axes[name] if name in axes else _as_before(name, past.records[-1]) for name in names}
+            axes = {name: axes.get(name) or before[name] for name in names}
         widths = {name: axis for name, axis in axes.items() if axis}
         if not widths:
             return None
@@ -203,7 +219,8 @@ class PHashSampler(BaseSampler):
         """The strategy's parameters as Optuna stores them."""
         space.require_feasible()
         fixed = self._coding.decode({**trial.system_attrs.get("fixed_params", {}), **trial.params})
-        given = {name: int(fixed[name]) for name in space.axes if name in fixed and fixed[name] > 0}
+        wanted = {name: int(float(fixed[name])) for name in space.axes if name in fixed}  # enqueued as 8, 8.0 or "8"
+        given = {name: value for name, value in wanted.items() if value > 0}
         others = {name: each for name, each in space.others.items() if name not in fixed}
         settled = {name: each for name, each in space.others.items() if name in fixed}
         space = replace(space.given(given), others=others, fixed=fixed, settled=settled)
@@ -299,7 +316,10 @@ class PHashSampler(BaseSampler):
     def _limited_axis(self, name: str, distribution: BaseDistribution) -> Axis:
         axis = self._coding.axis(name, distribution)
         if axis is None:
-            raise UserError(f"limits need whole numbers of kernels: suggest {name} with suggest_int from 1 on")
+            raise UserError(
+                f"limits need whole numbers of kernels: suggest {name} with suggest_int from 1 on, and if earlier "
+                "trials did not, give the present ranges as space"
+            )
         return axis
 
     def _rng(self, *stream: int) -> np.random.Generator:
@@ -310,11 +330,18 @@ class PHashSampler(BaseSampler):
         return int(self._rng(*stream, BASE_STREAM).integers(2**32))
 
 
-def _as_before(name: str, last: Record) -> Axis:
-    """A width that is searched by nobody here, since another sampler fixes it: as it was in the `last` training."""
-    if name not in last.params:
-        raise UserError(f"widths: the trials have no {name!r}{meant(name, list(last.params))}")
-    return Axis((int(last.params[name]),))
+def _as_before(name: str, past: Past, names: Sequence[str]) -> Axis | None:
+    """A width that is searched by nobody here, since another sampler fixes it: as it was in the last training with one.
+
+    None before there is any. Raises `UserError` for one that no trial has, unless it may be one of deeper networks.
+    """
+    last = next((record for record in reversed(past.records) if name in record.params), None)
+    if last:
+        return Axis((int(last.params[name]),))
+    known = {name for record in past.records for name in record.params}
+    if known and (not known & {*names} or get_close_matches(name, known - {*names}, n=1)):
+        raise UserError(f"widths: the trials have no {name!r}{meant(name, sorted(known))}")
+    return None
 
 
 def _read(records: Sequence[Record]) -> list[str]:

@@ -8,14 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phashopt.search.basis import Array, Basis, bottleneck, bump
+from phashopt.search.space import Axis
 
 Indices = NDArray[np.int64]
 ALL = slice(None)
+MOST = 96  # widths of a layer that are told apart: no further than a twentieth, from 8 to 512
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All layers' widths and their places in [0, 1], (L, G) each; shorter axes are filled up with their last value."""
+    """All layers' widths and their places in [0, 1], (L, G) each; shorter axes are filled up with their last value.
+
+    Of an axis of thousands a few dozen stand for all: searching takes as long as there are widths to choose from.
+    """
 
     widths: Array
     places: Array
@@ -24,14 +29,11 @@ class Grid:
     @classmethod
     def of(cls, basis: Basis) -> Grid:
         """The basis's width axes."""
-        axes = list(basis.widths.values())
-        last = np.array([len(axis.values) - 1 for axis in axes])
-        up_to = [(0, int(last.max() - each)) for each in last]
-        widths = [
-            np.pad(np.array(axis.values, dtype=float), by, mode="edge") for axis, by in zip(axes, up_to, strict=True)
-        ]
-        places = [np.pad(axis.fractions(axis.values), by, mode="edge") for axis, by in zip(axes, up_to, strict=True)]
-        return cls(np.stack(widths), np.stack(places), last)
+        values = [_thinned(axis) for axis in basis.widths.values()]
+        last = np.array([len(each) - 1 for each in values])
+        rows = [np.pad(each, (0, int(last.max() + 1 - len(each))), mode="edge") for each in values]
+        places = [axis.fractions(row.tolist()) for axis, row in zip(basis.widths.values(), rows, strict=True)]
+        return cls(np.stack(rows).astype(float), np.stack(places), last)
 
     def widths_at(self, indices: Indices) -> Array:
         """(..., L) from grid indices (..., L)."""
@@ -40,6 +42,14 @@ class Grid:
     def places_at(self, indices: Indices) -> Array:
         """(..., L) from grid indices (..., L)."""
         return np.asarray(self.places[np.arange(len(self.last)), indices])
+
+
+def _thinned(axis: Axis) -> Indices:
+    """Its values, or `MOST` of them about as far from one another, both ends among them."""
+    if len(axis.values) <= MOST:
+        return np.array(axis.values)
+    low, high = axis.values[0], axis.values[-1]
+    return np.array(sorted({axis.nearest(value) for value in np.geomspace(low, high, MOST).tolist()}))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import create_trial
 
+from phashopt.errors import UserError
 from phashopt.search import PHashPruner, Verdict
 from phashopt.trace import Reading, Trace, write_trace
 
@@ -285,3 +286,9 @@ def test_a_reported_nan_stops() -> None:
 def test_a_trial_that_has_recorded_nothing_goes_on() -> None:
     study = optuna.create_study(direction="maximize", pruner=PHashPruner())
     assert not study.ask().should_prune()
+
+
+@pytest.mark.parametrize("settings", [{"peers": 0}, {"warmup": -1}])
+def test_counts_that_make_no_sense_are_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="write 1 or more"):
+        PHashPruner(**settings)  # type: ignore[arg-type]

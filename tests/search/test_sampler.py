@@ -524,6 +524,8 @@ def test_a_pickled_sampler_goes_on_as_it_would_have() -> None:
         ({"limits": {"macs": (_cost, 0.0)}}, "it must be finite and more than 0"),
         ({"limits": {"macs": (_cost, float("inf"))}}, "it must be finite and more than 0"),
         ({"grid": {"batch_size": [16, 32]}}, "neither a width nor epochs"),
+        ({"strategy": "modle"}, "strategy is 'modle': take one of model, paper"),
+        ({"trials": 0}, "a study has at least one"),
     ],
 )
 def test_what_makes_no_sense_is_refused_at_once(settings: dict[str, Any], message: str) -> None:
@@ -539,6 +541,60 @@ def test_a_grid_keeps_its_order() -> None:
 def test_a_width_that_no_trial_has_is_named() -> None:
     with pytest.raises(UserError, match="widths: the trials have no 'width_1'; did you mean 'width_01'"):
         _study(_sampler(widths=["width_00", "width_1"], limits={"macs": (lambda _: 1.0, CAP)}, space=None), 2)
+
+
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED])
+def test_a_trial_that_ended_before_its_last_width_hides_it_from_nobody(state: TrialState) -> None:
+    study = _study(_sampler(space=None), 3)
+    short = study.ask()
+    short.suggest_int("width_00", 8, 88, step=16)
+    study.tell(short, 0.0 if state == TrialState.COMPLETE else None, state=state)
+    study.optimize(_objective, n_trials=4)
+    assert len({_point(trial) for trial in study.trials[1:3] + study.trials[4:]}) == 6
+
+
+def test_failed_trials_tell_the_space_too() -> None:
+    study = optuna.create_study(direction="maximize", sampler=_sampler(space=None))
+
+    def fails(trial: optuna.Trial) -> float:
+        _objective(trial)
+        raise RuntimeError
+
+    study.optimize(fails, n_trials=8, catch=RuntimeError)
+    assert len({_point(trial) for trial in study.trials}) == 8
+
+
+def test_depth_may_be_searched() -> None:
+    names = [f"width_{layer:02d}" for layer in range(3)]
+    limits = {"macs": (lambda widths: float(sum(widths.values())), 150.0)}
+    study = optuna.create_study(direction="maximize", sampler=_sampler(widths=names, limits=limits, space=None))
+
+    def deep(trial: optuna.Trial) -> float:
+        depth = trial.suggest_int("layers", 1, 3)
+        return 0.9 - 1 / sum(trial.suggest_int(name, 8, 88, step=16) for name in names[:depth])
+
+    study.optimize(deep, n_trials=16)
+    points = {json.dumps(trial.system_attrs["proposal"]) for trial in study.trials if "proposal" in trial.system_attrs}
+    assert len(points) == sum("not known" not in trial.system_attrs["decision"] for trial in study.trials) > 8
+    assert max(study.trials[8:], key=lambda trial: trial.params["layers"]).params["layers"] == 3
+
+
+@pytest.mark.parametrize("value", [24, 24.0, "24"])
+def test_what_is_enqueued_is_kept_however_it_is_written(value: float | str) -> None:
+    study = _study(_sampler(), 2)
+    study.enqueue_trial({"width_01": value})
+    assert int(study.ask(SPACE).params["width_01"]) == 24
+    assert study.trials[-1].system_attrs["proposal"]["width_01"] == 24
+
+
+@pytest.mark.parametrize("index", [1, 1.0])
+def test_an_index_is_one_however_it_is_written(index: float) -> None:
+    grid = {name: [8, 24, 40] for name in WIDTHS}
+    space: dict[str, BaseDistribution] = dict.fromkeys(WIDTHS, IntDistribution(0, 2))
+    study = optuna.create_study(direction="maximize", sampler=_sampler(grid=grid, space=space))
+    study.enqueue_trial({"width_01": index})
+    study.ask(space)
+    assert study.trials[-1].system_attrs["proposal"]["width_01"] == 24
 
 
 def test_a_range_may_be_widened_under_way() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from phashopt.search.basis import Array, Basis
 from phashopt.search.space import Axis
-from phashopt.search.utility import Indices, Utility
+from phashopt.search.utility import MOST, Grid, Indices, Utility
 
 WORLDS = 5
 
@@ -59,3 +59,12 @@ def test_a_steeper_one_adds_to_every_place(basis: Basis, weights: Array) -> None
     networks, slopes = _networks(utility, 7), np.arange(WORLDS, dtype=float)
     added = slopes[:, None] * utility.grid.places_at(networks).sum(-1)
     assert utility.steeper(slopes)(networks) == pytest.approx(utility(networks) + added)
+
+
+@pytest.mark.parametrize(("axis", "apart"), [(Axis(range(1, 4097)), 0.1), (Axis(range(8, 513)), 0.05)])
+def test_of_thousands_of_widths_some_stand_for_all(axis: Axis, apart: float) -> None:
+    widths = Grid.of(Basis({"width_00": axis}, None, {})).widths[0]
+    assert len(widths) <= MOST
+    assert {*widths.tolist()} <= {*axis.values}
+    assert (widths[0], widths[-1]) == (axis.values[0], axis.values[-1])
+    assert (np.diff(widths) <= 1 + apart * widths[:-1]).all()
