@@ -21,6 +21,7 @@ from phashopt.bench.arms import FIRST_ORDER, make_arm
 from phashopt.bench.recorded import RecordedWorld
 from phashopt.bench.table import Table, read_table
 from phashopt.bench.worlds import World
+from phashopt.errors import UserError
 
 AT = (5, 10, 20, 40)
 SHARES = (0.8, 0.9, 0.95)
@@ -80,6 +81,8 @@ def _course(make: Callable[[int], World], arm: str, number: int, trials: int) ->
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     world = _world(make, number)
+    if not world.best > world.usual:
+        raise UserError("no network is better than a usual one under this cap: lower it")
     search = make_arm(arm, world, number, trials)
     spent = 0.0
     paid: dict[Hashable, float] = defaultdict(float)
@@ -115,8 +118,7 @@ def counts(make: Replayed, courses: Sequence[Course]) -> dict[str, Any]:
     """
     first_order = [course for course in courses if course.arm in FIRST_ORDER]
     late = {
-        arm: float(np.mean([course.until(TARGET)[0] > LATE for course in first_order if course.arm == arm]))
-        for arm in FIRST_ORDER
+        arm: float(np.mean([_is_late(course) for course in first_order if course.arm == arm])) for arm in FIRST_ORDER
     }
     worlds = [make(number) for number in range(len(_read(make.path).seeds))]
     targets = worlds[0].targets(TARGET)
@@ -127,6 +129,11 @@ def counts(make: Replayed, courses: Sequence[Course]) -> dict[str, Any]:
         "targets": targets,
         "late": late,
     }
+
+
+def _is_late(course: Course) -> bool:
+    """Whether it needed more than `LATE` trials; of a search that had fewer nobody knows."""
+    return len(course.reached) >= LATE and course.until(TARGET)[0] > LATE
 
 
 def in_words(verdict: Mapping[str, Any]) -> str:

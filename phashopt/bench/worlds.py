@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations, product
 from typing import Any, Protocol
 
 import numpy as np
@@ -216,10 +217,14 @@ def tight(space: Space, rng: np.random.Generator) -> Point:
 
 
 def climbed(world: SyntheticWorld, point: Point) -> float:
-    """The worth that exchanges of a step up for steps down lead to from `point`."""
+    """The worth that exchanges of a step up for steps down lead to from `point`.
+
+    Where optima lie inside, the best need not fill the cap.
+    """
     worth = world.worth(point)
     while True:
-        near = max(_exchanges(world.space, point), key=world.worth, default=point)
+        moves = [*_exchanges(world.space, point), *(_pairs(world.space, point) if world.formula.interior else ())]
+        near = max(moves, key=world.worth, default=point)
         if world.worth(near) <= worth:
             return worth
         point, worth = near, world.worth(near)
@@ -234,4 +239,14 @@ def _exchanges(space: Space, point: Point) -> list[Point]:
         for payer in others:
             rest = [other for other in others if other != payer]
             found.append(fit(wider, space, [payer, *rest, name], [*others, name]))
+    return [near for near in found if space.feasible(near) and near != point]
+
+
+def _pairs(space: Space, point: Point) -> list[Point]:
+    """The feasible networks in which two layers have any other widths."""
+    found = [
+        {**point, one: first, other: second}
+        for one, other in combinations(space.widths, 2)
+        for first, second in product(space.widths[one].values, space.widths[other].values)
+    ]
     return [near for near in found if space.feasible(near) and near != point]

@@ -156,3 +156,14 @@ def test_whoever_looks_at_readings_pays_for_them(telling: Path, pruner: str, rea
     plain, looking = (make_arm(f"RandomSampler+{each}", world, 0, 5).step() for each in ("NopPruner", pruner))
     assert plain.params == looking.params
     assert (looking.compute > plain.compute) == reads
+
+
+def test_where_every_network_fits_there_is_no_search() -> None:
+    with pytest.raises(UserError, match="lower it"):
+        list(replay(SyntheticWorlds(replace(FORMULA, cap=1.0)), [(0, "random")], 5, 1))
+
+
+@pytest.mark.parametrize(("trials", "shown"), [(6, 0.0), (12, 1.0)])
+def test_of_a_search_of_few_trials_nobody_knows_how_many_it_needs(telling: Path, trials: int, shown: float) -> None:
+    courses = [Course(arm, 0, [0.5] * trials, [1.0] * trials) for arm in FIRST_ORDER]
+    assert set(counts(Replayed(telling, 1.0), courses)["late"].values()) == {shown}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,15 @@ def test_the_best_network_is_worth_more_than_the_usual_one(layers: int) -> None:
 def test_nothing_under_the_cap_beats_the_best(layers: int) -> None:
     world, rng = SyntheticWorld(Formula(layers), 1), np.random.default_rng(9)
     assert world.best >= max(world.worth(tight(world.space, rng)) for _ in range(200))
+
+
+@pytest.mark.parametrize(("interior", "cap"), [(0.0, 0.25), (0.5, 0.25), (1.0, 0.5)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_best_is_the_best_of_all(interior: float, cap: float, seed: int) -> None:
+    world = SyntheticWorld(Formula(3, interior=interior, cap=cap), seed)
+    networks = (dict(zip(world.space.widths, widths, strict=True)) for widths in product(world.values, repeat=3))
+    able = [{**network, LENGTH: world.lengths[-1]} for network in networks if world.space.feasible(network)]
+    assert world.best == pytest.approx(max(map(world.worth, able)))
 
 
 @LAYERS
