@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from phashopt.bench.frame import READING_MACS
 from phashopt.bench.rivals import rival_signals
 from phashopt.bench.task import Params, RecordTask, widths_of
 from phashopt.errors import NotFiniteError
@@ -30,7 +31,6 @@ from phashopt.training.loop import Diverged, Trainer, evaluate
 Row = dict[str, Any]
 
 LENGTH_COLUMN = "length"
-READING_MACS = "reading.macs"
 
 
 class Recorder:

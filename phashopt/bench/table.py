@@ -12,19 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from phashopt.bench.frame import READING_MACS, parameters_of, read_frame, widths_of
 from phashopt.errors import UserError
 from phashopt.search.space import LENGTH, RATE
 from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace
 from phashopt.training.schedule import Schedule
-
-READING_MACS = "reading.macs"
-NO_PARAMETERS = frozenset(
-    {"config", "seed", "epoch", "length", "train_loss", "val_accuracy", "macs", "params", "train_macs", LENGTH}
-)
-WIDTH_PREFIX = "width_"
 
 Params = Mapping[str, Any]  # true kernel counts, the length as `epochs`
 
@@ -56,7 +49,7 @@ class Table:
     @property
     def widths(self) -> list[str]:
         """The width parameters, first layer first."""
-        return sorted(name for name in self.configs[0] if name.startswith(WIDTH_PREFIX))
+        return widths_of(list(self.configs[0]))
 
     @cached_property
     def places(self) -> dict[Hashable, int]:
@@ -81,36 +74,12 @@ def key(params: Params) -> Hashable:
 
 def read_table(path: Path) -> Table:
     """Any table in the schema; raises `UserError` where it is none, or has one seed only."""
-    try:
-        frame = pd.read_parquet(path)
-        metadata = pq.read_schema(path).metadata or {}
-    except FileNotFoundError as error:
-        raise UserError(f"there is no table {path}; record one with 'bench record'") from error
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from error
-    if missing := sorted(NO_PARAMETERS - {LENGTH, "params"} - set(frame.columns)):
-        raise UserError(
-            f"{path} has no column {missing[0]!r}; a table has one row an epoch of each configuration and seed"
-        )
-    try:
-        whole = {name: pd.to_numeric(frame[name]).astype("int64") for name in ("seed", "epoch", "length")}
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: seed, epoch and length must be whole numbers ({error})") from error
-    frame = frame.assign(**whole).sort_values(["config", "seed", "epoch"], kind="stable")
-    parameters = _parameters(frame)
-    if not any(name.startswith(WIDTH_PREFIX) for name in parameters):
-        raise UserError(f"{path} has no widths: columns width_00, width_01, ...")
+    frame, metadata = read_frame(path)
+    parameters = parameters_of(frame, path)
     table = _table(frame, parameters, _held_out(frame, metadata, path))
     if not table.configs:
         raise UserError(f"{path} has no configuration that was trained with every seed")
     return table
-
-
-def _parameters(frame: pd.DataFrame) -> list[str]:
-    """Columns without a dot that are constant within each configuration; signals have a dot, or move."""
-    names = [str(name) for name in frame.columns if "." not in str(name) and name not in NO_PARAMETERS]
-    counts = frame.groupby("config")[names].nunique(dropna=False).max()
-    return [name for name in names if counts[name] == 1]
 
 
 def _held_out(frame: pd.DataFrame, metadata: Mapping[bytes, bytes], path: Path) -> int:

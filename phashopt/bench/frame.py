@@ -1,0 +1,97 @@
+"""A recorded table's file, checked (docs/study.md): what is misread in silence would be judged in earnest."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phashopt.errors import UserError
+from phashopt.search.space import LENGTH, RATE, numbered
+from phashopt.trace import READING_FIELDS
+
+READING_MACS = "reading.macs"
+WIDTH_PREFIX = "width_"
+ROW = ("config", "length", "seed", "epoch")  # what tells one row from any other
+COLUMNS = frozenset({*ROW, "train_loss", "val_accuracy", "macs", "train_macs"})
+NO_PARAMETERS = COLUMNS | {"params", LENGTH}
+
+
+def read_frame(path: Path) -> tuple[pd.DataFrame, Mapping[bytes, bytes]]:
+    """Its rows in order, a `config` to each configuration and length, and the file's metadata; raises `UserError`."""
+    try:
+        frame = pd.read_parquet(path)
+        metadata = pq.read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise UserError(f"there is no table {path}; record one with 'bench record'") from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from error
+    if missing := sorted(COLUMNS - set(frame.columns)):
+        raise UserError(
+            f"{path} has no column {missing[0]!r}; a table has one row an epoch of each configuration and seed"
+        )
+    frame = frame.assign(**_checked(frame, path)).sort_values(list(ROW), kind="stable")
+    if frame.duplicated(list(ROW)).any():
+        raise UserError(f"{path} has two rows of one configuration, length, seed and epoch: leave one of them out")
+    return frame.assign(config=frame.groupby(["config", "length"], sort=False).ngroup()), metadata
+
+
+def widths_of(names: Sequence[str]) -> list[str]:
+    """The width parameters among `names`, first layer first."""
+    return sorted((name for name in names if name.startswith(WIDTH_PREFIX)), key=numbered)
+
+
+def parameters_of(frame: pd.DataFrame, path: Path) -> list[str]:
+    """Columns without a dot that are constant within each configuration; signals have a dot, or move.
+
+    Raises `UserError` for one that some configurations lack, and where there are no widths.
+    """
+    names = [str(name) for name in frame.columns if "." not in str(name) and name not in NO_PARAMETERS]
+    names = [name for name in names if frame[name].notna().any() and _is_plain(frame[name])]
+    counts = frame.groupby("config")[names].nunique(dropna=False).max()
+    parameters = [name for name in names if counts[name] == 1]
+    if not widths_of(parameters):
+        raise UserError(f"{path} has no widths: columns width_00, width_01, ...")
+    for name in parameters:
+        if frame[name].isna().any() or frame[name].isin([np.inf, -np.inf]).any():
+            raise UserError(f"{path}: {name} is missing or infinite in some rows; write it everywhere, or leave it out")
+    return parameters
+
+
+def _checked(frame: pd.DataFrame, path: Path) -> dict[str, pd.Series]:
+    """The columns whose numbers have a meaning, as numbers."""
+    widths = widths_of([str(name) for name in frame.columns])
+    optional = [name for name in (READING_MACS, RATE) if name in frame]
+    read = [str(name) for name in frame.columns if str(name).partition(".")[0] in READING_FIELDS]
+    names = ("seed", "epoch", "length", *widths, "macs", "train_macs", "val_accuracy", "train_loss", *optional, *read)
+    numbers = {name: _numbers(frame[name], path) for name in names}
+    for name in ("seed", "epoch", "length", *widths):
+        if not (np.isfinite(numbers[name]) & (numbers[name] % 1 == 0)).all():
+            raise UserError(f"{path}: {name} must be whole numbers")
+        numbers[name] = numbers[name].astype("int64")
+    for name in ("epoch", "length", *widths, "macs", "train_macs"):
+        if not (np.isfinite(numbers[name]) & (numbers[name] > 0)).all():
+            raise UserError(f"{path}: {name} must be finite and more than 0")
+    if READING_MACS in numbers and not (np.isfinite(numbers[READING_MACS]) & (numbers[READING_MACS] >= 0)).all():
+        raise UserError(f"{path}: {READING_MACS} must be finite and not below 0")
+    accuracies = numbers["val_accuracy"].dropna()
+    if not accuracies.between(0, 1).all():
+        raise UserError(f"{path}: val_accuracy must be shares in [0, 1], not percent; NaN where a training diverged")
+    return numbers
+
+
+def _numbers(column: pd.Series, path: Path) -> pd.Series:
+    """NaN where there is none."""
+    try:
+        return pd.to_numeric(column).astype("float64")
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: {column.name} must be numbers ({error})") from error
+
+
+def _is_plain(column: pd.Series) -> bool:
+    """Whether its values can be a parameter's, which no list can."""
+    return column.dtype != object or all(isinstance(value, Hashable) for value in column)
