@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
 from phashopt.bench.shrunk import train_shrunk
+from phashopt.bench.task import Seed
 from phashopt.errors import NotFiniteError, UserError
 from phashopt.service.objective import Hooks, Objective, discard_checkpoint
 from phashopt.service.ranges import IntRange, middle
@@ -42,7 +43,13 @@ class LiveTable(Table):
     """How long each search goes on, in full-length trainings at the cap, and with which seeds."""
 
     budget: float = Field(default=40.0, gt=0)
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> LiveTable:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("give every seed once")
+        return self
 
 
 class LiveTask(Spec):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -20,6 +20,7 @@ PATIENCE = 1000  # draws in a row that were there already
 DIGITS = 4  # of real numbers
 
 Params = dict[str, Any]  # with true kernel counts
+Seed = Annotated[int, Field(ge=0)]
 
 
 class RecordTable(Table):
@@ -31,8 +32,8 @@ class RecordTable(Table):
 
     configurations: int = Field(ge=2)
     lengths: tuple[int, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(min_length=1)
-    held_out: int
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    held_out: Seed
 
     @model_validator(mode="after")
     def _check(self) -> RecordTable:

@@ -172,7 +172,9 @@ def _standings(lines: Sequence[Line], name: str) -> Table:
     table = Table("contestant", *shares, f"compute to beat {RIVAL} (median)", title=f"{name}: test accuracy")
     for arm, row in rows.items():
         table.add_row(
-            arm, *(each.percent for each in row.values()), f"{median(ratios[arm]):.2f}x" if arm in ratios else ""
+            arm,
+            *(each.percent if each.mean else "-" for each in row.values()),  # nothing had finished
+            f"{median(ratios[arm]):.2f}x" if arm in ratios else "",
         )
     return table
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from phashopt.figures.labels import amount, percent
 from phashopt.service.cluster import Placed, Unplaced
 from phashopt.service.objective import Progress
+from phashopt.service.study import is_deleted
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.supervisor import Closed
 from phashopt.service.worker import Ended, Idle
@@ -49,8 +50,9 @@ class Display:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
-        self._summary = summarize(self._study)
-        self._console.print(self._headline())
+        if not is_deleted(self._study):
+            self._summary = summarize(self._study)
+            self._console.print(self._headline())
 
     def show(self, slot: int, event: Any) -> None:
         """Take in one event of `Supervisor.listen`."""
@@ -59,7 +61,8 @@ class Display:
                 self._lines[slot] = _progress(event)
                 self._say_now_and_then(slot)
             case Ended():
-                self._summary = summarize(self._study)
+                if not is_deleted(self._study):
+                    self._summary = summarize(self._study)
                 self._say(f"slot {slot}: {_ended(event)}")
             case Idle():
                 self._lines[slot] = "waiting for the trials of other workers"

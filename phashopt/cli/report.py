@@ -37,15 +37,15 @@ def run(
         from phashopt.report import Scene, write_report
         from phashopt.report.exhibit import gather, measured
         from phashopt.report.images import choose
-        from phashopt.service.storage import default_storage, open_storage, shown
-        from phashopt.service.study import open_plain, read_artifact_root
+        from phashopt.service.storage import default_storage, shown
+        from phashopt.service.study import open_scored, read_artifact_root
         from phashopt.service.summary import summarize
 
         if classes and images:
             raise UserError("--classes and --images exclude each other: give one of them")
         url = storage or default_storage()
         folder = out or Path("reports") / name
-        study = open_plain(open_storage(url), name)
+        study = open_scored(url, name)
         summary = summarize(study)
         with messages.status("Looking at the networks ..."):
             data, notes = _data(study, summary.spec, data_dir)

@@ -45,17 +45,22 @@ def create(
 def list_studies(storage: Storage = None, json: Json = False) -> None:
     """All studies of a database."""
     with plain_errors():
-        import optuna
-
+        from phashopt.search import ADOPTED_KEY
         from phashopt.service.storage import default_storage, open_storage
+        from phashopt.service.summary import counted
 
-        summaries = optuna.get_all_study_summaries(open_storage(storage or default_storage()))
-        rows = [{"name": summary.study_name, "trials": summary.n_trials} for summary in summaries]
+        database = open_storage(storage or default_storage())
+        rows = []
+        for study in database.get_all_studies():
+            trials = database.get_all_trials(study._study_id, deepcopy=False)
+            rows.append((study.study_name, len(trials), sum(ADOPTED_KEY in trial.user_attrs for trial in trials)))
         if json:
-            print_json(rows)
+            print_json([{"name": name, "trials": made, "adopted": adopted} for name, made, adopted in rows])
             return
-        for row in rows:
-            console.print(f"{row['name']}  {row['trials']} trials", soft_wrap=True, markup=False)
+        for name, made, adopted in rows:
+            console.print(f"{name}  {counted(made, adopted)}", soft_wrap=True, markup=False)
+        if not rows:
+            messages.print("no studies yet; make one with 'study create SPEC.toml'")
 
 
 @app.command()
@@ -63,11 +68,11 @@ def show(name: Name, storage: Storage = None, json: Json = False) -> None:
     """Baseline, best, front and the decisions of one study."""
     with plain_errors():
         from phashopt.cli.tables import study_tables
-        from phashopt.service.storage import default_storage, open_storage
-        from phashopt.service.study import open_plain
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import open_scored
         from phashopt.service.summary import summarize
 
-        summary = summarize(open_plain(open_storage(storage or default_storage()), name))
+        summary = summarize(open_scored(storage or default_storage(), name))
         if json:
             print_json(summary.to_json())
         else:
@@ -218,15 +223,19 @@ def delete(
     storage: Storage = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove a study with its checkpoints and figures."""
+    """Remove a study at which nobody is at work, with its checkpoints and figures."""
     with plain_errors():
+        from phashopt.service.resting import check_at_rest
         from phashopt.service.storage import default_storage, open_storage
         from phashopt.service.study import delete_study, open_plain
+        from phashopt.service.summary import counted
 
         url = storage or default_storage()
-        trials = len(open_plain(open_storage(url), name).get_trials(deepcopy=False))
+        study = open_plain(open_storage(url), name)
+        check_at_rest(study)
         if not yes:
-            typer.confirm(f"Delete study {name} with its {trials} trials?", abort=True, err=True)
+            trials = counted(len(study.get_trials(deepcopy=False)), 0)
+            typer.confirm(f"Delete study {name} with its {trials}?", abort=True, err=True)
         delete_study(url, name)
         messages.print(f"Study {name} is deleted.", markup=False)
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from phashopt.cli.output import LEAST_WIDTH
 from phashopt.figures.labels import amount, percent
-from phashopt.service.summary import StudySummary, TrialSummary
+from phashopt.service.summary import StudySummary, TrialSummary, counted
 
 DECISIONS_SHOWN = 12
 
@@ -28,7 +28,8 @@ def study_tables(summary: StudySummary) -> Iterator[RenderableType]:
 
 def answer(summary: StudySummary) -> RenderableType:
     """Before and after, as in the paper's Table I."""
-    states = Text(f"{summary.name}: {len(summary.trials)} trials, {_states(summary)}")
+    trials = counted(len(summary.trials), len(summary.trials) - len(summary.own))
+    states = Text(f"{summary.name}: {trials}; {_states(summary)}")
     rows = list({trial.number: trial for trial in (summary.baseline, summary.best) if trial is not None}.values())
     return Group(states, _trial_table("Before and after", rows)) if rows else states
 
@@ -90,5 +91,5 @@ def _decisions(summary: StudySummary) -> Table:
 
 
 def _states(summary: StudySummary) -> str:
-    states = [trial.state for trial in summary.trials]
+    states = [trial.state for trial in summary.own]
     return ", ".join(f"{states.count(state)} {state.lower()}" for state in dict.fromkeys(states)) or "none made yet"

@@ -116,7 +116,7 @@ def _made(model: str) -> nn.Module:
         with _same_draw():
             network = factory if isinstance(factory, nn.Module) else factory()
     except Exception as error:
-        raise UserError(f"{model} cannot be called without arguments: {_said(error)}") from error
+        raise UserError(f"{model}, called without arguments, raises {_said(error)}") from error
     if not isinstance(network, nn.Module):
         raise UserError(f"{model} gives {type(network).__name__}, not a torch.nn.Module")
     return network

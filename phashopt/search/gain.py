@@ -50,9 +50,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Gain:
-    """What trainings bring over the network in hand: expected score, its 90% interval, and which they are."""
+    """What trainings bring over the network in hand: expected score, its 90% interval, and which they are.
+
+    `before` is the score that is expected of the one in hand: what it reached, less the luck that was part of it.
+    """
 
     trainings: list[Training]
+    before: float
     mean: float
     low: float
     high: float
@@ -123,15 +127,16 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
         again = option.extends is not None and any(option.extends is each.extends for each in bought)
         if not again and len(bought) < MOST and sum(each.price for each in bought) + option.price <= budget:
             bought.append(option)
+    scores = model.response.score(before[hand])
     if not bought:
-        return Gain([], 0.0, 0.0, 0.0)
+        return Gain([], float(scores.mean()), 0.0, 0.0, 0.0)
     after = _worth(model, bought, draws) + _kept(bought, kept)
     new = np.array([each.extends is None for each in bought])
     after[new] += sigma * MERIT**0.5 * rng.standard_normal((int(new.sum()), DRAWS))
     worth = chosen(before, after, sigma * (1 - MERIT) ** 0.5, rng)
-    gains = model.response.score(worth) - model.response.score(before[hand])
+    gains = model.response.score(worth) - scores
     low, high = np.quantile(gains, [0.05, 0.95])
-    return Gain(bought, float(gains.mean()), float(low), float(high))
+    return Gain(bought, float(scores.mean()), float(gains.mean()), float(low), float(high))
 
 
 def _kept(trainings: Sequence[Training], merits: Mapping[int, Array]) -> Array:

@@ -21,7 +21,7 @@ from phashopt.search.space import LENGTH
 from phashopt.service.spec import Spec
 from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
 from phashopt.service.study import CREATED_KEY, open_plain, read_subject
-from phashopt.service.summary import SPEC_KEY, decoded, listed_widths
+from phashopt.service.summary import SPEC_KEY, counted, decoded, listed_widths
 from phashopt.trace import READING_FIELDS
 
 ALIASES = {
@@ -32,6 +32,7 @@ ALIASES = {
     "optimizer": ("optim", "opt"),
     "label_smoothing": ("smoothing",),
 }
+DOUBTFUL = 2.0  # percent, up to which values above 1 are sooner some other score
 NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 
 
@@ -45,6 +46,7 @@ class Adoption:
 
     source: str
     adopted: int
+    percent: bool  # whether their values were read so
     known: int  # taken over before
     outside: int
     names: dict[str, str]
@@ -60,7 +62,8 @@ class Adoption:
         before = f", {self.known} were adopted before" if self.known else ""
         why = "outside this study's ranges, or children, of which it trains none"
         outside = f", {self.outside} left aside: {why}" if self.outside else ""
-        yield f"{self.adopted} trials of {self.source} adopted as evidence{before}{outside}."
+        read = ", their values read as percent" * self.percent
+        yield f"{counted(self.adopted, 0)} of {self.source} adopted as evidence{read}{before}{outside}."
         renamed = [f"{theirs} is {ours}" for ours, theirs in self.names.items() if ours != theirs]
         if renamed:
             yield f"Taken for the same: {', '.join(renamed)}."
@@ -86,7 +89,8 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     names = _matched(spec, other, renamed, given)
     fixed = {name: _read(name, text, spec.space[name]) for name, text in given.items()}
     complete = _own(other)
-    shares = _shares(other, complete)
+    percent = _in_percent(other, complete)
+    shares = [trial.values[0] / (100 if percent else 1) for trial in complete]
     taken = {trial.user_attrs.get(ADOPTED_KEY) for trial in study.get_trials(deepcopy=False)}
     lists = _lists(other)
     ready, known, outside = [], 0, 0
@@ -109,7 +113,7 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     for each in ready:
         study.add_trial(each)
     unused = sorted(set(_parameters(other)) - set(names.values()))
-    return Adoption(other.study_name, len(ready), known, outside, names, unused, otherwise)
+    return Adoption(other.study_name, len(ready), percent, known, outside, names, unused, otherwise)
 
 
 def _otherwise(spec: Spec, other: Study) -> list[str]:
@@ -168,7 +172,10 @@ def _split(source: str) -> tuple[str, str | None]:
         if file_of(source).is_file():
             return source, None
         folder, _, name = rest.rpartition("/")
-        return (f"{scheme}://{folder}", name) if file_of(f"{scheme}://{folder}").is_file() else (source, None)
+        before = file_of(f"{scheme}://{folder}")
+        if not before.is_file() and not before.is_dir():
+            raise UserError(f"there is no study database {before}, nor {before / name}; give another --from")
+        return (f"{scheme}://{folder}", name) if before.is_file() else (source, None)
     parts = rest.split("/")
     behind = 1 if kind(source) == "grpc" else 2  # HOST:PORT, or USER@HOST/DATABASE
     return f"{scheme}://{'/'.join(parts[:behind])}", "/".join(parts[behind:]) or None
@@ -227,14 +234,19 @@ def _numbered_widths(theirs: Sequence[str], layers: int) -> list[str]:
     return [name for _, name in sorted(fitting[0])] if len(fitting) == 1 else []
 
 
-def _shares(other: Study, complete: Sequence[FrozenTrial]) -> list[float]:
-    """Accuracies in [0, 1]; percentages are divided. Raises `UserError` for a study of anything else."""
+def _in_percent(other: Study, complete: Sequence[FrozenTrial]) -> bool:
+    """Whether its accuracies are, and not shares in [0, 1]. Raises `UserError` for a study of anything else."""
     if other.directions != [StudyDirection.MAXIMIZE]:
         raise UserError(f"{other.study_name!r} does not maximise one accuracy: only such a study can be adopted")
     values = [trial.values[0] for trial in complete]
     if not all(0 <= value <= 100 for value in values):
         raise UserError(f"{other.study_name!r} has values outside 0 to 100: they are no accuracies")
-    return [value / 100 for value in values] if max(values) > 1 else values
+    if 1 < (largest := max(values)) <= DOUBTFUL:
+        raise UserError(
+            f"the largest value of {other.study_name!r} is {largest:.4g}, neither a share nor likely a percentage: "
+            "adopt a study of accuracies in 0 to 1 or in percent"
+        )
+    return bool(largest > 1)
 
 
 def _read(name: str, text: str, distribution: BaseDistribution) -> Any:

@@ -16,22 +16,24 @@ from safetensors import SafetensorError, safe_open
 
 from phashopt.errors import UserError
 from phashopt.search import ADOPTED_KEY
-from phashopt.service.lease import BEAT_SECONDS, read_lease
 from phashopt.service.reaper import LOST_KEY
+from phashopt.service.resting import WAIT_SECONDS, silent
 from phashopt.service.spec import Spec
 from phashopt.service.storage import inside, trial_folder, uploads_folder
-from phashopt.service.study import read_spec
+from phashopt.service.study import check_ours, read_spec
+from phashopt.service.summary import summarize
 from phashopt.trace import read_trace
+from phashopt.training.weights import WEIGHTS
 
 ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
-WAIT_SECONDS = 3 * BEAT_SECONDS  # a living worker has bumped its lease by then
 
 
 def check_study(study: Study, root: Path) -> list[str]:
     """One line for everything that does not agree; a study at rest or at work that is sound has none.
 
-    Takes a few seconds if trials are running: their leases must move.
+    Takes a few seconds if trials are running: their leases must move. Raises `UserError` for a study that is not ours.
     """
+    check_ours(study)
     try:
         spec = read_spec(study)
     except UserError as error:
@@ -43,7 +45,8 @@ def check_study(study: Study, root: Path) -> list[str]:
     return [
         *_check_numbers(trials, spec),
         *(f"trial {trial.number} {line}" for trial in trials for line in _check_trial(trial, spec, study, root)),
-        *(f"trial {number} is running, but its worker is not heard of" for number in _silent(before, trials)),
+        *(f"trial {number} is running, but its worker is not heard of" for number in silent(before, trials)),
+        *_check_best(study, root),
     ]
 
 
@@ -101,8 +104,7 @@ def _check_artifacts(trial: FrozenTrial, study: Study, root: Path) -> Iterator[s
         yield from (f"lacks its attached {name}" for name in sorted({meta.filename for meta in metas} - present))
 
 
-def _silent(before: Sequence[FrozenTrial], after: Sequence[FrozenTrial]) -> list[int]:
-    """Running trials whose lease did not move from one look to the next."""
-    leases = {trial.number: read_lease(trial) for trial in before if trial.state == TrialState.RUNNING}
-    running = [trial for trial in after if trial.state == TrialState.RUNNING]
-    return [trial.number for trial in running if leases.get(trial.number, ()) == read_lease(trial)]
+def _check_best(study: Study, root: Path) -> Iterator[str]:
+    best = summarize(study).best
+    if best and best.trained_here and not (trial_folder(root, study.study_name, best.number) / WEIGHTS).exists():
+        yield f"trial {best.number} is the best, but its weights are gone"

@@ -13,8 +13,8 @@ from phashopt.errors import UserError
 from phashopt.networks import build
 from phashopt.networks.describe import described
 from phashopt.service import load_network
-from phashopt.service.storage import open_storage, trial_folder
-from phashopt.service.study import open_plain, read_artifact_root, read_spec, read_subject
+from phashopt.service.storage import trial_folder
+from phashopt.service.study import open_scored, read_artifact_root, read_spec, read_subject
 from phashopt.service.summary import StudySummary, TrialSummary, summarize
 from phashopt.training.files import save_bytes
 from phashopt.training.weights import NETWORK, WEIGHTS
@@ -24,15 +24,15 @@ def export_study(url: str, name: str, out: Path, number: int | None = None) -> I
     """Write `out/study.json`, `out/trials.csv`, and trial `number`, by default the best, as files of its own.
 
     Those are its weights as safetensors, `network.json`, and `load_network.py`, which needs PyTorch only. Yields each
-    file written. Raises `UserError` for an unknown study, a trial that has left no network, or a folder that cannot be
-    written.
+    file written. Raises `UserError` for an unknown study, one that maximises no accuracy, a trial that has left no
+    network, or a folder that cannot be written.
     """
-    study = open_plain(open_storage(url), name)
+    study = open_scored(url, name)
     summary = summarize(study)
     trial = summary.best if number is None else _trial(summary, number)
     folder = trial_folder(read_artifact_root(study, url), name, trial.number) if trial else None
     if trial and folder and not (folder / WEIGHTS).exists():
-        raise UserError(f"trial {trial.number} has left no weights: {_why_none(trial)}")
+        raise UserError(f"trial {trial.number} has left no weights: {_why_none(trial, summary, folder)}")
     if trial is None and (out / WEIGHTS).exists():
         raise UserError(f"{out} holds a network, and study {name!r} has none yet; choose another --out")
     try:
@@ -46,10 +46,16 @@ def export_study(url: str, name: str, out: Path, number: int | None = None) -> I
         raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
 
 
-def _why_none(trial: TrialSummary) -> str:
+def _why_none(trial: TrialSummary, summary: StudySummary, folder: Path) -> str:
     if trial.adopted:
         return "another study trained it"
-    return "`study gc` keeps those of the best only" if trial.state == "COMPLETE" else f"it is {trial.state}"
+    if trial.state != "COMPLETE":
+        return f"it is {trial.state}"
+    if not trial.trained_here:
+        return "no worker of phashopt's trained it"
+    if trial is summary.best:
+        return f"it is the best, but {folder / WEIGHTS} is gone; take another with --trial N"
+    return "`study gc` keeps those of the best only"
 
 
 def _trial(summary: StudySummary, number: int) -> TrialSummary:

@@ -25,10 +25,12 @@ def garbage(study: Study, root: Path, *, best: int = BEST) -> Iterator[Path]:
     Kept are the weights of the `best` feasible trials, the baseline, every trial that another names as its parent,
     and everything of trials that are not over; of all others what the report draws, and until the study is over what
     the search may yet build on: the stable phases, and where kernels are inherited the weights of the best trials.
+    Raises `UserError` for a study that is not ours.
     """
+    spec = read_spec(study)
     summary = summarize(study)
-    over = _is_over(summary)
-    breeds = read_spec(study).inherits and not over
+    over = _is_over(summary, spec.study.trials)
+    breeds = spec.inherits and not over
     kept = _kept(summary, best) | (_possible_parents(summary) if breeds else set())
     dropped = [CHECKPOINT, WEIGHTS, NETWORK, *([STABLE] if over else [])]
     for trial in summary.trials:
@@ -49,10 +51,9 @@ def collect(files: Iterator[Path]) -> tuple[int, int]:
     return count, size
 
 
-def _is_over(summary: StudySummary) -> bool:
+def _is_over(summary: StudySummary, budget: int) -> bool:
     """Whether all trials of the budget are made and ended."""
     made = summary.own
-    budget: int = summary.spec["study"]["trials"]
     return all(trial.state in FINISHED for trial in made) and len(made) >= budget
 
 

@@ -338,8 +338,10 @@ def _value(text: str) -> Any:
 
 INSTEAD = {
     "model_type": "write a table",
-    "string_pattern_mismatch": "write letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+    "string_pattern_mismatch": "write at most 100 letters a to z, digits, dots, dashes and underscores, beginning with "
+    "a letter or digit",
 }
+ECHOED = 40  # characters of what was given
 
 
 def _explain(error: ValidationError, document: Mapping[str, Any], kind: type[Spec]) -> str:
@@ -356,8 +358,12 @@ def _explain(error: ValidationError, document: Mapping[str, Any], kind: type[Spe
         return f"{place}: {_mismatch(keys, first['input'])}"
     message = INSTEAD.get(first["type"], first["msg"].removeprefix("Value error, "))
     given = first["input"]
-    shown = "" if isinstance(given, dict | list) or first["type"] == "value_error" else f", not {given!r}"
+    shown = "" if isinstance(given, dict | list) or first["type"] == "value_error" else f", not {_echo(given)}"
     return f"{place}: {_lower(message)}{shown}"
+
+
+def _echo(given: Any) -> str:
+    return repr(given) if len(repr(given)) <= ECHOED else f"{repr(given)[:ECHOED]}..."
 
 
 def _lower(message: str) -> str:

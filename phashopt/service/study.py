@@ -17,6 +17,8 @@ import torch
 from optuna import Study
 from optuna.artifacts import get_all_artifact_meta
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from phashopt.errors import UserError, meant
 from phashopt.networks import ImageShape
@@ -104,10 +106,32 @@ def open_plain(storage: BaseStorage, name: str) -> Study:
     return optuna.load_study(study_name=name, storage=storage)
 
 
-def read_spec(study: Study) -> Spec:
-    """The spec a study was created from; `UserError` if it is none of ours or was changed since."""
+def open_scored(url: str, name: str) -> Study:
+    """Any Optuna study that maximises an accuracy in [0, 1], for reading; raises `UserError`."""
+    study = open_plain(open_storage(url), name)
+    elsewhere = f"look at it with 'dashboard {name}'"
+    if study.directions != [StudyDirection.MAXIMIZE]:
+        raise UserError(f"{name!r} does not maximise one accuracy, as phashopt's studies do; {elsewhere}")
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if SPEC_KEY not in study.user_attrs and not all(0 <= trial.values[0] <= 1 for trial in complete):
+        raise UserError(f"{name!r} has values outside 0 to 1, which are no shares of images; {elsewhere}")
+    return study
+
+
+def is_deleted(study: Study) -> bool:
+    """Whether an opened study is no longer in its database."""
+    return all(each._study_id != study._study_id for each in study._storage.get_all_studies())
+
+
+def check_ours(study: Study) -> None:
+    """Raise `UserError` for a study that phashopt did not make."""
     if SPEC_KEY not in study.user_attrs:
         raise UserError(f"{study.study_name!r} was not made by phashopt; make one with 'study create SPEC.toml'")
+
+
+def read_spec(study: Study) -> Spec:
+    """The spec a study was created from; `UserError` if it is none of ours or was changed since."""
+    check_ours(study)
     spec = parse_spec(json.loads(study.user_attrs[SPEC_KEY]), f"the spec of {study.study_name!r}")
     if spec.hash != study.user_attrs["spec_hash"]:
         raise UserError(
@@ -149,7 +173,11 @@ def probe_indices(spec: Spec, data: DataSet) -> torch.Tensor:
 
 
 def request_stop(study: Study) -> None:
-    """Ask every worker now running to hand its trial back and leave; workers started later are not concerned."""
+    """Ask every worker now running to hand its trial back and leave; workers started later are not concerned.
+
+    Raises `UserError` for a study that is not ours, which has none.
+    """
+    check_ours(study)
     study.set_user_attr(STOP_KEY, stop_requests(study) + 1)
 
 

@@ -53,6 +53,11 @@ class TrialSummary:
         """Whether another study trained it: evidence, never to be chosen."""
         return ADOPTED_KEY in self.attrs
 
+    @property
+    def trained_here(self) -> bool:
+        """Whether a worker of this study's trained it, and so left its weights."""
+        return not self.adopted and "images_seen" in self.attrs
+
     def to_json(self) -> dict[str, Any]:
         """The TRIAL of `study show --json` (docs/study.md); NaN becomes null."""
         document = {name: value for name, value in vars(self).items() if name not in ("trace", "epochs_inherited")}
@@ -150,6 +155,11 @@ def summarize(study: Study) -> StudySummary:
         trials=trials,
         attrs=dict(study.user_attrs),
     )
+
+
+def counted(trials: int, adopted: int) -> str:
+    """`17 trials, 8 of them adopted`."""
+    return f"{trials} trial{'s' * (trials != 1)}" + (f", {adopted} of them adopted" if adopted else "")
 
 
 def summarize_trial(trial: FrozenTrial, lists: Mapping[str, Sequence[int]]) -> TrialSummary:

@@ -18,7 +18,7 @@ from optuna import Study, Trial
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
-from phashopt.errors import DataError
+from phashopt.errors import DataError, UserError
 from phashopt.search import ADOPTED_KEY
 from phashopt.service.failures import blocked, empty_device, fail, failure_of, is_out_of_memory
 from phashopt.service.lease import GRACE_SECONDS, Lease
@@ -30,6 +30,7 @@ from phashopt.service.spec import Spec
 from phashopt.service.storage import without_password
 from phashopt.service.study import (
     check_data,
+    is_deleted,
     load_data,
     open_study,
     read_artifact_root,
@@ -112,15 +113,18 @@ class Worker:
     def work(self, limit: int | None = None) -> Counter[str]:
         """Run trials until nothing is left to do, or `limit` of them; returns how many ended in which state.
 
-        Raises `DataError` after asking all workers to stop, `UserError` where this machine cannot go on,
-        `TooManyFailuresError` after as many failures in a row as the spec allows, `StorageAwayError` if the database
-        stays away.
+        Raises `DataError` after asking all workers to stop, `UserError` where this machine cannot go on or the study
+        was deleted, `TooManyFailuresError` after as many failures in a row as the spec allows, `StorageAwayError` if
+        the database stays away.
         """
         try:
             return self._work(limit)
+        except (StorageAwayError, UserError):
+            raise
         except Exception as error:
             if stuck := blocked(error, self._root):  # met at a claim, or when the plots were drawn
                 raise stuck from error
+            self._check_there()
             raise
 
     def _work(self, limit: int | None) -> Counter[str]:
@@ -170,6 +174,7 @@ class Worker:
                 if stuck := blocked(error, self._root):
                     self._hand_back_if_possible(claim)
                     raise stuck from error
+                self._check_there()
                 if not lease.held():
                     return Ended(trial.number, self._state(trial).name, None, "no longer this worker's", ours=False)
                 if isinstance(error, Interrupted):
@@ -225,6 +230,11 @@ class Worker:
         """On a full disk the database may take nothing either: then the lease ends by itself."""
         with suppress(StorageInternalError):
             self._queue.hand_back(claim)
+
+    def _check_there(self) -> None:
+        """Raise `UserError` if somebody has deleted the study."""
+        if is_deleted(self._study):
+            raise UserError(f"study {self._study.study_name!r} was deleted")
 
     def _state(self, trial: Trial) -> TrialState:
         return self._study._storage.get_trial(trial._trial_id).state

@@ -47,6 +47,7 @@ class Worth:
             "macs_per_second": self.speed,
             "macs": self.macs,
             "in_hand": self.hand.number,
+            "expected_in_hand": self.searching.before,
             "searching": _gain_json(self.searching),
             "training_longer": _gain_json(self.longer) if self.longer else None,
         }
@@ -55,15 +56,36 @@ class Worth:
         """A line for each thing to know."""
         team = "one worker" if self.workers == 1 else f"{self.workers} workers"
         yield f"{self.hours:g} h of {team}: {self.macs:.3g} MACs, at the {self.speed:.3g} a second measured here."
-        yield f"In hand: trial {self.hand.number} ({self.hand.value:.2%} of the validation images)."
-        yield _line("Searching on", self.searching, "new trainings")
+        yield (
+            f"In hand: trial {self.hand.number} ({self.hand.value:.2%} of the validation images). "
+            f"Without its luck {self.searching.before:.2%} are expected of it: from there gains count."
+        )
+        yield self._line("Searching on", self.searching, "new trainings")
         if self.longer is None:
             yield "Training longer: nothing is known of it, since the spec fixes the epochs."
             return
-        yield _line("Training longer", self.longer, "finished trainings gone on with")
+        yield self._line("Training longer", self.longer, "finished trainings gone on with")
         better = "searching on" if self.searching.mean >= self.longer.mean else "training longer"
         least = max(self.searching.mean, self.longer.mean)
         yield f"Better used by {better}." if least > 0 else "Neither is expected to gain anything."
+
+    def _line(self, what: str, gain: Gain, kind: str) -> str:
+        if not gain.trainings:
+            return f"{what}: no training is as short as that."
+        count = len(gain.trainings)
+        first = "; ".join(_shown(training) for training in gain.trainings[:SHOWN])
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        return (
+            f"{what}: {POINTS * gain.mean:+.2f} points expected ({_interval(gain)}) from {count} "
+            f"{kind if count > 1 else kind.replace('trainings', 'training')}: {first}{more}{self._left_over(gain)}."
+        )
+
+    def _left_over(self, gain: Gain) -> str:
+        """What is imagined ends before the MACs do: the gain is no longer theirs."""
+        prices = [training.price for training in gain.trainings]
+        spent = sum(prices)
+        ended = self.macs - spent >= max(prices)
+        return f"; no more are imagined, and these take {spent / self.macs:.1%} of the MACs" if ended else ""
 
 
 def worth(study: Study, spec: Spec, hours: float, workers: int) -> Worth:
@@ -96,16 +118,10 @@ def _speed(trials: Sequence[TrialSummary]) -> float:
     return float(sum(trial.attrs["train_macs"] for trial in trials) / seconds)
 
 
-def _line(what: str, gain: Gain, kind: str) -> str:
-    if not gain.trainings:
-        return f"{what}: no training is as short as that."
-    ends = f"{POINTS * gain.low:+.2f} to {POINTS * gain.high:+.2f}"
-    first = "; ".join(_shown(training) for training in gain.trainings[:SHOWN])
-    more = f" and {len(gain.trainings) - SHOWN} more" if len(gain.trainings) > SHOWN else ""
-    return (
-        f"{what}: {POINTS * gain.mean:+.2f} points expected (90%: {ends}) from {len(gain.trainings)} {kind}: "
-        f"{first}{more}."
-    )
+def _interval(gain: Gain) -> str:
+    """Of few worlds with a great gain the mean lies beyond it."""
+    ends = f"90%: {POINTS * gain.low:+.2f} to {POINTS * gain.high:+.2f}"
+    return f"{ends}; more in one world of twenty" if gain.mean > gain.high else ends
 
 
 def _shown(training: Training) -> str:

@@ -181,6 +181,14 @@ def test_another_task_does_not_go_on_with_a_match(task_of: Callable[..., LiveTas
         open_match(task_of("live.budget=2.0"), Match("ours", 4), url)
 
 
+@pytest.mark.parametrize(("seeds", "message"), [("[0,-1]", r"live\.seeds\.1"), ("[0,0]", "every seed once")])
+def test_seeds_of_a_comparison_are_numbers_from_0_on_each_once(
+    task_of: Callable[..., LiveTask], seeds: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        task_of(f"live.seeds={seeds}")
+
+
 def test_a_comparison_needs_a_cap(task_of: Callable[..., LiveTask]) -> None:
     with pytest.raises(UserError, match=r"limits\.macs"):
         task_of("limits={}")

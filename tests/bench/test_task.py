@@ -34,6 +34,8 @@ def test_more_than_there_are_is_a_mistake(record_file: Path) -> None:
     [
         ("record.held_out=1", "held_out"),
         ("record.lengths=[2,1]", "increasing"),
+        ("record.seeds=[0,-1]", r"record\.seeds\.1"),
+        ("record.held_out=-1", r"record\.held_out"),
         ("record.seed=[0]", "did you mean 'seeds'"),
         ("recod.seeds=[0]", "did you mean 'record'"),
     ],

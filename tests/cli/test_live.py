@@ -9,6 +9,7 @@ from rich.console import Console
 
 from phashopt.cli.live import Display
 from phashopt.service.objective import Progress
+from phashopt.service.supervisor import Closed
 from phashopt.service.worker import Ended
 
 UNDER_WAY = Progress(137, 12, 16, 0.957, 0.25, 12_345.0, 74.0)
@@ -48,6 +49,17 @@ def test_on_a_terminal_each_slot_has_one_whole_line(study: optuna.Study) -> None
     assert f"slot 1 {LINE}" in lines
     assert "slot 0 starting" in lines
     assert max(map(len, lines)) <= 80
+
+
+def test_of_a_study_that_was_deleted_only_that_is_said(study: optuna.Study) -> None:
+    console = Console(file=StringIO(), width=80)
+    with Display(console, study, total=8, slots=1) as display:
+        optuna.delete_study(study_name=study.study_name, storage=study._storage)
+        display.show(0, Ended(137, "COMPLETE", 0.961, "16 epochs"))
+        display.show(0, Closed(error="study 'named' was deleted", users_error=True))
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().splitlines()[1:] == ["phashopt: slot 0: study 'named' was deleted"]
+    assert display.users_error
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(0.2, "00:00"), (61, "01:01"), (3 * 3600, "3:00:00")])

@@ -14,6 +14,9 @@ from optuna.trial import create_trial
 from safetensors.torch import load_file, save_file
 
 from phashopt.inspection import load_subject
+from phashopt.search import ADOPTED_KEY
+from phashopt.service import resting
+from phashopt.service.lease import Lease
 from phashopt.service.study import open_study
 
 from .conftest import Run
@@ -64,7 +67,54 @@ def test_list_knows_every_study(run: Run) -> None:
     run("study", "create", "tiny.toml")
     run("study", "create", "tiny.toml", "--name", "other")
     assert [row["name"] for row in json.loads(run("study", "list", "--json").stdout)] == ["tiny", "other"]
-    assert "other  1 trials" in run("study", "list").stdout
+    assert "other  1 trial\n" in run("study", "list").stdout
+
+
+def test_list_of_a_database_without_studies_says_how_to_make_one(run: Run) -> None:
+    optuna.create_study(storage="sqlite:///phashopt.db", study_name="only")
+    optuna.delete_study(storage="sqlite:///phashopt.db", study_name="only")
+    listed = run("study", "list")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert "no studies yet; make one with 'study create SPEC.toml'" in listed.stderr
+    assert json.loads(run("study", "list", "--json").stdout) == []
+
+
+def test_adopted_trials_are_told_from_the_studys_own(run: Run) -> None:
+    run("study", "create", "tiny.toml")
+    study, spec = open_study("sqlite:///phashopt.db", "tiny")
+    attrs = {ADOPTED_KEY: "old:0"}
+    study.add_trial(create_trial(value=0.8, params=spec.baseline, distributions=spec.space, user_attrs=attrs))
+    assert run("study", "list").stdout == "tiny  2 trials, 1 of them adopted\n"
+    assert "tiny: 2 trials, 1 of them adopted; 1 waiting\n" in run("study", "show", "tiny").stdout
+
+
+MADE_OTHERWISE = [
+    (["minimize"], 0.5, "does not maximise one accuracy"),
+    (["maximize", "minimize"], 0.5, "does not maximise one accuracy"),
+    (["maximize"], 90.0, "has values outside 0 to 1"),
+]
+
+
+@pytest.mark.parametrize(("directions", "value", "line"), MADE_OTHERWISE)
+@pytest.mark.parametrize("words", [["study", "show"], ["study", "export", "--out", "out"], ["report", "--out", "out"]])
+def test_a_study_of_something_else_than_an_accuracy_is_not_shown(
+    run: Run, words: list[str], directions: list[str], value: float, line: str
+) -> None:
+    other = optuna.create_study(storage="sqlite:///phashopt.db", study_name="other", directions=directions)
+    other.add_trial(create_trial(values=[value] * len(directions)))
+    refused = run(*words, "other")
+    assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert line in refused.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("word", ["gc", "stop", "check", "best", "worth"])
+def test_what_works_on_our_studies_only_leaves_others_alone(run: Run, word: str) -> None:
+    other = optuna.create_study(storage="sqlite:///phashopt.db", study_name="plain", direction="maximize")
+    refused = run("study", word, "plain")
+    line = "phashopt: 'plain' was not made by phashopt; make one with 'study create SPEC.toml'\n"
+    assert (refused.exit_code, refused.stdout, refused.stderr) == (2, "", line)
+    assert optuna.load_study(study_name="plain", storage=other._storage).user_attrs == {}
 
 
 def test_show_json_is_the_documented_document(run: Run, finished: str) -> None:
@@ -95,7 +145,7 @@ def test_show_compares_before_and_after_in_words(run: Run, finished: str) -> Non
 
 def test_show_speaks_of_a_study_nobody_worked_on(run: Run) -> None:
     run("study", "create", "tiny.toml")
-    assert "1 trials, 1 waiting" in run("study", "show", "tiny").stdout
+    assert "1 trial; 1 waiting" in run("study", "show", "tiny").stdout
 
 
 def test_delete_asks_first(run: Run, finished: str, tmp_path: Path) -> None:
@@ -104,6 +154,19 @@ def test_delete_asks_first(run: Run, finished: str, tmp_path: Path) -> None:
     assert run("study", "delete", finished, "--yes").exit_code == 0
     assert run("study", "show", finished).exit_code == 2
     assert not (tmp_path / "phashopt-artifacts" / finished).exists()
+
+
+def test_delete_leaves_a_study_alone_that_is_worked_at(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resting, "LOOK_SECONDS", 0.2)
+    run("study", "create", "tiny.toml")
+    study = open_study("sqlite:///phashopt.db", "tiny")[0]
+    with Lease(study._storage, study.ask()._trial_id, beat=0.02).take():
+        refused = run("study", "delete", "tiny", "--yes")
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "phashopt: 1 trial of 'tiny' is running; 'study stop tiny' first\n",
+    )
+    assert run("study", "show", "tiny").exit_code == 0
 
 
 def test_an_exported_trial_answers_as_it_did_without_phashopt(run: Run, finished: str, tmp_path: Path) -> None:
@@ -208,6 +271,7 @@ def test_worth_tells_of_both_ways_to_spend_an_hour(run: Run, finished: str) -> N
     document = json.loads(run("study", "worth", finished, "--hours", "2", "--workers", "3", "--json").stdout)
     assert document["macs"] == pytest.approx(6 * 3600 * document["macs_per_second"])
     for way in (document["searching"], document["training_longer"]):
+        assert document["expected_in_hand"] + way["gain"] <= 1
         assert way["low"] <= way["gain"] <= way["high"]
         assert sum(training["macs"] for training in way["trainings"]) <= document["macs"]
 
@@ -227,7 +291,7 @@ def test_adopt_says_what_it_took_for_what(run: Run) -> None:
     assert "has no epochs; its parameters are lr, units_0, units_1" in run(*adopt).stderr
     assert "write --given OURS=..." in run(*adopt, "--given", "epochs").stderr
     told = run(*adopt, "--given", "epochs=2").stdout
-    assert "1 trials of old adopted as evidence." in told
+    assert "1 trial of old adopted as evidence, their values read as percent." in told
     assert "units_0 is width_00" in told
     assert json.loads(run("study", "show", "tiny", "--json").stdout)["trials"][1]["value"] == 0.8
 

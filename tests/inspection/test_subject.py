@@ -98,7 +98,7 @@ def test_a_users_function_class_or_network_is_taken(folder: Path, name: str) -> 
         ("factories_of_a_user:nte", "did you mean 'net'"),
         ("factories_of_a_user:", "name a function or class"),
         ("factories_of_a_user:wants", "missing 1 required positional argument"),
-        ("factories_of_a_user:breaks", "ValueError: no such thing"),
+        ("factories_of_a_user:breaks", "called without arguments, raises ValueError: no such thing"),
         ("factories_of_a_user:nothing", "gives int, not a torch.nn.Module"),
     ],
 )

@@ -195,6 +195,31 @@ def test_contradictions_are_refused(
         _adopt(url, _other(tmp_path, SAME), renamed, **given)
 
 
+@pytest.mark.parametrize(("value", "percent"), [(0.9, False), (1.0, False), (91.0, True), (2.5, True)])
+def test_percentages_are_read_as_such_and_that_is_said(
+    url: str, study: str, tmp_path: Path, value: float, percent: bool
+) -> None:
+    source = _other(tmp_path, SAME)
+    other = optuna.load_study(study_name="old", storage=source)
+    params, distributions = {**SAME, "width_01": 8}, other.trials[0].distributions
+    other.add_trial(create_trial(value=value, params=params, distributions=distributions))
+    adoption = _adopt(url, source)
+    assert adoption.percent is percent
+    assert ("their values read as percent" in next(adoption.words())) is percent
+    assert open_study(url, "tiny")[0].trials[-1].value == pytest.approx(value / 100 if percent else value)
+
+
+@pytest.mark.parametrize("value", [1.02, 2.0])
+def test_values_that_are_neither_shares_nor_percentages_are_refused(
+    url: str, study: str, tmp_path: Path, value: float
+) -> None:
+    source = _other(tmp_path, SAME)
+    other = optuna.load_study(study_name="old", storage=source)
+    other.add_trial(create_trial(value=value, params=SAME, distributions=other.trials[0].distributions))
+    with pytest.raises(UserError, match=f"the largest value of 'old' is {value:.4g}, neither a share nor"):
+        _adopt(url, source)
+
+
 def test_a_study_that_minimises_is_refused(url: str, study: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not maximise one accuracy"):
         _adopt(url, _other(tmp_path, SAME, direction="minimize"))
@@ -202,7 +227,7 @@ def test_a_study_that_minimises_is_refused(url: str, study: str, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("old.db", "write STORAGE or STORAGE/STUDY"), ("sqlite:///none.db/old", "there is no study database")],
+    [("old.db", "write STORAGE or STORAGE/STUDY"), ("sqlite:///none.db/old", "there is no study database .*none.db, ")],
 )
 def test_a_source_that_is_none_is_said_so(url: str, study: str, source: str, message: str) -> None:
     with pytest.raises(UserError, match=message):

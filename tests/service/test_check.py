@@ -3,15 +3,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna import Study, Trial
 from optuna.trial import TrialState, create_trial
 
+from phashopt.errors import UserError
 from phashopt.service import check
 from phashopt.service.check import check_study
 from phashopt.service.lease import Lease
 from phashopt.service.objective import Result
-from phashopt.service.storage import artifact_root, trial_folder, uploads_folder
+from phashopt.service.storage import artifact_root, open_storage, trial_folder, uploads_folder
 from phashopt.service.study import open_study
 from phashopt.service.worker import Worker
 from phashopt.training.weights import WEIGHTS
@@ -66,6 +68,13 @@ def damaged_weights(study: Study, root: Path) -> None:
     (folder / WEIGHTS).write_bytes(b"half of a file")
 
 
+def a_best_trial_without_weights(study: Study, root: Path) -> None:
+    first = study.trials[0]
+    study.add_trial(
+        create_trial(value=0.9, params=first.params, distributions=first.distributions, user_attrs={"images_seen": 9})
+    )
+
+
 def a_changed_spec(study: Study, root: Path) -> None:
     study.set_user_attr("spec_hash", "another")
 
@@ -78,6 +87,7 @@ def a_changed_spec(study: Study, root: Path) -> None:
         (parameters_off_the_grid, "trial 3 has parameters that the spec does not allow: {}"),
         (a_lost_log, "trial 1 lacks its attached error.log"),
         (damaged_weights, "trial 0 has a damaged file, weights.safetensors"),
+        (a_best_trial_without_weights, "trial 3 is the best, but its weights are gone"),
         (a_changed_spec, "reads differently here"),
     ],
 )
@@ -97,6 +107,12 @@ def test_a_running_trial_must_be_heard_of(
     with Lease(opened._storage, opened.ask()._trial_id, beat=beat).take():
         found = findings(url, opened)
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
+
+
+def test_a_study_of_somebody_elses_is_not_checked(url: str, study: str) -> None:
+    other = optuna.create_study(study_name="plain", storage=open_storage(url))
+    with pytest.raises(UserError, match="'plain' was not made by phashopt"):
+        findings(url, other)
 
 
 def test_a_trial_failed_by_hand_needs_no_reason(url: str, study: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from optuna import Trial
 from optuna.trial import TrialState
 
+from phashopt.errors import UserError
 from phashopt.service import worker as module
 from phashopt.service.check import check_study
 from phashopt.service.lease import LEASE_KEY
@@ -152,6 +153,16 @@ def test_study_stop_reaches_a_running_worker(any_url: str, any_study: str, tmp_p
     worker = waiting_worker(any_url, tmp_path, lambda _: request_stop(open_study(any_url, any_study)[0]))
     assert worker.work().total() == 0
     assert [trial.state for trial in summary_of(any_url).trials] == ["WAITING"]
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_worker_whose_study_is_deleted_says_so(
+    any_url: str, any_study: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker = waiting_worker(any_url, tmp_path, lambda _: delete_study(any_url, any_study))
+    with pytest.raises(UserError, match=r"^study 'tiny' was deleted$"):
+        worker.work()
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("hasty")
