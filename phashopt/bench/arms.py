@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler
 from phashopt.bench.foreign import Foreign, blamed
 from phashopt.bench.placed import Listed, within_caps
 from phashopt.bench.recorded import RecordedWorld
-from phashopt.bench.search import Params, Search, coding
+from phashopt.bench.search import Params, Search, coding, told_as
 from phashopt.bench.worlds import World
 from phashopt.errors import UserError
 from phashopt.search import PHashPruner, PHashSampler, Verdict
@@ -109,7 +109,12 @@ def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
     if sampler != OURS and ":" not in sampler and sampler not in dir(optuna.samplers):
         known = ", ".join([*ARMS, *FIRST_ORDER])
         raise UserError(f"there is no arm {name!r}; take one of {known}, or SAMPLER+PRUNER by Optuna's names")
-    return _pair(sampler, pruner or "NopPruner", world, seed, trials)
+    if sampler == pruner == OURS:
+        return _pair(sampler, pruner, world, seed, trials)
+    with told_as(name):
+        search = _pair(sampler, pruner or "NopPruner", world, seed, trials)
+    search.foreign = name
+    return search
 
 
 def _pair(sampler: str, pruner: str, world: World, seed: int, trials: int) -> Search:

@@ -36,6 +36,8 @@ class Placed(BaseSampler):
         for name, distribution in self._space.items():
             if name not in values:
                 values[name] = self._base.sample_independent(study, trial, name, distribution)
+            if not distribution._contains(distribution.to_internal_repr(values[name])):
+                raise ValueError(f"{values[name]!r} is no {name} of {distribution}")
         return self._place(study, trial, values)
 
     def sample_independent(

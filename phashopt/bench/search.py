@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -47,10 +48,12 @@ class Search:
     """`sampler` and `pruner` in `world`; `move` changes a proposal before it is brought to where it can be trained.
 
     One that `reads` pays for its readings. An extension pays for its own epochs only. With a `judge` its choice is the
-    first by that sampler's model of the trials, else the one of the highest accuracy.
+    first by that sampler's model of the trials, else the one of the highest accuracy. Where somebody else's code takes
+    part, what fails in it is told as that of `foreign`, the arm that was asked for.
     """
 
     judge: PHashSampler | None = None
+    foreign: str | None = None
 
     def __init__(
         self,
@@ -75,7 +78,11 @@ class Search:
         )
 
     def step(self) -> Step:
-        """The next trial, from asking to telling."""
+        """The next trial, from asking to telling; raises `UserError` where a foreign sampler or pruner fails."""
+        with told_as(self.foreign) if self.foreign else nullcontext():
+            return self._step()
+
+    def _step(self) -> Step:
         trial = self.study.ask(self._world.distributions)
         params = self._coding.decode(trial.params)
         start = Start.read(self.study._storage.get_trial_system_attrs(trial._trial_id))
@@ -146,6 +153,17 @@ class Search:
         tried = {self._world.key(self._coding.decode(each.params)) for each in others}
         params = self._move(trial.number, self._coding.decode(values))
         return self._coding.encode(self._world.nearest(params, tried))
+
+
+@contextmanager
+def told_as(arm: str) -> Iterator[None]:
+    """Somebody else's code: whatever it raises is one line with the name of the arm."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"--arm {arm} fails: {type(error).__name__}: {error}") from error
 
 
 def coding(space: Space) -> Coding:
