@@ -19,7 +19,7 @@ from .conftest import Run
         (("inspect", "x", "--data", "digits", "--size", "100000"), "--size"),
         (("worker", "tiny", "--processes", "0"), "--processes"),
         (("server", "--port", "99999"), "--port"),
-        (("study", "create", "tiny.toml", "--name", ""), "study.name: write letters"),
+        (("study", "create", "tiny.toml", "--name", ""), "study.name: write at most 100 letters"),
         (("study", "create", "tiny.toml", "--set", "study=1"), "study: write a table"),
         (("study", "create", "tiny.toml", "--set", "network.widths=3"), "or a list of them"),
         (("study", "create", "tiny.toml", "--set", "training.epochs=10000000"), "less than or equal to"),

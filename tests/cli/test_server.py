@@ -52,7 +52,7 @@ def read(url: str) -> str:
 def test_one_command_serves_workers_and_browsers(run: Run, ports: tuple[int, int]) -> None:
     dashboard, proxy = ports
     assert "tiny" in read(f"http://127.0.0.1:{dashboard}/api/studies")
-    assert "tiny  1 trials" in run("study", "list", "--storage", f"grpc://127.0.0.1:{proxy}").stdout
+    assert "tiny  1 trial" in run("study", "list", "--storage", f"grpc://127.0.0.1:{proxy}").stdout
 
 
 @pytest.mark.parametrize(
