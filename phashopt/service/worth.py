@@ -120,8 +120,8 @@ def _speed(trials: Sequence[TrialSummary]) -> float:
 
 def _interval(gain: Gain) -> str:
     """Of few worlds with a great gain the mean lies beyond it."""
-    ends = f"90%: {POINTS * gain.low:+.2f} to {POINTS * gain.high:+.2f}"
-    return f"{ends}; more in one world of twenty" if gain.mean > gain.high else ends
+    low, mean, high = (f"{POINTS * each:+.2f}" for each in (gain.low, gain.mean, gain.high))
+    return f"90%: {low} to {high}" + ("; more in one world of twenty" if gain.mean > gain.high and mean != high else "")
 
 
 def _shown(training: Training) -> str:
