@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from math import nan
 from typing import Any
 
@@ -15,7 +14,6 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
-from phashopt.bench.foreign import Foreign, blamed
 from phashopt.bench.placed import Listed, within_caps
 from phashopt.bench.recorded import RecordedWorld
 from phashopt.bench.search import Params, Search, coding, told_as
@@ -123,18 +121,12 @@ def _pair(sampler: str, pruner: str, world: World, seed: int, trials: int) -> Se
     settings = {"min_resource": 1, "max_resource": longest}
     # what is recorded can be stopped, not changed
     stops: BasePruner = PHashPruner(without=(Verdict.EXTEND, Verdict.FINISH, Verdict.RESTART))
-    if sampler == pruner == OURS:
-        return Search(world, _ours(PHashSampler, world, seed, trials), stops, reads=True)
-    arm = f"{sampler}+{pruner}"
-    foreign = partial(Foreign, arm)
     if pruner != OURS:
-        with blamed(arm):
-            stops = named(pruner, optuna.pruners, BasePruner, "--arm", **settings)
+        stops = named(pruner, optuna.pruners, BasePruner, "--arm", **settings)
     if sampler == OURS:
-        return foreign(world, _ours(PHashSampler, world, seed, trials), stops, reads=True)
-    with blamed(arm):
-        theirs = named(sampler, optuna.samplers, BaseSampler, "--arm", seed=seed)
-    return _theirs(theirs, world, trials, stops, reads=pruner == OURS, search=foreign)
+        return Search(world, _ours(PHashSampler, world, seed, trials), stops, reads=True)
+    theirs = named(sampler, optuna.samplers, BaseSampler, "--arm", seed=seed)
+    return _theirs(theirs, world, trials, stops, reads=pruner == OURS)
 
 
 def _ours(kind: type[PHashSampler], world: World, seed: int, trials: int, **settings: Any) -> PHashSampler:
@@ -146,17 +138,11 @@ def _ours(kind: type[PHashSampler], world: World, seed: int, trials: int, **sett
 
 
 def _theirs(
-    sampler: BaseSampler,
-    world: World,
-    trials: int,
-    pruner: BasePruner | None = None,
-    *,
-    reads: bool = False,
-    search: Callable[..., Search] = Search,
+    sampler: BaseSampler, world: World, trials: int, pruner: BasePruner | None = None, *, reads: bool = False
 ) -> Search:
     """It knows the cap: its proposals are moved under it and filled up to it. Its first trial is ours."""
     first = first_values(_ours(PHashSampler, world, 0, trials), world.distributions)
-    return search(world, sampler, pruner, move=under_cap(world.space, coding(world.space).decode(first)), reads=reads)
+    return Search(world, sampler, pruner, move=under_cap(world.space, coding(world.space).decode(first)), reads=reads)
 
 
 def first_values(sampler: PHashSampler, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:

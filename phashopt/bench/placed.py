@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optuna import Study
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
@@ -36,7 +36,7 @@ class Placed(BaseSampler):
         for name, distribution in self._space.items():
             if name not in values:
                 values[name] = self._base.sample_independent(study, trial, name, distribution)
-            if not distribution._contains(distribution.to_internal_repr(values[name])):
+            if not _holds(distribution, values[name]):
                 raise ValueError(f"{values[name]!r} is no {name} of {distribution}")
         return self._place(study, trial, values)
 
@@ -86,3 +86,12 @@ class Listed(BaseSampler):
     ) -> Any:
         """The same."""
         return self._points[trial.number % len(self._points)][param_name]
+
+
+def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a value lies in its range; a real one to a millionth of it, since samplers round."""
+    inside = distribution.to_internal_repr(value)
+    if not isinstance(distribution, FloatDistribution):
+        return distribution._contains(inside)
+    slack = 1e-6 * (distribution.high - distribution.low)
+    return distribution.low - slack <= inside <= distribution.high + slack
