@@ -34,6 +34,8 @@ def read_frame(path: Path) -> tuple[pd.DataFrame, Mapping[bytes, bytes]]:
         raise UserError(
             f"{path} has no column {missing[0]!r}; a table has one row an epoch of each configuration and seed"
         )
+    if frame["config"].isna().any():
+        raise UserError(f"{path}: config is missing in some rows; number the configurations")
     frame = frame.assign(**_checked(frame, path)).sort_values(list(ROW), kind="stable")
     if frame.duplicated(list(ROW)).any():
         raise UserError(f"{path} has two rows of one configuration, length, seed and epoch: leave one of them out")

@@ -28,6 +28,7 @@ def changed(path: Path, **columns: object) -> Path:
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
+        ("config", np.nan, "config is missing in some rows"),
         ("macs", np.nan, "macs must be finite and more than 0"),
         ("macs", 0.0, "macs must be finite and more than 0"),
         ("train_macs", np.inf, "train_macs must be finite and more than 0"),
