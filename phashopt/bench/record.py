@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -155,7 +156,9 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 @lru_cache(1)
 def _recorder(document: str, data_dir: str) -> Recorder:
     task = RecordTask.model_validate_json(document)
-    return Recorder(task, load(task, Path(data_dir)))
+    recorder = Recorder(task, load(task, Path(data_dir)))
+    gc.freeze()  # on CUDA each training looks for garbage before its graphs (`training.replay`), a quarter second a time
+    return recorder
 
 
 def _train(document: str, data_dir: str, job: Job, params: dict[str, Any]) -> tuple[Job, list[Row]]:

@@ -12,6 +12,7 @@ from phashopt.signal.state import undisturbed
 
 CHIP_PROBES = 8
 NOTHING = 1e-12
+STEP, REACH = 0.5, 24.0  # of the nodes in log s: the rule is exact to exp(-pi^2 / STEP), the ends to exp(-REACH)
 
 
 def rival_signals(network: nn.Module, images: Tensor, readouts: Mapping[str, str]) -> dict[str, float]:
@@ -61,24 +62,25 @@ def mean_cosine(rows: Tensor) -> float:
 
 
 def mean_independence(maps: Tensor) -> float:
-    """Mean over channels of the share of the nuclear norm of (N, K, P) that is gone without the channel."""
-    whole = nuclear_norm(maps)
-    without = torch.stack([nuclear_norm(_without_each(of_image)) for of_image in maps])
-    shares = ((whole[:, None] - without) / whole[:, None])[whole > NOTHING]
+    """Mean over channels of the share of the nuclear norm of (N, K, P) that is gone without the channel.
+
+    One eigendecomposition an image in place of K: sqrt(x) is 1 / (2 pi) times the integral of log(1 + x / t) / sqrt(t)
+    over t > 0, and det(G + t) / det(G' + t), G' being the Gram matrix G without row and column k, is 1 over
+    r = [1 / (G + t)]_kk (Cramer). So the norm lost is 1 / pi times the integral of -log(s^2 r(s^2)) over s > 0. By the
+    trapezoidal rule in log s.
+    """
+    values, vectors = torch.linalg.eigh(maps @ maps.transpose(1, 2))
+    values = values.clamp(min=0)[:, :, None]
+    largest = values[:, -1:].clamp(min=NOTHING)
+    nodes = torch.arange(-REACH, REACH, STEP, dtype=maps.dtype, device=maps.device).exp()
+    squares = largest * nodes**2  # (N, 1, T)
+    weights = vectors.square()
+    left, taken = weights @ (squares / (values + squares)), weights @ (values / (values + squares))
+    logs = torch.where(nodes < 1, -left.log(), -torch.log1p(-taken))  # left + taken = 1; each exact where it is small
+    gone = (logs @ nodes) * (STEP / math.pi) * largest[:, 0].sqrt()
+    whole = values.sqrt().sum(1)
+    shares = (gone / whole)[whole[:, 0] > NOTHING]
     return float(shares.mean()) if len(shares) else math.nan
-
-
-def nuclear_norm(maps: Tensor) -> Tensor:
-    """(N,) the sums of the singular values of (N, K, P)."""
-    wide = maps if maps.shape[1] <= maps.shape[2] else maps.transpose(1, 2)
-    values: Tensor = torch.linalg.eigvalsh(wide @ wide.transpose(1, 2))
-    return values.clamp(min=0).sqrt().sum(1)
-
-
-def _without_each(maps: Tensor) -> Tensor:
-    """(K, K - 1, P): all but each of the channels of (K, P) in turn."""
-    numbers = torch.arange(len(maps), device=maps.device)
-    return maps[numbers[:-1] + (numbers[:-1] >= numbers[:, None])]
 
 
 def _maps(network: nn.Module, images: Tensor, readouts: Mapping[str, str]) -> dict[str, Tensor]:

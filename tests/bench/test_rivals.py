@@ -10,7 +10,6 @@ from phashopt.bench.rivals import (
     map_signals,
     mean_cosine,
     mean_independence,
-    nuclear_norm,
     rival_signals,
 )
 from phashopt.networks import ImageShape, Plain, ResNet, build
@@ -18,12 +17,6 @@ from phashopt.networks import ImageShape, Plain, ResNet, build
 
 def _rows(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-@pytest.mark.parametrize("shape", [(4, 3, 9), (4, 9, 3)])
-def test_the_nuclear_norm_is_torchs(shape: tuple[int, int, int]) -> None:
-    maps = _rows(*shape)
-    assert torch.allclose(nuclear_norm(maps), torch.linalg.matrix_norm(maps, "nuc"), atol=1e-6)
 
 
 def test_orthogonal_rows_have_full_rank_and_copies_rank_one() -> None:
@@ -42,6 +35,16 @@ def test_one_of_two_copies_takes_little_with_it_and_a_lone_map_half() -> None:
     copies = torch.ones(1, 2, 8, dtype=torch.float64)
     assert mean_independence(lone) == pytest.approx(0.5)
     assert mean_independence(copies) == pytest.approx(1 - 0.5**0.5)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 9), (4, 9, 3), (2, 32, 50), (3, 1, 9)])
+def test_the_share_that_a_map_takes_with_it_is_that_of_the_norm_without_it(shape: tuple[int, int, int]) -> None:
+    maps = _rows(*shape).relu()
+    maps[:, 0], maps[0, -1] = maps[:, -1], 0
+    whole = torch.linalg.matrix_norm(maps, "nuc")
+    without = [torch.linalg.matrix_norm(maps[:, torch.arange(shape[1]) != k], "nuc") for k in range(shape[1])]
+    shares = 1 - torch.stack(without, 1)[whole > 0] / whole[whole > 0, None]
+    assert mean_independence(maps) == pytest.approx(float(shares.mean()), abs=1e-7)
 
 
 def test_a_layer_that_is_zero_everywhere_is_silent() -> None:
