@@ -157,7 +157,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _recorder(document: str, data_dir: str) -> Recorder:
     task = RecordTask.model_validate_json(document)
     recorder = Recorder(task, load(task, Path(data_dir)))
-    gc.freeze()  # on CUDA each training looks for garbage before its graphs (`training.replay`), a quarter second a time
+    gc.freeze()  # on CUDA every training looks for garbage before it records a step (`training.replay`)
     return recorder
 
 
