@@ -26,7 +26,7 @@ from phashopt.service.summary import StudySummary
 BEFORE, BARE, RECIPE, LENGTH = "before: the baseline as it is", "the baseline, bare", "+ recipe", "+ length"
 SEARCHED, RIVAL = "searched widths", "TPE + Hyperband at equal compute"
 UNIFORM, WIDEST, LONGER = "uniform widths at the same MACs", "the widest net of the space", "trained longer instead"
-ROWS = (SEARCHED, BEFORE, RECIPE, BARE, LENGTH, UNIFORM, RIVAL, WIDEST, LONGER)  # as they are judged, dearest last
+ROWS = (SEARCHED, BEFORE, UNIFORM, RECIPE, BARE, LENGTH, RIVAL, WIDEST, LONGER)  # as they are judged, dearest last
 UNLIMITED = 100_000  # trials of the rival, whose budget is compute
 NEVER = 10**6  # epochs between the rival's readings: it reads nothing
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from phashopt.bench.task import RecordTask, configurations
 from phashopt.errors import UserError
 from phashopt.networks import ImageShape
 from phashopt.service.objective import device_name
-from phashopt.service.study import VERSIONED, load_data
+from phashopt.service.study import load_data, versions
 from phashopt.training.data import DataSet
 from phashopt.training.files import save_bytes
 
@@ -123,7 +121,7 @@ def header(task: RecordTask, data: DataSet) -> dict[str, Any]:
         "data_hash": data.hash,
         "image": list(data.shape),
         "classes": list(data.classes),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in VERSIONED}},
+        "versions": versions(),
         "device": f"{device_name(data.train.device)}, {os.cpu_count()} cores",
     }
 

@@ -23,6 +23,7 @@ from phashopt.networks import Blueprint, build
 from phashopt.search.space import LENGTH
 from phashopt.service.objective import make_probe
 from phashopt.service.study import probe_indices
+from phashopt.signal import Probe
 from phashopt.trace import READING_FIELDS, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet
@@ -45,6 +46,7 @@ class Recorder:
         """One row an epoch and length, without the columns that are the same in all of them."""
         drawn = int(np.random.SeedSequence([self._task.study.seed, seed, config]).generate_state(1)[0])
         blueprint = self._task.blueprint(widths_of(params, self._task), self._data.shape, len(self._data.classes))
+        probe = make_probe(self._data, self._probes, blueprint)
         shared: list[Row] = []
         recorded: list[Row] = []
         with TemporaryDirectory() as folder:
@@ -55,7 +57,7 @@ class Recorder:
                 if stable.exists():
                     load_checkpoint(stable, trainer)
                 rows = list(shared)
-                for row in self._rows(trainer, blueprint):
+                for row in self._rows(trainer, blueprint, probe):
                     rows.append(row)
                     if trainer.epoch == trainer.schedule.decay_start and math.isfinite(row["train_loss"]):
                         save_checkpoint(stable, trainer, Trace(), Clock())
@@ -63,7 +65,7 @@ class Recorder:
                 recorded += [{LENGTH_COLUMN: length, **row} for row in rows]
         return recorded
 
-    def _rows(self, trainer: Trainer, blueprint: Blueprint) -> Iterator[Row]:
+    def _rows(self, trainer: Trainer, blueprint: Blueprint, probe: Probe) -> Iterator[Row]:
         """The epochs still to come; the last one is empty where the training diverges."""
         while not trainer.finished:
             try:
@@ -74,7 +76,7 @@ class Recorder:
             except Diverged:
                 yield self._row(trainer, blueprint, math.nan, math.nan) | self._unread(blueprint)
                 return
-            yield self._row(trainer, blueprint, loss, score.accuracy) | self._read(trainer.network, blueprint)
+            yield self._row(trainer, blueprint, loss, score.accuracy) | self._read(trainer.network, blueprint, probe)
 
     def _row(self, trainer: Trainer, blueprint: Blueprint, loss: float, accuracy: float) -> Row:
         return {
@@ -84,11 +86,11 @@ class Recorder:
             "train_macs": 3 * blueprint.cost.macs * trainer.images_seen,
         }
 
-    def _read(self, network: nn.Module, blueprint: Blueprint) -> Row:
+    def _read(self, network: nn.Module, blueprint: Blueprint, probe: Probe) -> Row:
         """The full reading and its rivals; a network that overflows in between cannot be read."""
         train = self._data.train
         try:
-            report = make_probe(self._data, self._probes, blueprint).measure(network)
+            report = probe.measure(network)
         except NotFiniteError:
             return self._unread(blueprint)
         readings = {

@@ -267,8 +267,13 @@ def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[s
         "classes": list(subject.classes),
         ARTIFACTS_KEY: str(artifact_root(url)),
         CREATED_KEY: datetime.now(UTC).isoformat(),
-        "versions": {"python": platform.python_version(), **{package: _version(package) for package in VERSIONED}},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what a training depends on."""
+    return {"python": platform.python_version(), **{package: _version(package) for package in VERSIONED}}
 
 
 def _version(package: str) -> str:
