@@ -117,28 +117,29 @@ def counts(make: Replayed, courses: Sequence[Course]) -> dict[str, Any]:
     that has trained everything: it chooses by a seed that does not judge.
     """
     first_order = [course for course in courses if course.arm in FIRST_ORDER]
-    late = {
-        arm: float(np.mean([_is_late(course) for course in first_order if course.arm == arm])) for arm in FIRST_ORDER
-    }
+    late = {arm: _late([course for course in first_order if course.arm == arm]) for arm in FIRST_ORDER}
     worlds = [make(number) for number in range(len(_read(make.path).seeds))]
     targets = worlds[0].targets(TARGET)
     floors = [(world.best - world.chosen) / (world.best - world.usual) for world in worlds]
     return {
         "floor": float(np.mean(floors)),
-        "counts": min(late.values()) >= HALF and targets >= FEWEST_TARGETS,
+        "counts": all(share is not None and share >= HALF for share in late.values()) and targets >= FEWEST_TARGETS,
         "targets": targets,
         "late": late,
     }
 
 
-def _is_late(course: Course) -> bool:
-    """Whether it needed more than `LATE` trials; of a search that had fewer nobody knows."""
-    return len(course.reached) >= LATE and course.until(TARGET)[0] > LATE
+def _late(courses: Sequence[Course]) -> float | None:
+    """The share that needed more than `LATE` trials; None where a search had fewer and nobody knows."""
+    if any(len(course.reached) < LATE for course in courses):
+        return None
+    return float(np.mean([course.until(TARGET)[0] > LATE for course in courses]))
 
 
 def in_words(verdict: Mapping[str, Any]) -> str:
     """What `counts` found, less whether it counts."""
-    late = ", ".join(f"{arm} {share:.0%}" for arm, share in verdict["late"].items())
+    shares = {arm: "nobody knows" if share is None else f"{share:.0%}" for arm, share in verdict["late"].items()}
+    late = ", ".join(f"{arm} {share}" for arm, share in shares.items())
     return (
         f"{verdict['targets']} configurations reach {TARGET:.0%}; of the searches without a model these needed more "
         f"than {LATE} trials to it: {late}. To a search that had trained everything a regret of "

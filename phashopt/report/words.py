@@ -10,7 +10,7 @@ from typing import Any
 from phashopt.figures.belief import Belief, Curve
 from phashopt.figures.labels import amount, layer_label, percent
 from phashopt.figures.view import COMPLETE, PRUNED
-from phashopt.service.summary import StudySummary, TrialSummary
+from phashopt.service.summary import StudySummary, TrialSummary, counted
 
 STATES = {
     COMPLETE: "complete",
@@ -70,11 +70,11 @@ def sentence(words: str) -> str:
 
 
 def counts(summary: StudySummary) -> str:
-    """`24 trials: 20 complete, 3 stopped early, 1 failed`."""
+    """`24 trials, 8 of them adopted: 20 complete, 3 stopped early, 1 failed`."""
     states = Counter(trial.state for trial in summary.trials)
     parts = [f"{states[state]} {word}" for state, word in STATES.items() if states[state]]
-    trials = len(summary.trials)
-    return f"{trials} trial{'s' * (trials != 1)}" + (f": {', '.join(parts)}" if parts else "")
+    adopted = sum(trial.adopted for trial in summary.trials)
+    return counted(len(summary.trials), adopted) + (f": {', '.join(parts)}" if parts else "")
 
 
 def caps(summary: StudySummary) -> str:
