@@ -5,8 +5,8 @@ Compared are the hashes of every map of every layer; two bits of 63 may differ, 
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,10 @@ def disagreement(plan: Blueprint, device: torch.device) -> dict[str, Any]:
 
 def main() -> None:
     """All networks, one line of JSON."""
-    found = {name: disagreement(plan, torch.device(sys.argv[1])) for name, plan in NETWORKS.items()}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("device", choices=["cuda", "cpu"])
+    device = torch.device(parser.parse_args().device)
+    found = {name: disagreement(plan, device) for name, plan in NETWORKS.items()}
     print(json.dumps(found))
     raise SystemExit(any(each["most bits"] > MOST_BITS or each["validity"] for each in found.values()))
 

@@ -24,7 +24,8 @@ from phashopt.bench.actions import Taken, totals
 from phashopt.errors import UserError
 from phashopt.training.files import save_bytes
 
-RESULTS = Path(os.environ.get("PHASHOPT_RESULTS", "studies/results"))
+PUBLISHED = "studies/results"
+RESULTS = Path(os.environ.get("PHASHOPT_RESULTS", PUBLISHED))
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
@@ -122,11 +123,16 @@ def where_and_when() -> Row:
 
 
 def commit() -> str:
-    """The commit that is checked out, if this is a checkout and git is there."""
+    """The commit that is checked out, if this is a checkout and git is there; results published since do not count."""
     try:
-        return subprocess.check_output(["git", "describe", "--always", "--dirty"], text=True, stderr=DEVNULL).strip()
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PUBLISHED}")
+        return _git("describe", "--always") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.check_output(["git", *arguments], text=True, stderr=DEVNULL).strip()
 
 
 def installed(package: str) -> str:

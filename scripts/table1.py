@@ -4,7 +4,8 @@
 writes studies/results/TABLE1.md and TABLE1.json, anew after each of them; other studies that are there stay. It needs
 no network. `--minutes 9` ends it in time with exit status 3, and the same command goes on from there. `--small
 data.limit=12000` makes all choices on as many images, in a fraction of the time, and judges what was chosen in full.
-`--keep` goes on from the rows that are published, where the work of earlier sittings is gone. `--toy` runs all of it in
+`--keep` goes on from the rows that are published, with the `--set` and `--small` that these were made with, where the
+work of earlier sittings is gone. `--toy` runs all of it in
 small on the CPU and writes beside its work.
 """
 
@@ -52,11 +53,11 @@ def main() -> None:
     size = TOY if arguments.toy else FULL
     size = replace(size, seeds=arguments.seeds or size.seeds)
     sitting = Sitting(arguments.data_dir, arguments.work, arguments.processes, time.time() + 60 * arguments.minutes)
-    overrides = [*(SMALL if arguments.toy else ()), *arguments.overrides]
     folder = arguments.out or (arguments.work if arguments.toy else RESULTS)
     told = published(folder)
     asked = arguments.studies or DEFAULT
-    specs = {name: specs_of(name, overrides, arguments.small) for name in asked}
+    options = {name: options_of(told.get(name), arguments) for name in asked}
+    specs = {name: specs_of(name, **each) for name, each in options.items()}
     known = {
         name: known_part(told[name], *specs[name], size.seeds) for name in asked if arguments.keep and name in told
     }
@@ -68,15 +69,20 @@ def main() -> None:
         except OutOfTimeError:
             continue
         found = json.loads(json.dumps(details_of(part, searched)))
-        asked_for = {"overrides": overrides, "small": arguments.small}
-        told[name] = found | asked_for | {"sittings": sittings_of(found["rows"], told.get(name, {}))}
-        write(told, folder)
-    if told:
+        told = published(folder)  # another sitting, on another study, may have added to it
+        told[name] = found | options[name] | {"sittings": sittings_of(found["rows"], told.get(name, {}))}
         write(told, folder)
     unfinished = [name for name in asked if name not in told or part_of(told[name]).missing]
     if unfinished:
         print(f"Out of time; the same command goes on with {', '.join(unfinished)}.", file=sys.stderr)
         raise SystemExit(UNFINISHED)
+
+
+def options_of(told: Told | None, arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Those given; what is gone on with keeps its own where none are."""
+    if told and arguments.keep and not arguments.overrides and not arguments.small:
+        return {"overrides": told["overrides"], "small": told["small"]}
+    return {"overrides": [*(SMALL if arguments.toy else ()), *arguments.overrides], "small": arguments.small}
 
 
 def specs_of(name: str, overrides: list[str], small: list[str]) -> tuple[Spec, Spec]:

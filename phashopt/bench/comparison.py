@@ -108,7 +108,7 @@ def part_of(details: Mapping[str, Any], spec: Spec | None = None, searched: Spec
     """What `details_of` told; raises `UserError` where that is of other specs than those given."""
     for name, given in (("spec", spec), ("searched", searched)):
         if given and details[name] != given.model_dump(mode="json"):
-            raise UserError(f"the {given.study.name} that was published had another {name!r}; leave --keep out")
+            raise UserError(f"{given.study.name} was published with another {name!r}; --keep alone goes on with that")
     rows = [Row.from_json(row) for row in details["rows"]]
     told = spec or parse_spec(details["spec"], "the spec that was published")
     return Part(told, {row.name: row for row in rows}, details["search"], details["rival"])
@@ -204,8 +204,7 @@ class Comparison:
     def _finalists(self, name: str, found: tuple[Variant, ...]) -> Contender:
         """The first networks of a search, and the best of them at the rates that every other row may choose from."""
         best = self._choose(Contender(name, found))
-        others = contenders.with_rates(self._spec, best, self._size.rates)
-        return Contender(name, (*found, *(variant for variant in others if variant not in found)))
+        return Contender(name, (*found, *contenders.other_rates(self._spec, best, self._size.rates)))
 
     def _choose(self, contender: Contender) -> Variant:
         """The variant that does best on validation images, with a seed that judges nobody."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isclose
 
 from phashopt.bench.retrain import Variant
 from phashopt.networks import ImageShape
@@ -60,6 +61,12 @@ def with_rates(spec: Spec, variant: Variant, count: int) -> tuple[Variant, ...]:
     rates = [float(variant.numbers[RATE]) * RATE_STEP ** (step - count // 2) for step in range(count)]
     within = dict.fromkeys(float(f"{min(max(rate, searched.low), searched.high):.3g}") for rate in rates)
     return tuple(variant.changed(**{RATE: rate}) for rate in within)
+
+
+def other_rates(spec: Spec, variant: Variant, count: int) -> tuple[Variant, ...]:
+    """`with_rates` without the variant's own, which is rounded there."""
+    own, rates = variant.numbers[RATE], with_rates(spec, variant, count)
+    return tuple(each for each in rates if not isclose(each.numbers[RATE], own, rel_tol=0.01))
 
 
 def before(spec: Spec) -> Variant:

@@ -121,10 +121,11 @@ def evaluate(network: nn.Module, data: Images) -> Score:
 
 @torch.inference_mode()
 def top_accuracy(network: nn.Module, data: Images, rank: int) -> float:
-    """The share of images whose class is among the `rank` likeliest, as `evaluate` sees them."""
+    """The share of images whose class is among the `rank` likeliest, as `evaluate` sees them; 1 of fewer classes."""
     right = torch.zeros((), device=data.device)
     for outputs, labels in _answers(network, data):
-        right += (outputs.topk(rank).indices == labels[:, None]).sum()
+        likeliest = outputs.topk(min(rank, outputs.shape[1])).indices
+        right += (likeliest == labels[:, None]).sum()
     return right.item() / len(data)
 
 
@@ -152,4 +153,5 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adamw":
         on_cuda = decaying[0].is_cuda
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True, capturable=on_cuda)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=True, fused=True)
+    momentum = recipe.momentum
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)

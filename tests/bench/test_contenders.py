@@ -44,6 +44,12 @@ def test_rates_are_a_factor_apart_within_the_range_and_hold_the_variants_own(spe
     assert len(contenders.with_rates(spec, SEARCHED.changed(learning_rate=0.1), 3)) == 2
 
 
+def test_a_rate_that_is_the_variants_own_but_for_rounding_is_not_tried_again(spec: Spec) -> None:
+    variant = Variant((4, 6), {"learning_rate": 0.02239839})
+    rates = [each.numbers["learning_rate"] for each in contenders.other_rates(spec, variant, 3)]
+    assert rates == [0.0112, 0.0448]
+
+
 def test_each_rung_changes_one_thing(spec: Spec) -> None:
     bare, recipe, length = (
         rung(spec, SEARCHED) for rung in (contenders.bare, contenders.shortest, contenders.same_training)

@@ -114,6 +114,15 @@ def test_published_rows_are_gone_on_with_by_as_many_seeds(
     assert details(tmp_path / "page") == before
 
 
+def test_what_was_published_is_gone_on_with_as_it_was_made(main: Main, tmp_path: Path) -> None:
+    changed = ("--set", "training.epochs={low=1,high=1}", "--small", "data.limit=200")
+    assert main("one", *changed) == 0
+    before = details(tmp_path / "page")
+    assert main("one", "--keep", work="elsewhere") == 0
+    assert details(tmp_path / "page") == before
+    assert before["one"]["small"] == ["data.limit=200"]
+
+
 @pytest.mark.parametrize(
     "options", [("nosuch",), ("one", "--set", "study.nokey=1"), ("one", "--seeds", "1"), ("one", "--processes", "0")]
 )

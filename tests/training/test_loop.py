@@ -27,6 +27,12 @@ def test_training_learns(plan: Blueprint, recipe: Recipe, digits: DataSet, optim
     assert evaluate(trained(plan, longer, digits).network, digits.validation).accuracy > 0.7
 
 
+def test_training_without_momentum_learns(plan: Blueprint, recipe: Recipe, digits: DataSet) -> None:
+    plain = recipe.model_copy(update={"momentum": 0.0})
+    trainer = Trainer(build(plan, 0), plain, digits.train, 0)
+    assert trainer.train_epoch() > trainer.train_epoch()
+
+
 def test_the_seed_fixes_every_weight(plan: Blueprint, recipe: Recipe, digits: DataSet) -> None:
     first, again = (trained(plan, recipe, digits, seed=3).network.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -104,7 +110,7 @@ def test_an_epoch_waits_for_the_device_once(plan: Blueprint, recipe: Recipe, dig
 
 def test_the_right_class_among_the_likeliest_few(digits: DataSet) -> None:
     network = build(Plain(kernel_size=3).plan([4], digits.shape, 10), 0)
-    shares = [top_accuracy(network, digits.validation, rank) for rank in (1, 5, 10)]
+    shares = [top_accuracy(network, digits.validation, rank) for rank in (1, 5, 10, 11)]
     assert shares[0] == evaluate(network, digits.validation).accuracy
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
