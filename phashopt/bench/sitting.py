@@ -19,11 +19,12 @@ from joblib import cpu_count
 from phashopt.bench.retrain import Job, Scores, Use, Variant, is_over, retrain
 from phashopt.errors import UserError
 from phashopt.service.budget import used_up
+from phashopt.service.patience import StorageAwayError
 from phashopt.service.spec import Spec
 from phashopt.service.storage import open_storage
 from phashopt.service.study import create_study, hours_old, open_study
 from phashopt.service.summary import FINISHED, StudySummary, summarize
-from phashopt.service.worker import Worker
+from phashopt.service.worker import TooManyFailuresError, Worker
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -97,6 +98,9 @@ class Sitting:
 
 
 def _pull(url: str, name: str, data_dir: Path, deadline: float) -> None:
-    """A worker that hands its trial back at the deadline."""
+    """A worker that hands its trial back at the deadline; raises `UserError` for what would happen again."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    Worker(url, name, data_dir, label="table", stopping=lambda: is_over(deadline)).work()
+    try:
+        Worker(url, name, data_dir, label="table", stopping=lambda: is_over(deadline)).work()
+    except (TooManyFailuresError, StorageAwayError) as error:
+        raise UserError(f"{name}: {error}") from error

@@ -62,6 +62,17 @@ def test_a_sitting_ends_with_whoever_began_it(spec: Spec, tmp_path: Path, monkey
         Sitting(tmp_path, tmp_path / "work").retrain(spec, TASKS)
 
 
+def test_a_search_whose_trials_all_fail_ends_in_one_line(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_trial: object) -> None:
+        raise ValueError("nothing works")
+
+    monkeypatch.setattr("phashopt.service.worker.training_objective", lambda *_, **__: fail)
+    with pytest.raises(UserError, match="failed in a row"):
+        Sitting(tmp_path, tmp_path / "work").search(spec)
+
+
 def test_seeds_that_choose_never_judge(spec: Spec, tmp_path: Path) -> None:
     judged, chosen = Sitting(tmp_path, tmp_path).retrain(spec, TASKS)
     assert judged["seed"] != chosen["seed"]
@@ -169,7 +180,7 @@ def test_a_row_that_there_is_no_time_for_takes_no_published_one_with_it(
 
 def test_a_part_of_another_spec_is_not_gone_on_with(quick: Spec) -> None:
     other = quick.model_copy(update={"limits": quick.limits.model_copy(update={"macs": 10_000.0})})
-    with pytest.raises(UserError, match="had another 'searched'"):
+    with pytest.raises(UserError, match="published with another 'searched'"):
         part_of(details_of(Part(quick, {}, {}, None), quick), quick, other)
 
 
