@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from phashopt.bench.contestants import Ring
-from phashopt.networks import Network, build, shrink
+from phashopt.networks import Network, build, inherit_macs, shrink
 from phashopt.search.fit import uniform
 from phashopt.search.space import LENGTH
 from phashopt.service.objective import CALIBRATION_IMAGES
@@ -40,7 +40,7 @@ def train_shrunk(ring: Ring, data: DataSet, budget: float, seed: int) -> Shrunk:
     images = data.train.standardise(sample(data.train, CALIBRATION_IMAGES))
     narrow = [min(pair) for pair in zip(parent.blueprint.widths, _counts(ring, widths), strict=True)]
     child = shrink(parent, narrow, images)
-    spent += len(images) * (parent.blueprint.cost.macs + child.blueprint.cost.macs)
+    spent += inherit_macs(parent.blueprint, narrow, len(images))
     epochs, more = _train(ring, data, child, budget - spent, seed)
     names = dict(zip(ring.spec.grids, narrow, strict=True))
     return Shrunk(

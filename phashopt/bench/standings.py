@@ -48,6 +48,11 @@ class Line:
     over: bool = True
     commit: str = ""  # that it was played at
 
+    @property
+    def known(self) -> list[float]:
+        """The test accuracy of each choice within the budget."""
+        return [test for compute, test in zip(self.compute, self.test, strict=True) if compute <= 1]
+
     def at(self, share: float) -> float:
         """Test accuracy of the choice once so much was spent; 0 before there was one."""
         done = [test for compute, test in zip(self.compute, self.test, strict=True) if compute <= share * (1 + 1e-9)]
@@ -96,11 +101,8 @@ def line(study: Study, arm: str, seed: int) -> Line:
 
 
 def speed_up(ours: Line, rival: Line) -> float:
-    """Our compute until we exceed what the rival ended with, by the rival's until it first had that."""
-    known = [test for compute, test in zip(rival.compute, rival.test, strict=True) if compute <= 1]
-    if not known:
-        return 0.0
-    return ours.first(known[-1], beyond=True) / rival.first(known[-1])
+    """Our compute until we exceed what the rival, who has a choice, ended with, by the rival's until it had that."""
+    return ours.first(rival.known[-1], beyond=True) / rival.first(rival.known[-1])
 
 
 def standings(lines: Sequence[Line]) -> dict[str, dict[str, Estimate]]:
@@ -118,8 +120,8 @@ def gains(lines: Sequence[Line], rival: str) -> dict[str, list[float]]:
 
 
 def speed_ups(lines: Sequence[Line]) -> dict[str, list[float]]:
-    """By contestant, against the rival of the same seed; infinite where it never got so far."""
-    return _against(lines, RIVAL, speed_up)
+    """By contestant, against the rivals of the same seeds that had a choice; infinite where it never got so far."""
+    return _against([each for each in lines if each.arm != RIVAL or each.known], RIVAL, speed_up)
 
 
 def _against(lines: Sequence[Line], rival: str, compared: Callable[[Line, Line], float]) -> dict[str, list[float]]:

@@ -152,7 +152,10 @@ def live(
         if play:
             for match in played(asked, matches, url, data_dir or default_data_dir(), processes or cpu_count()):
                 messages.print(f"{match.arm}, seed {match.seed}: done")
-        lines = lines_of(asked, matches, url)
+        begun = lines_of(asked, matches, url)
+        lines = [line for line in begun if line.over]
+        if len(lines) < len(begun):
+            messages.print(f"{len(begun) - len(lines)} of {len(begun)} matches are not over yet: they are left out")
         if json:
             print_json(document(lines, asked))
         else:

@@ -36,9 +36,11 @@ def answer(summary: StudySummary) -> RenderableType:
 
 def confirmation_table(rows: list[dict[str, Any]], chosen: int, split: str) -> Table:
     """Means over fresh seeds; the first row is the baseline, `chosen` the one that validation images chose."""
-    table = Table(title=f"Fresh seeds, judged on {split} images", title_justify="left", box=box.SIMPLE_HEAD)
-    table.caption = "*: chosen on validation images"
-    for column in ("trial", "kernels", "accuracy", "std", "n", "MACs", "gain over baseline (90% interval)"):
+    title, chosen_by = f"Fresh seeds, judged on {split} images", "*: chosen on validation images"
+    longer = len({row["epochs"] for row in rows}) > 1
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+    table.caption = chosen_by + "; what trained longer than the baseline gained by that too" * longer
+    for column in ("trial", "kernels", "epochs", "accuracy", "n", "MACs", "gain over baseline (90%)"):
         table.add_column(column, justify="left" if column == "kernels" else "right")
     for place, row in enumerate(rows):
         low, high = row["interval"]
@@ -46,8 +48,8 @@ def confirmation_table(rows: list[dict[str, Any]], chosen: int, split: str) -> T
         table.add_row(
             f"{row['trial']}{', inherited' * (row['start'] == 'inherited')}{'*' * (place == chosen)}",
             row["kernels"],
-            percent(row["mean"]),
-            percent(row["std"]),
+            str(row["epochs"]),
+            percent(row["mean"]) + f" ± {100 * row['std']:.1f}" * (len(row["accuracies"]) > 1),
             str(len(row["accuracies"])),
             amount(row["macs"]),
             "baseline" if row is rows[0] else gain + (", within seed noise" if row["within_seed_noise"] else ""),

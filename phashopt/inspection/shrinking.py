@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from phashopt.errors import UserError
 from phashopt.inspection.probes import labelled_images
 from phashopt.inspection.subject import Subject
 from phashopt.networks import Network, shrink
+from phashopt.networks.describe import described
 from phashopt.search.fit import fit, scatter, uniform
 from phashopt.search.space import Axis, Point, Space
+from phashopt.service import load_network
 from phashopt.training.data import Images, RawData
 from phashopt.training.loop import evaluate
 from phashopt.training.weights import save_weights
@@ -94,8 +97,10 @@ class Shrinking:
             best = dict(zip(self._space.widths, leader, strict=True))
 
     def save(self, child: Child, folder: Path) -> None:
-        """Write a child as a trial's folder holds a network: safetensors, and how to build and feed it."""
-        save_weights(folder, child.network, {**self._description, "widths": list(child.widths)})
+        """Write a child as `study export` does: safetensors, how to build and feed it, and what loads it by PyTorch."""
+        told = {**self._description, "widths": list(child.widths), "modules": described(child.network)}
+        save_weights(folder, child.network, told)
+        shutil.copyfile(load_network.__file__, folder / Path(load_network.__file__).name)
 
     def _narrower(self, cap: float) -> Space:
         blueprint = self._network.blueprint

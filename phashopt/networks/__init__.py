@@ -3,7 +3,7 @@
 from phashopt.networks.blueprint import Blueprint, Cost, ImageShape
 from phashopt.networks.build import Network, build
 from phashopt.networks.families import FAMILIES, Family, Plain, ResNet, Vgg, width_name
-from phashopt.networks.inherit import grow, inherit, shrink
+from phashopt.networks.inherit import grow, inherit, inherit_macs, shrink
 
 __all__ = [
     "FAMILIES",
@@ -18,6 +18,7 @@ __all__ = [
     "build",
     "grow",
     "inherit",
+    "inherit_macs",
     "shrink",
     "width_name",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor
 from phashopt.errors import UserError
 from phashopt.networks.blueprint import Blueprint
 from phashopt.networks.build import Network, build
-from phashopt.networks.refit import refit
+from phashopt.networks.refit import refit, refit_macs
 from phashopt.networks.sites import head_reads, sites
 from phashopt.signal import LayerReport, measure
 
@@ -66,6 +66,14 @@ def inherit(parent: Network, widths: Sequence[int], images: Tensor, seed: int = 
     if narrower != list(parent.blueprint.widths):
         parent = shrink(parent, narrower, images)
     return grow(parent, widths, seed)
+
+
+def inherit_macs(parent: Blueprint, widths: Sequence[int], images: int) -> int:
+    """MACs of `inherit` on so many images: what is shrunk is read and refitted, growing is free."""
+    narrower = [min(pair) for pair in zip(parent.widths, widths, strict=True)]
+    if narrower == list(parent.widths):
+        return 0
+    return parent.reading_macs(min(PROBES, images)) + refit_macs(parent, parent.resized(narrower), images)
 
 
 def _refuse(parent: Blueprint, child: Blueprint, *, larger: bool) -> None:

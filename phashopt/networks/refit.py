@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from phashopt.networks.blueprint import Blueprint, Head
 from phashopt.networks.build import Network
 from phashopt.networks.sites import Site, sites
 
@@ -36,6 +37,18 @@ def refit(parent: Network, child: Network, kept: dict[str, Tensor], images: Tens
     _fit_head(parent, child, images)
     for network, training in modes:
         network.train(training)
+
+
+def refit_macs(parent: Blueprint, child: Blueprint, images: int) -> int:
+    """MACs of `refit` on so many images: both networks pass them for every layer, whose regression comes on top."""
+    head = child.parts["head"]
+    assert isinstance(head, Head)
+    fits = [(images, head.features, head.classes)]  # rows, inputs and targets of each regression
+    for site in sites(child):
+        inputs, output = site.conv.input.channels * site.conv.size**2, site.conv.output
+        fits.append((min(images * output.height * output.width, ROWS * inputs), inputs, output.channels))
+    products = sum(rows * (inputs + 1) * (inputs + 1 + targets) for rows, inputs, targets in fits)
+    return len(fits) * images * (parent.cost.macs + child.cost.macs) + products
 
 
 class _Regression:

@@ -276,7 +276,7 @@ def _translated(
     ours: dict[str, Any] = {name: params[theirs] for name, theirs in names.items()} | dict(fixed)
     for name, grid in spec.grids.items():
         kernels = ours[name]
-        if not isinstance(kernels, int | float) or isinstance(kernels, bool) or kernels <= 0:
+        if not isinstance(kernels, int | float) or isinstance(kernels, bool) or kernels <= 0 or kernels % 1:
             return None
         if not grid.decode(grid.distribution.low) <= kernels <= grid.decode(grid.distribution.high):
             return None

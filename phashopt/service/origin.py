@@ -11,7 +11,7 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 from safetensors import SafetensorError
 
-from phashopt.networks import Network, build, inherit
+from phashopt.networks import Network, build, inherit, inherit_macs
 from phashopt.search import DECISION_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, Start
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
@@ -64,8 +64,7 @@ def origin(study: Study, trial: FrozenTrial, spec: Spec, data: DataSet, root: Pa
             raise OrphanError(f"trial {parent.number} left no kernels to inherit: {reason}") from error
         return inherit(network.to(data.train.device), blueprint.widths, data.train.standardise(fitted_on), seed)
 
-    refitted = any(before > after for before, after in zip(ancestor.widths, blueprint.widths, strict=True))
-    macs = refitted * len(fitted_on) * (ancestor.cost.macs + blueprint.cost.macs)
+    macs = inherit_macs(ancestor, blueprint.widths, len(fitted_on))
     return Origin(child, macs, int(parent.user_attrs.get("images_seen", 0)))
 
 

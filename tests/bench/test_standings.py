@@ -65,3 +65,8 @@ def test_seeds_are_compared_with_their_own_and_averaged() -> None:
     row = standings(lines)["ours"]["B/10"]
     assert row.mean == pytest.approx((0.7 + 0.6) / 2)
     assert row.low <= row.mean <= row.high
+
+
+def test_against_a_rival_without_a_choice_nobody_is_sooner() -> None:
+    nothing = replace(THEIRS, compute=[1.5], validation=[0.9], test=[0.9])
+    assert speed_ups([OURS, nothing]) == {}

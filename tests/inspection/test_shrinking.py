@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,9 @@ def test_children_keep_the_cap_and_the_best_can_be_loaded(
     assert all(
         torch.equal(loaded.state_dict()[name], value) for name, value in children[0].network.state_dict().items()
     )
+    images = data.validation.standardise(data.validation.pixels[:8])
+    by_pytorch = runpy.run_path(str(tmp_path / "child" / "load_network.py"))["load"](tmp_path / "child")
+    assert torch.allclose(by_pytorch(images), loaded.eval()(images), atol=1e-5)
 
 
 def test_a_merged_child_still_knows_most_of_what_its_parent_knew(

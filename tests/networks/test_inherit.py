@@ -8,9 +8,23 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from phashopt.errors import UserError
-from phashopt.networks import Family, ImageShape, Network, Plain, ResNet, Vgg, build, grow, inherit, shrink
+from phashopt.networks import (
+    Family,
+    ImageShape,
+    Network,
+    Plain,
+    ResNet,
+    Vgg,
+    build,
+    grow,
+    inherit,
+    inherit_macs,
+    shrink,
+)
+from phashopt.networks.refit import refit, refit_macs
 
 FAMILIES = {
     "plain": (Plain(kernel_size=3), (12, 16)),
@@ -142,3 +156,20 @@ def test_the_wrong_direction_is_the_users_to_mend(
     arguments = (parents["plain"], widths, digits[0]) if call is shrink else (parents["plain"], widths)
     with pytest.raises(UserError, match="inherit takes either"):
         call(*arguments)  # type: ignore[operator]
+
+
+@EVERY
+def test_the_price_of_a_refit_is_what_torch_counts(family: str) -> None:
+    plan, widths = FAMILIES[family]
+    parent = build(plan.plan(widths, ImageShape(3, 16, 16), 10), 0)
+    blueprint = parent.blueprint.resized([6] * len(widths))
+    child, kept = build(blueprint, 0), dict.fromkeys(blueprint.readouts.values(), torch.arange(6))
+    with FlopCounterMode(display=False) as counter:
+        refit(parent, child, kept, torch.rand(96, 3, 16, 16))
+    assert refit_macs(parent.blueprint, blueprint, 96) == pytest.approx(counter.get_total_flops() / 2, rel=0.05)
+
+
+def test_growing_is_free_and_shrinking_more_than_a_pass() -> None:
+    blueprint = Plain(kernel_size=3).plan((6, 8), ImageShape(1, 8, 8), 10)
+    assert inherit_macs(blueprint, [6, 9], 100) == 0
+    assert inherit_macs(blueprint, [5, 9], 100) > 100 * blueprint.cost.macs

@@ -8,7 +8,7 @@ import torch
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from phashopt.networks import inherit
+from phashopt.networks import inherit, inherit_macs
 from phashopt.search import LONGER_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, PHashPruner, Start, Verdict
 from phashopt.service.check import check_study
 from phashopt.service.objective import Progress
@@ -69,7 +69,7 @@ def test_a_child_begins_with_its_parents_kernels(parented: Study, spec: Spec, da
     expected = inherit(parent, WIDTHS, images, seed=3).state_dict()
     assert all(torch.equal(expected[name], tensor) for name, tensor in found.network(3).state_dict().items())
     assert found.images == parented.trials[0].user_attrs["images_seen"]
-    assert found.macs == len(images) * (parent.blueprint.cost.macs + found.network(3).blueprint.cost.macs)
+    assert found.macs == inherit_macs(parent.blueprint, WIDTHS, len(images))
 
 
 def _claimed(study: Study, parent: int, **changes: int) -> int:
