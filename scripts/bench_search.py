@@ -60,9 +60,10 @@ HOW_TO_READ = """
 
 - Every arm searches {trials} trials; regret is normalised: 0 is the best network under the cap, 1 the median one as
   large as the cap allows, judged without noise, in a recorded table by the seed held out. The choice is the trial with
-  the highest accuracy seen; `by belief`, the one that our model of the same trials ranks first, as `confirm` does,
-  whoever proposed them. A target that was not reached counts twice the search. Means over {worlds} searches, 90%
-  bootstrap intervals in brackets; compute in longest trainings at the cap.
+  the highest accuracy seen; `by belief`, the one that our model of the same trials and their readings, for which rivals
+  do not pay, ranks first, as `confirm` does. A target that was not reached counts twice all trials, and twice the most
+  compute of any search in its world. Means over {worlds} searches, 90% bootstrap intervals in brackets; compute in
+  longest trainings at the cap.
 - The seconds above are those of the last sitting: searches that were over before it were not run again.
 - Optuna's samplers know the cap: their proposals are moved under it and filled up to it. Their first trial is ours.
 - In the synthetic worlds (error a sum of powers of the widths, a penalty where a layer is narrower than the one before;

@@ -30,7 +30,7 @@ TARGET = 0.9
 LATE = 10  # trials
 HALF = 0.5  # of the searches
 FEWEST_TARGETS = 5
-MISSED = 2.0  # times the whole search: what a target that was never reached counts as
+MISSED = 2.0  # times all trials, and the most compute of any arm in that world: what is never reached counts as
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Course:
     compute: list[float]
     actions: list[Taken] = field(default_factory=list)
 
-    def until(self, share: float) -> tuple[float, float]:
-        """Trials and compute until the choice first came so far; twice the whole where it never did."""
+    def until(self, share: float) -> tuple[float, float] | None:
+        """Trials and compute until the choice first came so far; None where it never did."""
         for trial, (reached, compute) in enumerate(zip(self.reached, self.compute, strict=True), start=1):
             if reached >= share:
                 return float(trial), compute
-        return MISSED * len(self.reached), MISSED * self.compute[-1]
+        return None
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ def _late(courses: Sequence[Course]) -> float | None:
     """The share that needed more than `LATE` trials; None where a search had fewer and nobody knows."""
     if any(len(course.reached) < LATE for course in courses):
         return None
-    return float(np.mean([course.until(TARGET)[0] > LATE for course in courses]))
+    ends = [course.until(TARGET) for course in courses]
+    return float(np.mean([end is None or end[0] > LATE for end in ends]))
 
 
 def in_words(verdict: Mapping[str, Any]) -> str:
@@ -163,13 +164,16 @@ class Estimate(NamedTuple):
 def summary(courses: Sequence[Course], arm: str) -> dict[str, Estimate]:
     """Normalised regret of one arm after some trials, and its trials and compute to some shares of the way."""
     mine = [course for course in courses if course.arm == arm]
+    most: dict[int, float] = defaultdict(float)
+    for course in courses:
+        most[course.world] = max(most[course.world], course.compute[-1])
     found = {
         f"regret at {at}": estimate([1 - course.reached[at - 1] for course in mine])
         for at in AT
         if at <= len(mine[0].reached)
     }
     for share in SHARES:
-        ends = [course.until(share) for course in mine]
+        ends = [course.until(share) or (MISSED * len(course.reached), MISSED * most[course.world]) for course in mine]
         found[f"trials to {share:.0%}"] = estimate([trials for trials, _ in ends])
         found[f"compute to {share:.0%}"] = estimate([compute for _, compute in ends])
     return found

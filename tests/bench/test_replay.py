@@ -78,10 +78,13 @@ def test_a_choice_by_belief_is_less_misled_by_noise() -> None:
     assert sum(ends[1::2]) > sum(ends[::2])
 
 
-def test_a_target_never_reached_counts_twice_the_search() -> None:
+def test_a_target_never_reached_counts_twice_the_search_however_little_it_spent() -> None:
     course = Course("model", 0, [0.1, 0.5, 0.85], [1.0, 2.0, 3.0])
     assert course.until(0.8) == (3.0, 3.0)
-    assert course.until(0.9) == (6.0, 6.0)
+    assert course.until(0.9) is None
+    idle = replace(course, arm="idle", reached=[0.1] * 3, compute=[0.1, 0.2, 0.3])
+    found = summary([course, idle], "idle")
+    assert (found["trials to 90%"].mean, found["compute to 90%"].mean) == (6.0, 6.0)
 
 
 def test_of_few_values_the_interval_is_students() -> None:
