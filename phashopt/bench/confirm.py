@@ -4,7 +4,7 @@ Where there was a choice, other seeds judge than those that chose: a network tha
 on some images is a lucky one on all others too.
 
 A child runs twice: as it was bred, from its parent's kernels, and from scratch for as long as its ancestors and it were
-trained together. What it owes to its widths is the second.
+trained together, at the learning rate and all else that its line began with: a child's own rate is one to train on at.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ Split = Literal["test", "held_out"]
 class Entrant:
     """One configuration and what fresh seeds of it scored, on the images that choose and on those that judge.
 
-    It begins with the kernels of its `origin`, else with random ones, and is trained for `epochs`.
+    It begins with the kernels of its `origin`, else with random ones, and is trained for `epochs` as `params` say.
     """
 
     trial: TrialSummary
+    params: Mapping[str, Any]
     epochs: int
     origin: Origin | None = None
     validation: list[float] = field(default_factory=list)
@@ -58,7 +59,7 @@ class Entrant:
         return {
             "trial": self.trial.number,
             "kernels": attrs["kernels"],
-            "params": self.trial.params,
+            "params": dict(self.params),
             "epochs": self.epochs,
             "start": "inherited" if self.origin else "scratch",
             "macs": attrs["macs"],
@@ -78,7 +79,7 @@ class Race:
 
     A challenger leaves once the best of them beats it; all the looks that are taken share one error of 10%. Neither the
     judging images nor the seeds that judge `chosen` have a say in this. `origins` are those of the trials that are
-    children.
+    children, `founders` the trials that these lines began with.
     """
 
     def __init__(
@@ -88,11 +89,17 @@ class Race:
         trials: Sequence[TrialSummary],
         split: Split,
         origins: Mapping[int, Origin] | None = None,
+        *,
+        founders: Mapping[int, TrialSummary] | None = None,
     ) -> None:
         self._spec = spec
         self._data = data
         self._judges = judging_images(data, split)
-        self.entrants = [entrant for trial in trials for entrant in _entrants(trial, (origins or {}).get(trial.number))]
+        self.entrants = [
+            entrant
+            for trial in trials
+            for entrant in self._enter(trial, (origins or {}).get(trial.number), (founders or {}).get(trial.number))
+        ]
         self.baseline, *self.challengers = self.entrants
 
     @property
@@ -130,14 +137,22 @@ class Race:
                 entrant.judged.append(self._retrain(entrant, seeds + round_)[1])
                 yield entrant
 
+    def _enter(self, trial: TrialSummary, origin: Origin | None, founder: TrialSummary | None) -> Iterator[Entrant]:
+        """From scratch, for as long as it and its ancestors, and if it has an `origin` as a child."""
+        widths = {name: value for name, value in trial.params.items() if name in self._spec.grids}
+        begun = {**(founder or trial).params, **widths}
+        yield Entrant(trial, begun, trial.epochs_used + trial.epochs_inherited)
+        if origin is not None:
+            yield Entrant(trial, trial.params, trial.epochs_used, origin)
+
     def _retrain(self, entrant: Entrant, number: int) -> tuple[float, float]:
         """From the first epoch with fresh seed `number`: its accuracy on the images that choose and that judge.
 
         One that diverges is as good as guessing.
         """
-        trial, spec, data = entrant.trial, self._spec, self._data
-        blueprint = spec.blueprint(spec.widths(trial.params), data.shape, len(data.classes))
-        recipe = spec.recipe({**trial.params, "epochs": entrant.epochs}, data.mirrored)
+        spec, data = self._spec, self._data
+        blueprint = spec.blueprint(spec.widths(entrant.params), data.shape, len(data.classes))
+        recipe = spec.recipe({**entrant.params, "epochs": entrant.epochs}, data.mirrored)
         seed = trial_seed(spec.study.seed, FRESH + number)
         network = entrant.origin.network(seed) if entrant.origin else build(blueprint, seed)
         trainer = Trainer(network, recipe, data.train, seed)
@@ -147,13 +162,6 @@ class Race:
         except Diverged:
             return 1 / len(data.classes), 1 / len(data.classes)
         return evaluate(trainer.network, data.validation).accuracy, evaluate(trainer.network, self._judges).accuracy
-
-
-def _entrants(trial: TrialSummary, origin: Origin | None) -> Iterator[Entrant]:
-    """From scratch, for as long as it and its ancestors, and if it has an `origin` as a child."""
-    yield Entrant(trial, trial.epochs_used + trial.epochs_inherited)
-    if origin is not None:
-        yield Entrant(trial, trial.epochs_used, origin)
 
 
 def candidates(summary: StudySummary, top: int, order: Sequence[int] | None = None) -> list[TrialSummary]:

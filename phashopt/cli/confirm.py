@@ -37,7 +37,8 @@ def run(
     Best is what the study's model expects most of, the highest accuracy where it has none. The validation images choose
     among the fresh trainings; one that is clearly beaten on them gets no more seeds. The other split judges: where
     there was a choice, as many more trainings of the chosen one and of the baseline, which had no say in it. A child is
-    trained both ways: from its parent's kernels, and from scratch for as long as its ancestors and it together.
+    trained both ways: from its parent's kernels, and from scratch for as long as its ancestors and it together, at the
+    rate that its line began with.
     """
     with plain_errors():
         import torch
@@ -54,12 +55,15 @@ def run(
         url = storage or default_storage()
         study, spec = open_study(url, name)
         order = believed_order(study, spec)
-        trials = candidates(summarize(study), top, order)
+        summary = summarize(study)
+        trials = candidates(summary, top, order)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         data = load_data(spec, data_dir or default_data_dir(), device)
         check_data(study, data)
         root, numbers = read_artifact_root(study, url), [trial.number for trial in trials]
-        race = Race(spec, data, trials, split.value, children(study, numbers, spec, data, root))
+        origins = children(study, numbers, spec, data, root)
+        founders = {trial.number: summary.founder(trial) for trial in trials}
+        race = Race(spec, data, trials, split.value, origins, founders=founders)
         for entrant in race.run(seeds):
             trained = f"{_named(entrant)}, seed {len(entrant.validation)} of {seeds}"
             messages.print(

@@ -87,6 +87,13 @@ class StudySummary:
             "trials": [trial.to_json() for trial in self.trials],
         }
 
+    def founder(self, trial: TrialSummary) -> TrialSummary:
+        """The trial from scratch that its line of parents began with; itself where it has no parent."""
+        known = {each.number: each for each in self.trials}
+        while trial.parent in known:
+            trial = known[trial.parent]
+        return trial
+
     @property
     def own(self) -> list[TrialSummary]:
         """The trials that are not adopted."""

@@ -89,8 +89,8 @@ def test_the_judging_images_have_no_say_in_the_choice(tiny_spec: str, tmp_path: 
 @pytest.mark.parametrize(("seeds", "beaten"), [(FAIR - 1, False), (FAIR, True)])
 def test_nobody_leaves_before_it_had_its_seeds(seeds: int, beaten: bool) -> None:
     scores = [0.1, 0.11, 0.12, 0.13]
-    weak = Entrant(_trial(1, {}), 1, validation=scores[:seeds])
-    assert weak.beaten_by(Entrant(_trial(2, {}), 1, validation=[score + 0.5 for score in scores[:seeds]])) is beaten
+    weak = Entrant(_trial(1, {}), {}, 1, validation=scores[:seeds])
+    assert weak.beaten_by(Entrant(_trial(2, {}), {}, 1, validation=[score + 0.5 for score in scores[:seeds]])) is beaten
 
 
 def test_a_child_runs_from_its_parents_kernels_and_from_scratch_for_as_long_as_all_of_its_line(
@@ -106,10 +106,20 @@ def test_a_child_runs_from_its_parents_kernels_and_from_scratch_for_as_long_as_a
         made.append(seed)
         return build(spec.blueprint([8, 6], data.shape, len(data.classes)), seed)
 
-    race = Race(spec, data, [_trial(0, params), child], "test", {1: Origin(network, macs=1, images=1024)})
+    founder = _trial(7, {**params, "width_00": 4, "learning_rate": 0.1})
+    origins = {1: Origin(network, macs=1, images=1024)}
+    race = Race(spec, data, [_trial(0, params), child], "test", origins, founders={1: founder})
     assert [(entrant.trial.number, entrant.epochs) for entrant in race.run(2)] == [(0, 2), (1, 10), (1, 2)] * 2
     assert len(set(made)) == 2
     assert [entrant.to_json(race.baseline)["start"] for entrant in race.challengers] == ["scratch", "inherited"]
+    told = [entrant.to_json(race.baseline)["params"] for entrant in race.challengers]
+    assert [(each["width_00"], each["learning_rate"]) for each in told] == [(8, 0.1), (8, 0.05)]
+
+
+def test_a_line_begins_with_the_trial_from_scratch() -> None:
+    trials = [replace(_trial(number, {}), parent=parent) for number, parent in enumerate((-1, 0, -1, 1))]
+    summary = StudySummary("s", {}, None, None, [], trials)
+    assert [summary.founder(trial).number for trial in trials] == [0, 0, 2, 0]
 
 
 def test_what_no_worker_of_this_study_trained_is_not_confirmed() -> None:
