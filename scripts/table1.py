@@ -5,8 +5,7 @@ writes studies/results/TABLE1.md and TABLE1.json, anew after each of them; other
 no network. `--minutes 9` ends it in time with exit status 3, and the same command goes on from there. `--small
 data.limit=12000` makes all choices on as many images, in a fraction of the time, and judges what was chosen in full.
 `--keep` goes on from the rows that are published, with the `--set` and `--small` that these were made with, where the
-work of earlier sittings is gone. `--toy` runs all of it in
-small on the CPU and writes beside its work.
+work of earlier sittings is gone. `--toy` runs all of it in small on the CPU and writes beside its work.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ HOW_TO_READ = """
   few in every row.
 - Compute is in multiply-accumulates: three passes an image, and the readings. TPE had the compute of the search; its
   proposals are moved under the caps and filled up to them, and it reads nothing but the network a trial ends with, at
-  its own expense: from 0.4% of an epoch (the paper's network) to 14% (`cifar10_vgg`).
+  its own expense.
 - Seconds are of the clock, whatever else ran beside; those above are of all searches and of the trainings that judge,
   one after the other. The command is that of the last sitting: without `--minutes` it goes on to the end.
 - **Only the row `searched widths` of a ladder may be credited to the search** of widths: recipe, length and family are
@@ -146,9 +146,8 @@ def described(row: Row) -> TableRow:
 def notes(parts: dict[str, Part], told: Mapping[str, Mapping[str, Any]]) -> str:
     """What the numbers are, which reading of the paper each one answers, and what the search may be credited with."""
     seeds = {name: len(part.rows[comparison.SEARCHED].scores) for name, part in parts.items()}
-    alike = len(set(seeds.values())) == 1
-    each = ", ".join(f"{count} ({name})" for name, count in seeds.items())
-    lines = [HOW_TO_READ.format(seeds=min(seeds.values()) if alike else each)]
+    told_apart = ", ".join(f"{count} ({name})" for name, count in seeds.items())
+    lines = [HOW_TO_READ.format(seeds=told_apart if len(set(seeds.values())) > 1 else min(seeds.values()))]
     for name, part in parts.items():
         lines.append(f"- {name}: {verdict(part)}")
         if changed := told[name]["overrides"]:

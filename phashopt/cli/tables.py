@@ -37,7 +37,7 @@ def answer(summary: StudySummary) -> RenderableType:
 def confirmation_table(rows: list[dict[str, Any]], chosen: int, split: str) -> Table:
     """Means over fresh seeds; the first row is the baseline, `chosen` the one that validation images chose."""
     title, chosen_by = f"Fresh seeds, judged on {split} images", "*: chosen on validation images"
-    longer = len({row["epochs"] for row in rows}) > 1
+    longer = any(row["epochs"] > rows[0]["epochs"] for row in rows)
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
     table.caption = chosen_by + "; what trained longer than the baseline gained by that too" * longer
     for column in ("trial", "kernels", "epochs", "accuracy", "n", "MACs", "gain over baseline (90%)"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from phashopt.networks import Network, shrink
 from phashopt.networks.describe import described
 from phashopt.search.fit import fit, scatter, uniform
 from phashopt.search.space import Axis, Point, Space
-from phashopt.service import load_network
+from phashopt.service.export import copy_loader
 from phashopt.training.data import Images, RawData
 from phashopt.training.loop import evaluate
 from phashopt.training.weights import save_weights
@@ -100,7 +99,7 @@ class Shrinking:
         """Write a child as `study export` does: safetensors, how to build and feed it, and what loads it by PyTorch."""
         told = {**self._description, "widths": list(child.widths), "modules": described(child.network)}
         save_weights(folder, child.network, told)
-        shutil.copyfile(load_network.__file__, folder / Path(load_network.__file__).name)
+        copy_loader(folder)
 
     def _narrower(self, cap: float) -> Space:
         blueprint = self._network.blueprint

@@ -69,7 +69,7 @@ def inherit(parent: Network, widths: Sequence[int], images: Tensor, seed: int = 
 
 
 def inherit_macs(parent: Blueprint, widths: Sequence[int], images: int) -> int:
-    """MACs of `inherit` on so many images: what is shrunk is read and refitted, growing is free."""
+    """MACs of `inherit` on so many images (docs/signal.md, 7): what is shrunk is read and refitted, growing is free."""
     narrower = [min(pair) for pair in zip(parent.widths, widths, strict=True)]
     if narrower == list(parent.widths):
         return 0

@@ -40,7 +40,11 @@ def refit(parent: Network, child: Network, kept: dict[str, Tensor], images: Tens
 
 
 def refit_macs(parent: Blueprint, child: Blueprint, images: int) -> int:
-    """MACs of `refit` on so many images: both networks pass them for every layer, whose regression comes on top."""
+    """MACs of `refit` on so many images (docs/signal.md, 7): both networks pass them for every layer that is fitted.
+
+    Its regression comes on top: products of inputs (rows, d) with themselves and with targets (rows, k); solving does
+    not count.
+    """
     head = child.parts["head"]
     assert isinstance(head, Head)
     fits = [(images, head.features, head.classes)]  # rows, inputs and targets of each regression

@@ -70,11 +70,11 @@ def sentence(words: str) -> str:
 
 
 def counts(summary: StudySummary) -> str:
-    """`24 trials, 8 of them adopted: 20 complete, 3 stopped early, 1 failed`."""
-    states = Counter(trial.state for trial in summary.trials)
+    """`24 trials, 8 of them adopted: 12 complete, 3 stopped early, 1 failed`."""
+    states = Counter(trial.state for trial in summary.own)
     parts = [f"{states[state]} {word}" for state, word in STATES.items() if states[state]]
-    adopted = sum(trial.adopted for trial in summary.trials)
-    return counted(len(summary.trials), adopted) + (f": {', '.join(parts)}" if parts else "")
+    trials = len(summary.trials)
+    return counted(trials, trials - len(summary.own)) + (f": {', '.join(parts)}" if parts else "")
 
 
 def caps(summary: StudySummary) -> str:

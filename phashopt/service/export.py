@@ -41,9 +41,14 @@ def export_study(url: str, name: str, out: Path, number: int | None = None) -> I
         if folder:
             yield Path(shutil.copy2(folder / WEIGHTS, out / WEIGHTS))
             yield _write(out / NETWORK, json.dumps(_description(study, folder), indent=2))
-            yield Path(shutil.copyfile(load_network.__file__, out / Path(load_network.__file__).name))
+            yield copy_loader(out)
     except OSError as error:
         raise UserError(f"cannot write to {out}: {error.strerror}; choose another --out") from error
+
+
+def copy_loader(folder: Path) -> Path:
+    """Write `load_network.py`, which loads the network beside it and needs PyTorch only; `OSError` if it cannot be."""
+    return Path(shutil.copyfile(load_network.__file__, folder / Path(load_network.__file__).name))
 
 
 def _why_none(trial: TrialSummary, summary: StudySummary, folder: Path) -> str:
