@@ -9,10 +9,13 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 from optuna import Study
 
-from phashopt import figures
 from phashopt.errors import UserError
+from phashopt.figures.accuracy import accuracy_against_macs
 from phashopt.figures.belief import BELIEF, belief_plots
 from phashopt.figures.compute import compute_by_trial
+from phashopt.figures.curves import learning_curves
+from phashopt.figures.network import drawn_network
+from phashopt.figures.trajectories import redundancy_trajectories, width_trajectories
 from phashopt.service.belief import belief_of
 from phashopt.service.summary import summarize, widths_by_role
 
@@ -29,22 +32,22 @@ __all__ = [
 
 def plot_accuracy_against_macs(study: Study) -> go.Figure:
     """What accuracy costs: all trials, the front, the cap, parents joined to children."""
-    return figures.accuracy_against_macs(summarize(study).view())
+    return accuracy_against_macs(summarize(study).view())
 
 
 def plot_widths(study: Study) -> go.Figure:
     """Kernels of each layer, trial by trial."""
-    return figures.width_trajectories(summarize(study).view())
+    return width_trajectories(summarize(study).view())
 
 
 def plot_redundancy(study: Study) -> go.Figure:
     """Redundancy, duplicates and dead share of each layer at the end of every trial."""
-    return figures.redundancy_trajectories(summarize(study).view())
+    return redundancy_trajectories(summarize(study).view())
 
 
 def plot_learning_curves(study: Study) -> go.Figure:
     """Accuracy and readings of baseline and best, epoch by epoch."""
-    return figures.learning_curves(summarize(study).view())
+    return learning_curves(summarize(study).view())
 
 
 def plot_compute(study: Study) -> go.Figure:
@@ -67,4 +70,4 @@ def plot_network(study: Study) -> Figure:
     if not widths:
         raise UserError("neither a baseline nor a best trial with widths is there to be drawn")
     layers = len(summary.width_names)
-    return figures.drawn_network([f"Layer {place + 1}" for place in range(layers)], widths, [""] * layers)
+    return drawn_network([f"Layer {place + 1}" for place in range(layers)], widths, [""] * layers)

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from phashopt.networks import Blueprint, ImageShape, Plain, ResNet, Vgg, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint, ImageShape, Plain, ResNet, Vgg
 from phashopt.signal import measure
 
 MOST_BITS = 2

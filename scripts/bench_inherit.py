@@ -28,11 +28,12 @@ from scipy.spatial.distance import squareform
 from subsets import subset
 from torch import Tensor, nn
 
-from phashopt.networks import Blueprint, ImageShape, Network, Plain, build, shrink
+from phashopt.networks import Network, build, shrink
+from phashopt.plans import Blueprint, ImageShape, Plain
 from phashopt.signal import measure
-from phashopt.training.data import Augmentation, DataSet, sample
+from phashopt.training.data import DataSet, sample
 from phashopt.training.loop import Diverged, Trainer, evaluate
-from phashopt.training.recipe import Recipe
+from phashopt.training.recipe import Augmentation, Recipe
 
 SETS = ("mnist", "fashion_mnist")
 WIDTHS = (32, 32, 32)

@@ -27,7 +27,7 @@ from phashopt.bench.standings import RIVAL, Line, actions_of, document, gains, l
 from phashopt.errors import UserError
 from phashopt.service.ranges import IntRange
 from phashopt.service.spec import load_as
-from phashopt.training.data import default_data_dir
+from phashopt.training.datasets import default_data_dir
 
 TASK = Path("studies/live/fashion.toml")
 LONGER = "uniform at the cap"

@@ -26,13 +26,13 @@ from results import Ledger, Row, percent, publish
 from scipy import stats
 from subsets import subset
 
-from phashopt.networks import Plain
+from phashopt.plans import Plain
 from phashopt.search import PHashPruner, Verdict
 from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
-from phashopt.training.data import Augmentation, DataSet, choose_probes
+from phashopt.training.data import DataSet, choose_probes
 from phashopt.training.loop import Diverged
-from phashopt.training.recipe import Recipe
+from phashopt.training.recipe import Augmentation, Recipe
 from phashopt.training.run import Run
 from phashopt.training.schedule import Schedule
 

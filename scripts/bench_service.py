@@ -31,13 +31,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from results import Row, Tables, publish
 from throwaway_postgres import Postgres
 
+from phashopt.service.creation import create_study
 from phashopt.service.lease import Lease
 from phashopt.service.objective import Result
 from phashopt.service.queue import Queue
 from phashopt.service.server import Server
 from phashopt.service.spec import Spec, parse_spec
 from phashopt.service.storage import open_storage
-from phashopt.service.study import create_study, open_study
+from phashopt.service.study import open_study
 from phashopt.service.worker import Worker
 from phashopt.trace import TRACE_KEY, Epoch, Reading, Trace, write_trace
 

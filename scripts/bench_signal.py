@@ -23,7 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet18
 
-from phashopt.networks import Blueprint, ImageShape, Plain, Vgg, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint, ImageShape, Plain, Vgg
 from phashopt.signal import Probe, measure
 from phashopt.signal.deconvnet import CPU_BUDGET, GPU_BUDGET, Deconvnet
 from phashopt.signal.fingerprint import fingerprint

@@ -23,10 +23,11 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import datasets
 from torchvision import transforms as T
 
-from phashopt.networks import Blueprint, ImageShape, Plain, ResNet, Vgg, build
-from phashopt.training.data import Augmentation, Images, Standardisation, load_raw
+from phashopt.networks import build
+from phashopt.plans import Blueprint, ImageShape, Plain, ResNet, Vgg
+from phashopt.training.data import Images, Standardisation, load_raw
 from phashopt.training.loop import Trainer, evaluate
-from phashopt.training.recipe import Recipe
+from phashopt.training.recipe import Augmentation, Recipe
 from phashopt.training.schedule import Schedule
 
 SEEDS = {"cpu": 3, "cuda": 2}  # on CUDA it is one of several checks that take nine minutes

@@ -30,11 +30,12 @@ from optuna import Study, Trial
 from throwaway_postgres import Postgres
 
 from phashopt.service.check import check_study
+from phashopt.service.creation import create_study
 from phashopt.service.objective import Hooks, Result
 from phashopt.service.patience import repeat
 from phashopt.service.spec import Spec, parse_spec
 from phashopt.service.storage import artifact_root, open_storage, trial_folder
-from phashopt.service.study import create_study, open_plain
+from phashopt.service.study import open_plain
 from phashopt.service.summary import FINISHED
 from phashopt.service.worker import Worker
 from phashopt.training.files import save_bytes

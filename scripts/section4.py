@@ -15,25 +15,22 @@ from matplotlib.figure import Figure
 from results import RESULTS, Row, publish, run
 
 from phashopt.bench.walk import SUITABLE, Walk, wasted
-from phashopt.figures import (
-    layer_label,
-    map_sheets,
-    mean_similarity,
-    png_bytes,
-    redundancy_trajectories,
-    similarity_matrices,
-    width_trajectories,
-)
+from phashopt.figures.export import png_bytes
+from phashopt.figures.labels import layer_label
+from phashopt.figures.maps import map_sheets
+from phashopt.figures.similarity import mean_similarity, similarity_matrices
 from phashopt.figures.still import still
+from phashopt.figures.trajectories import redundancy_trajectories, width_trajectories
 from phashopt.search.space import Axis
+from phashopt.service.creation import create_study
 from phashopt.service.ranges import WidthRange
 from phashopt.service.spec import Spec, load_spec
 from phashopt.service.storage import open_storage, trial_folder
-from phashopt.service.study import create_study, open_study, read_artifact_root
+from phashopt.service.study import open_study, read_artifact_root
 from phashopt.service.summary import TrialSummary, summarize
 from phashopt.service.worker import Worker
 from phashopt.signal.redundancy import NEAR, groups_alike
-from phashopt.training.data import default_data_dir
+from phashopt.training.datasets import default_data_dir
 from phashopt.training.snapshot import Snapshot
 
 SPEC = Path("studies/section4.toml")

@@ -28,7 +28,7 @@ from phashopt.bench.comparison import Comparison, Part, Size, details_of, part_o
 from phashopt.bench.sitting import OutOfTimeError, Sitting
 from phashopt.errors import UserError
 from phashopt.service.spec import Spec, load_spec
-from phashopt.training.data import default_data_dir
+from phashopt.training.datasets import default_data_dir
 
 STUDIES = Path("studies")
 DEFAULT = [

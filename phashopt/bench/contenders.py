@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isclose
 
 from phashopt.bench.retrain import Variant
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.search.coding import Coding
 from phashopt.search.fit import uniform
 from phashopt.search.space import RATE, Space

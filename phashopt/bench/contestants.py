@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from phashopt.bench.arms import Blind, DeadOnly, Shuffled, Unlearning, first_values, under_cap
 from phashopt.bench.heirs import bequeathed
 from phashopt.bench.placed import Listed, Placed, Values
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.search import PHashPruner, PHashSampler
 from phashopt.search.coding import Coding
 from phashopt.search.fit import uniform

@@ -23,11 +23,11 @@ from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
 from phashopt.bench.shrunk import train_shrunk
 from phashopt.bench.task import Seed
 from phashopt.errors import NotFiniteError, UserError
+from phashopt.service.images import load_data
 from phashopt.service.objective import Hooks, Objective, discard_checkpoint
 from phashopt.service.ranges import IntRange, middle
 from phashopt.service.spec import Spec, Table
 from phashopt.service.storage import artifact_root, open_storage, study_folder
-from phashopt.service.study import load_data
 from phashopt.training.data import DataSet
 from phashopt.training.loop import Diverged, evaluate
 from phashopt.training.run import Outcome, Run

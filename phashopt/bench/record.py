@@ -21,9 +21,10 @@ from joblib import Parallel, delayed
 from phashopt.bench.recording import LENGTH_COLUMN, Recorder, Row
 from phashopt.bench.task import RecordTask, configurations
 from phashopt.errors import UserError
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
+from phashopt.service.creation import versions
+from phashopt.service.images import load_data
 from phashopt.service.objective import device_name
-from phashopt.service.study import load_data, versions
 from phashopt.training.data import DataSet
 from phashopt.training.files import save_bytes
 

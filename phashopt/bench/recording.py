@@ -19,10 +19,11 @@ from phashopt.bench.frame import READING_MACS
 from phashopt.bench.rivals import rival_signals
 from phashopt.bench.task import Params, RecordTask, widths_of
 from phashopt.errors import NotFiniteError
-from phashopt.networks import Blueprint, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint
 from phashopt.search.space import LENGTH
+from phashopt.service.images import probe_indices
 from phashopt.service.objective import make_probe
-from phashopt.service.study import probe_indices
 from phashopt.signal import Probe
 from phashopt.trace import READING_FIELDS, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint

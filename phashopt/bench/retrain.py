@@ -15,10 +15,11 @@ from typing import Any, Literal
 import torch
 
 from phashopt.bench.confirm import FRESH
-from phashopt.networks import Cost, build
+from phashopt.networks import build
+from phashopt.plans import Cost
+from phashopt.service.images import load_data
 from phashopt.service.objective import trial_seed
 from phashopt.service.spec import Spec, parse_spec
-from phashopt.service.study import load_data
 from phashopt.trace import Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet

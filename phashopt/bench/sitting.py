@@ -19,10 +19,11 @@ from joblib import cpu_count
 from phashopt.bench.retrain import Job, Scores, Use, Variant, is_over, retrain
 from phashopt.errors import UserError
 from phashopt.service.budget import used_up
+from phashopt.service.creation import create_study
 from phashopt.service.patience import StorageAwayError
 from phashopt.service.spec import Spec
 from phashopt.service.storage import open_storage
-from phashopt.service.study import create_study, hours_old, open_study
+from phashopt.service.study import hours_old, open_study
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.worker import TooManyFailuresError, Worker
 

@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from pydantic import Field, model_validator
 
 from phashopt.errors import UserError
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.search.space import LENGTH
 from phashopt.service.searching import limits
 from phashopt.service.spec import Spec, Table

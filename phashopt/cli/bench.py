@@ -45,7 +45,7 @@ def record(
         from phashopt.bench.record import Recording
         from phashopt.bench.task import RecordTask
         from phashopt.service.spec import load_as
-        from phashopt.training.data import default_data_dir
+        from phashopt.training.datasets import default_data_dir
 
         asked = load_as(RecordTask, task, overrides or ())
         path = out or Path(f"{asked.study.name}.parquet")
@@ -141,7 +141,7 @@ def live(
         from phashopt.bench.standings import actions_of, document, lines_of
         from phashopt.errors import UserError
         from phashopt.service.spec import load_as
-        from phashopt.training.data import default_data_dir
+        from phashopt.training.datasets import default_data_dir
 
         asked = load_as(LiveTask, task, overrides or ())
         url = storage or f"sqlite:///{asked.study.name}-live.db"

@@ -46,11 +46,12 @@ def run(
         from phashopt.bench.confirm import Race, candidates
         from phashopt.cli.tables import confirmation_table
         from phashopt.service.belief import believed_order
+        from phashopt.service.images import check_data, load_data
         from phashopt.service.origin import children
         from phashopt.service.storage import default_storage
-        from phashopt.service.study import check_data, load_data, open_study, read_artifact_root
+        from phashopt.service.study import open_study, read_artifact_root
         from phashopt.service.summary import summarize
-        from phashopt.training.data import default_data_dir
+        from phashopt.training.datasets import default_data_dir
 
         url = storage or default_storage()
         study, spec = open_study(url, name)

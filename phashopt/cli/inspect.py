@@ -60,7 +60,8 @@ def run(
         import torch
 
         from phashopt.inspection import Shrinking, draw, inspect_network, load_subject, worth_drawing
-        from phashopt.training.data import default_data_dir, load_raw
+        from phashopt.training.data import load_raw
+        from phashopt.training.datasets import default_data_dir
 
         subject = load_subject(model, weights)
         subject.network.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -65,9 +65,9 @@ def _data(study: Study, document: dict[str, Any], data_dir: Path | None) -> tupl
     """The study's images; without them the page is made from what the trials left, and says so."""
     import torch
 
+    from phashopt.service.images import check_data, load_data
     from phashopt.service.spec import parse_spec
-    from phashopt.service.study import check_data, load_data
-    from phashopt.training.data import default_data_dir
+    from phashopt.training.datasets import default_data_dir
 
     try:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

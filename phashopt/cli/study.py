@@ -26,10 +26,10 @@ def create(
 ) -> None:
     """Check a spec and its data, then write the study; workers may start at once."""
     with plain_errors():
+        from phashopt.service.creation import create_study
         from phashopt.service.spec import load_spec
         from phashopt.service.storage import default_storage
-        from phashopt.service.study import create_study
-        from phashopt.training.data import default_data_dir
+        from phashopt.training.datasets import default_data_dir
 
         named = [] if name is None else [f'study.name="{name}"']
         checked = load_spec(spec, [*(overrides or []), *named])

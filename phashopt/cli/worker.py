@@ -50,7 +50,7 @@ def run(
         from phashopt.service.storage import default_storage
         from phashopt.service.study import open_study
         from phashopt.service.supervisor import Assignment, Supervisor
-        from phashopt.training.data import default_data_dir
+        from phashopt.training.datasets import default_data_dir
 
         _check_options(ray, here=(processes > 1, gpus, per_gpu > 1), there=(workers, gpus_per_worker))
         url = storage or default_storage()

@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from phashopt.errors import UserError
-from phashopt.figures import map_sheets, png_bytes, similarity_matrices
 from phashopt.figures.channels import channel_sheet
 from phashopt.figures.explanations import grad_cam_sheet, guided_sheet
+from phashopt.figures.export import png_bytes
+from phashopt.figures.maps import map_sheets
+from phashopt.figures.similarity import similarity_matrices
 from phashopt.inspection.maps import all_maps, shrunk
 from phashopt.inspection.reading import Inspection, Layer
 from phashopt.signal import LayerReport, reconstruct

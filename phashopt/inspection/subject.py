@@ -18,7 +18,8 @@ from torch import nn
 
 from phashopt.errors import UserError, meant
 from phashopt.inspection.state import fill, read_state
-from phashopt.networks import FAMILIES, ImageShape, build
+from phashopt.networks import build
+from phashopt.plans import FAMILIES, ImageShape
 from phashopt.training.data import Standardisation
 from phashopt.training.weights import NETWORK, WEIGHTS
 

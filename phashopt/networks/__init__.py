@@ -1,9 +1,8 @@
-"""Networks whose every layer's kernel count is a parameter, with their cost known before they are built."""
+"""Networks built from their plans, and their children."""
 
-from phashopt.networks.blueprint import Blueprint, Cost, ImageShape
 from phashopt.networks.build import Network, build
-from phashopt.networks.families import FAMILIES, Family, Plain, ResNet, Vgg, width_name
 from phashopt.networks.inherit import grow, inherit, inherit_macs, shrink
+from phashopt.plans import FAMILIES, Blueprint, Cost, Family, ImageShape, Plain, ResNet, Vgg, width_name
 
 __all__ = [
     "FAMILIES",

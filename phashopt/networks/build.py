@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from phashopt.networks.blueprint import Block, Blueprint, Conv, Head, MaxPool, Part
+from phashopt.plans.blueprint import Block, Blueprint, Conv, Head, MaxPool, Part
 
 
 class Network(nn.Sequential):

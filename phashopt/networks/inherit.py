@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phashopt.errors import UserError
-from phashopt.networks.blueprint import Blueprint
 from phashopt.networks.build import Network, build
 from phashopt.networks.refit import refit, refit_macs
-from phashopt.networks.sites import head_reads, sites
+from phashopt.plans.blueprint import Blueprint
+from phashopt.plans.sites import head_reads, sites
 from phashopt.signal import LayerReport, measure
 
 PROBES = 16  # of the images, for the hashes that kernels are grouped by

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from phashopt.networks.blueprint import Block, Blueprint, Head
 from phashopt.networks.build import Network, ResidualBlock
-from phashopt.networks.sites import Site, sites
+from phashopt.plans.blueprint import Block, Blueprint, Head
+from phashopt.plans.sites import Site, sites
 
 BATCH = 64  # images whose patches are held at once
 ROWS = 40  # patches wanted for every number that is fitted

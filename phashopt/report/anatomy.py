@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from phashopt.figures.labels import TIMES
 from phashopt.figures.reverse import Step, Window
 from phashopt.inspection.probes import Probes
-from phashopt.networks import Blueprint, ImageShape
-from phashopt.networks.blueprint import Block, Conv, Head, MaxPool, Part
+from phashopt.plans import Blueprint, ImageShape
+from phashopt.plans.blueprint import Block, Conv, Head, MaxPool, Part
 from phashopt.signal.state import home, undisturbed
 
 PATCH = 4  # pixels a side: four windows of 2x2

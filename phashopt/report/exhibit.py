@@ -10,7 +10,7 @@ from pathlib import Path
 from phashopt.errors import UserError
 from phashopt.inspection import load_subject
 from phashopt.inspection.subject import Subject
-from phashopt.networks import Blueprint, ImageShape
+from phashopt.plans import Blueprint, ImageShape
 from phashopt.report.measure import Measured, epoch_seconds, latencies, step_bytes, training_accuracy
 from phashopt.service.spec import Spec, parse_spec
 from phashopt.service.storage import trial_folder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from phashopt.figures import png_bytes, svg_bytes, webp_bytes
+from phashopt.figures.export import png_bytes, svg_bytes, webp_bytes
 
 ROOM = 8 << 20  # bytes of pictures that the page carries in all, before base64
 

@@ -10,7 +10,7 @@ import torch
 
 from phashopt.errors import UserError, meant
 from phashopt.inspection.probes import Probes, resized, with_channels
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.report.exhibit import Exhibit
 from phashopt.training.data import DataSet, Images, Standardisation
 from phashopt.training.data.sources import read_image

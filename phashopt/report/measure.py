@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from phashopt.networks import Blueprint, ImageShape, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint, ImageShape
 from phashopt.training.data import DataSet, Images
 from phashopt.training.loop import Trainer, evaluate
 from phashopt.training.recipe import Recipe

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from phashopt.figures import drawn_network
 from phashopt.figures.labels import TIMES
+from phashopt.figures.network import drawn_network
 from phashopt.figures.reverse import reverse_diagram
 from phashopt.inspection.probes import Probes
 from phashopt.report.anatomy import map_sizes, pooling_window, steps

@@ -15,10 +15,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from phashopt.errors import UserError
-from phashopt.figures import study_plots
 from phashopt.figures.belief import BELIEF, SIGNAL, Belief, belief_plots
 from phashopt.figures.labels import amount, percent
 from phashopt.figures.still import still
+from phashopt.figures.study import study_plots
 from phashopt.inspection.probes import Probes
 from phashopt.report.comparison import before_after
 from phashopt.report.exhibit import Exhibit

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from phashopt.figures import layer_label, mean_similarity, similarity_matrices
+from phashopt.figures.labels import layer_label
+from phashopt.figures.similarity import mean_similarity, similarity_matrices
 from phashopt.inspection.probes import Probes
 from phashopt.report.exhibit import Exhibit
 from phashopt.report.gallery import Gallery, Picture

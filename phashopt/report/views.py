@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import nn
 
-from phashopt.figures import layer_label, map_sheets, mean_similarity
 from phashopt.figures.channels import channel_sheet
+from phashopt.figures.labels import layer_label
+from phashopt.figures.maps import map_sheets
+from phashopt.figures.similarity import mean_similarity
 from phashopt.figures.strip import film_strip
 from phashopt.inspection.maps import all_maps, shrunk
 from phashopt.inspection.probes import Probes

@@ -14,14 +14,14 @@ import torch
 from optuna import Study, Trial
 from optuna.trial import FrozenTrial
 
-from phashopt.networks import Blueprint
+from phashopt.plans import Blueprint
 from phashopt.search import PLANNED_KEY, STABLE_KEY, USED_KEY, PHashPruner, Start, Verdict, lengthened
+from phashopt.service.images import probe_indices
 from phashopt.service.origin import OrphanError, extended, origin, orphaned
 from phashopt.service.publish import Trained, upload_pictures
 from phashopt.service.ranges import ends
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
-from phashopt.service.study import probe_indices
 from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
 from phashopt.training.data import DataSet, sample

@@ -15,7 +15,11 @@ from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upl
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 
-from phashopt.figures import dashboard_plots, layer_label, map_sheets, png_bytes, similarity_matrices
+from phashopt.figures.export import png_bytes
+from phashopt.figures.labels import layer_label
+from phashopt.figures.maps import map_sheets
+from phashopt.figures.similarity import similarity_matrices
+from phashopt.figures.study import dashboard_plots
 from phashopt.service.storage import inside, uploads_folder
 from phashopt.service.summary import SPEC_KEY, summarize
 from phashopt.training.run import Outcome

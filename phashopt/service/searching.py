@@ -15,7 +15,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
 from phashopt.errors import UserError
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.search import PHashPruner, PHashSampler
 from phashopt.service.spec import PHASH, Spec
 

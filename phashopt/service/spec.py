@@ -13,11 +13,11 @@ from optuna.distributions import BaseDistribution
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from phashopt.errors import UserError, meant
-from phashopt.networks import FAMILIES, Blueprint, Cost, ImageShape, Plain, ResNet, Vgg, width_name
+from phashopt.plans import FAMILIES, Blueprint, Cost, ImageShape, Plain, ResNet, Vgg, width_name
 from phashopt.service.ranges import Choices, FloatRange, IntRange, WidthRange, WidthValues, distribution, ends, middle
 from phashopt.service.storage import UPLOADS
-from phashopt.training.data import SOURCES, Augmentation
-from phashopt.training.recipe import Recipe
+from phashopt.training.datasets import SOURCES
+from phashopt.training.recipe import Augmentation, Recipe
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"  # a study's name is also a folder's
 

@@ -1,19 +1,15 @@
-"""A study in its database: created whole or not at all, opened only if it is ours and unchanged."""
+"""A study in its database, opened only if it is ours and unchanged. Nothing here needs torch."""
 
 from __future__ import annotations
 
 import json
-import platform
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import optuna
-import torch
 from optuna import Study
 from optuna.artifacts import get_all_artifact_meta
 from optuna.storages import BaseStorage
@@ -21,18 +17,15 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from phashopt.errors import UserError, meant
-from phashopt.networks import ImageShape
-from phashopt.service.searching import check_proposals, limits, make_pruner, make_sampler
-from phashopt.service.spec import PHASH, Spec, parse_spec
-from phashopt.service.storage import artifact_root, check_place, inside, open_storage, study_folder, uploads_folder
-from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
-from phashopt.signal import content_hash
-from phashopt.training.data import DataSet, choose_probes, load_raw, prepare
+from phashopt.plans import ImageShape
+from phashopt.service.searching import make_pruner, make_sampler
+from phashopt.service.spec import Spec, parse_spec
+from phashopt.service.storage import artifact_root, inside, open_storage, study_folder, uploads_folder
+from phashopt.service.summary import SPEC_KEY
 
 STOP_KEY = "stops_requested"
 ARTIFACTS_KEY = "artifacts"
 CREATED_KEY = "created"
-VERSIONED = ("phashopt", "optuna", "torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -41,48 +34,6 @@ class Subject:
 
     image: ImageShape
     classes: tuple[str, ...]
-
-
-def load_data(spec: Spec, data_dir: Path, device: torch.device) -> DataSet:
-    """The spec's images, split and on the device; raises `DataError`."""
-    table = spec.data
-    raw = load_raw(table.dataset, data_dir, size=table.size)
-    return prepare(
-        raw,
-        validation=table.validation,
-        held_out=table.held_out,
-        limit=table.limit,
-        seed=spec.study.seed,
-        device=device,
-    )
-
-
-def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
-    """Check the spec against its data and write the study with its baseline as first trial.
-
-    Raises `UserError` before anything is written: unknown or missing data, fewer images than probes, a network that
-    does not fit the images, a cap below the smallest network, a setting of another sampler, a name already taken.
-    """
-    data = load_data(spec, data_dir, torch.device("cpu"))
-    subject = Subject(data.shape, data.classes)
-    _check_search(spec)
-    _check(spec, subject)
-    _check_probes(spec, len(data.train))
-    check_place(url)
-    with _artifact_root_made(url):
-        storage = open_storage(url, create=True)
-    name = spec.study.name
-    if name in optuna.get_all_study_names(storage):
-        raise UserError(f"there is a study {name!r} already; choose another --name, or delete it")
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-    try:
-        for key, value in _attributes(url, spec, data, subject).items():
-            study.set_user_attr(key, value)
-        study.enqueue_trial(spec.baseline, user_attrs={ROLE_KEY: BASELINE_ROLE})
-    except BaseException:
-        optuna.delete_study(study_name=name, storage=storage)
-        raise
-    return study
 
 
 def open_study(url: str, name: str, *, give_up: Callable[[], bool] = lambda: False) -> tuple[Study, Spec]:
@@ -158,20 +109,6 @@ def hours_old(study: Study) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(study.user_attrs[CREATED_KEY])).total_seconds() / 3600
 
 
-def check_data(study: Study, data: DataSet) -> None:
-    """Refuse images that are not those the study was made with; raises `UserError`."""
-    if data.hash != study.user_attrs["data_hash"]:
-        raise UserError(
-            f"the images here are not those of study {study.study_name!r} (hash {data.hash}, "
-            f"not {study.user_attrs['data_hash']}); give the --data-dir it was made with"
-        )
-
-
-def probe_indices(spec: Spec, data: DataSet) -> torch.Tensor:
-    """Which training images (N,) are the study's probes: class-balanced, the same for every trial."""
-    return choose_probes(data.train, spec.signal.probes, spec.study.seed)
-
-
 def request_stop(study: Study) -> None:
     """Ask every worker now running to hand its trial back and leave; workers started later are not concerned.
 
@@ -201,84 +138,3 @@ def delete_study(url: str, name: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for upload in uploads:
         upload.unlink(missing_ok=True)
-
-
-@contextmanager
-def _artifact_root_made(url: str) -> Iterator[None]:
-    """The folder is there, and goes again if what follows fails; raises `UserError` if it cannot be made."""
-    root = artifact_root(url)
-    new = not root.exists()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"the artifacts' folder {root} cannot be made ({reason}); set PHASHOPT_ARTIFACTS") from error
-    try:
-        yield
-    except Exception:
-        if new:
-            root.rmdir()
-        raise
-
-
-def _check(spec: Spec, subject: Subject) -> None:
-    side, augmentation = min(subject.image[1:]), spec.training.augmentation
-    for name in ("shift", "cutout"):
-        if getattr(augmentation, name) >= side:
-            raise UserError(f"training.augmentation.{name}: images are {side} pixels a side; write less than {side}")
-    spec.blueprint(spec.network.baseline, subject.image, len(subject.classes))
-    check_proposals(spec, make_sampler(spec, subject.image, len(subject.classes)))
-    make_pruner(spec)
-    caps = limits(spec, subject.image, len(subject.classes))
-    smallest = {name: grid.decode(grid.distribution.low) for name, grid in spec.grids.items()}
-    for name, (cost, cap) in caps.items():
-        if cost(smallest) > cap:
-            raise UserError(
-                f"limits.{name}: the smallest network needs {cost(smallest):,.0f}; raise the cap {cap:,.0f}"
-            )
-
-
-def _check_search(spec: Spec) -> None:
-    """Refuse what the user wrote and nobody would read; a stored spec holds the defaults as well."""
-    search, written = spec.search, spec.search.model_fields_set
-    if "strategy" in written and search.sampler != PHASH:
-        raise UserError(
-            f"search.strategy is that of sampler {PHASH!r}, not of {search.sampler!r}; leave one of them out"
-        )
-    if "inherit" in written and search.inherit and not spec.inherits:
-        raise UserError(
-            f"search.inherit: sampler {PHASH!r} alone breeds children, with strategy 'model' under a cap of [limits]; "
-            "leave it out"
-        )
-
-
-def _check_probes(spec: Spec, images: int) -> None:
-    if spec.signal.probes > images:
-        raise UserError(f"signal.probes: there are {images:,} images to train on, not {spec.signal.probes:,}")
-
-
-def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[str, object]:
-    return {
-        SPEC_KEY: spec.model_dump_json(),
-        "spec_hash": spec.hash,
-        "data_hash": data.hash,
-        "probes_hash": content_hash(data.train.pixels[probe_indices(spec, data)]),
-        "image": list(subject.image),
-        "classes": list(subject.classes),
-        ARTIFACTS_KEY: str(artifact_root(url)),
-        CREATED_KEY: datetime.now(UTC).isoformat(),
-        "versions": versions(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of what a training depends on."""
-    return {"python": platform.python_version(), **{package: _version(package) for package in VERSIONED}}
-
-
-def _version(package: str) -> str:
-    """What is installed; a source tree on the path is no distribution."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

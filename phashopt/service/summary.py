@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from phashopt.figures import StudyView
-from phashopt.networks import width_name
+from phashopt.plans import width_name
 from phashopt.search import ADOPTED_KEY, Start, is_feasible
 from phashopt.trace import Trace, read_trace
 
 if TYPE_CHECKING:
+    import pandas as pd
     from optuna import Study
+
+    from phashopt.figures.view import StudyView
 
 SPEC_KEY = "spec"
 ROLE_KEY = "role"
@@ -111,6 +112,8 @@ class StudySummary:
 
     def view(self) -> StudyView:
         """The study as the plots take it."""
+        from phashopt.figures.view import StudyView
+
         return StudyView(
             trials=self.table(),
             widths=self.width_names,
@@ -127,6 +130,8 @@ class StudySummary:
 
         A parameter and an attribute may share a name (`params`, `epochs`): the parameter wins.
         """
+        import pandas as pd
+
         rows = [
             {
                 **{key: value for key, value in trial.attrs.items() if isinstance(value, int | float | str | bool)},

@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 from phashopt.errors import DataError, UserError
 from phashopt.search import ADOPTED_KEY
 from phashopt.service.failures import blocked, empty_device, fail, failure_of, is_out_of_memory
+from phashopt.service.images import check_data, load_data
 from phashopt.service.lease import GRACE_SECONDS, Lease
 from phashopt.service.objective import Hooks, Objective, Progress, Result, discard_checkpoint
 from phashopt.service.patience import StorageAwayError
@@ -28,15 +29,7 @@ from phashopt.service.publish import refresh_plots
 from phashopt.service.queue import Claim, Queue
 from phashopt.service.spec import Spec
 from phashopt.service.storage import without_password
-from phashopt.service.study import (
-    check_data,
-    is_deleted,
-    load_data,
-    open_study,
-    read_artifact_root,
-    request_stop,
-    stop_requests,
-)
+from phashopt.service.study import is_deleted, open_study, read_artifact_root, request_stop, stop_requests
 from phashopt.service.summary import FINISHED
 from phashopt.training.loop import Diverged, Interrupted
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from phashopt.training.data import Images
+from phashopt.training.data import Images, cut, move
 from phashopt.training.precision import autocast
 from phashopt.training.recipe import Recipe
 from phashopt.training.replay import Replay
@@ -97,8 +97,8 @@ class Trainer:
     def _eager_step(self, indices: Tensor) -> Tensor:
         """The loss of the images numbered, augmented anew, before the step."""
         augmentation = self.recipe.augmentation
-        pixels = augmentation.move(self._data.pixels[indices], self.generator)
-        images = augmentation.cut(self._data.standardise(pixels), self.generator)
+        pixels = move(self._data.pixels[indices], augmentation, self.generator)
+        images = cut(self._data.standardise(pixels), augmentation, self.generator)
         with autocast(images.device):
             outputs = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(outputs.float(), self._data.labels[indices], label_smoothing=self.recipe.label_smoothing)

@@ -6,7 +6,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from phashopt.training.data import Augmentation
+
+class Augmentation(BaseModel):
+    """Random changes of images, each in pixels; 0 is off. `mirror` only where a mirrored image keeps its class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shift: int = Field(2, ge=0)
+    mirror: bool = True
+    cutout: int = Field(0, ge=0)
 
 
 class Recipe(BaseModel):

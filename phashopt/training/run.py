@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from phashopt.errors import NotFiniteError
-from phashopt.networks import Blueprint, Network, build
+from phashopt.networks import Network, build
+from phashopt.plans import Blueprint
 from phashopt.search import Verdict
 from phashopt.signal import ROUTINE_CHANNELS, ROUTINE_PROBES, Probe, Report
 from phashopt.trace import Epoch, Trace

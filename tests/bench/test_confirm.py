@@ -13,8 +13,8 @@ from scipy import stats
 
 from phashopt.bench.confirm import FAIR, Entrant, Race, candidates, welch_interval
 from phashopt.networks import Network, build
+from phashopt.service.images import load_data
 from phashopt.service.spec import parse_spec
-from phashopt.service.study import load_data
 from phashopt.service.summary import StudySummary, TrialSummary
 from phashopt.trace import Trace
 from phashopt.training.loop import Diverged, Trainer

@@ -8,9 +8,9 @@ import torch
 
 from phashopt.bench import contenders
 from phashopt.bench.retrain import Variant
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
+from phashopt.service.images import load_data
 from phashopt.service.spec import Spec, parse_spec
-from phashopt.service.study import load_data
 
 IMAGE = ImageShape(1, 8, 8)
 SEARCHED = Variant((6, 4), {"epochs": 2, "learning_rate": 0.05, "weight_decay": 1e-3, "label_smoothing": 0.1})

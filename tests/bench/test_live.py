@@ -14,12 +14,12 @@ from phashopt.bench.live import LiveTask, Match, Player, charged, matches_of, op
 from phashopt.bench.shrunk import Shrunk
 from phashopt.bench.standings import line, lines_of
 from phashopt.errors import UserError
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.search import Verdict
 from phashopt.search.space import LENGTH
+from phashopt.service.images import load_data
 from phashopt.service.objective import Objective
 from phashopt.service.spec import load_as
-from phashopt.service.study import load_data
 from phashopt.trace import Trace
 from phashopt.training.loop import Diverged
 from phashopt.training.run import Run

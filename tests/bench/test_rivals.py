@@ -12,7 +12,8 @@ from phashopt.bench.rivals import (
     mean_independence,
     rival_signals,
 )
-from phashopt.networks import ImageShape, Plain, ResNet, build
+from phashopt.networks import build
+from phashopt.plans import ImageShape, Plain, ResNet
 
 
 def _rows(*shape: int) -> torch.Tensor:

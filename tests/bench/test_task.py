@@ -8,7 +8,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from phashopt.bench.task import RecordTask, configurations, draw
 from phashopt.errors import UserError
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.service.spec import load_as
 
 IMAGE = ImageShape(1, 8, 8)

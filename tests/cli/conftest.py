@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from phashopt.cli.app import app
+from phashopt.service.creation import create_study
 from phashopt.service.spec import load_spec
 from phashopt.service.storage import open_storage
-from phashopt.service.study import ARTIFACTS_KEY, create_study, open_plain
+from phashopt.service.study import ARTIFACTS_KEY, open_plain
 from phashopt.service.worker import Worker
 
 Run = Callable[..., Result]

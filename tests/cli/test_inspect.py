@@ -13,7 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from phashopt.cli import inspect
-from phashopt.networks import ImageShape, Plain, build
+from phashopt.networks import build
+from phashopt.plans import ImageShape, Plain
 from phashopt.training.weights import save_weights
 
 NETWORK = """

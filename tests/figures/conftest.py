@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from phashopt.figures import StudyView
+from phashopt.figures.view import StudyView
 from phashopt.trace import Epoch, Reading, Trace
 
 STATES = ["COMPLETE", "COMPLETE", "COMPLETE", "COMPLETE", "PRUNED", "FAIL", "COMPLETE"]

@@ -5,8 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from phashopt.figures import StudyView, accuracy_against_macs
-from phashopt.figures.accuracy import accuracy_floor
+from phashopt.figures.accuracy import accuracy_against_macs, accuracy_floor
+from phashopt.figures.view import StudyView
 
 from .conftest import make_view
 

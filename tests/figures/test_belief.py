@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from phashopt.figures import StudyView, png_bytes
 from phashopt.figures.belief import BELIEF, SIGNAL, Belief, Curve, _ticks, belief_plots
+from phashopt.figures.export import png_bytes
 from phashopt.figures.heat import DEEP
 from phashopt.figures.still import still
+from phashopt.figures.view import StudyView
 
 CURVE = Curve([24, 28, 32], [1.0, 0.9, 0.8], [1.1, 1.0, 0.9], [1.2, 1.1, 1.0])
 SIGNALS = {1: 0.5, 2: 0.4}

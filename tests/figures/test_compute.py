@@ -3,8 +3,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from phashopt.figures import StudyView
 from phashopt.figures.compute import compute_by_trial, seconds_by_kind
+from phashopt.figures.view import StudyView
 
 
 @pytest.fixture

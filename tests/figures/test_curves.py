@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from phashopt.figures import StudyView, learning_curves
+from phashopt.figures.curves import learning_curves
 from phashopt.figures.heat import DEEP
+from phashopt.figures.view import StudyView
 from phashopt.trace import Epoch, Reading, Trace
 
 

@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from phashopt.figures import drawn_network, png_bytes, svg_bytes, webp_bytes
+from phashopt.figures.export import png_bytes, svg_bytes, webp_bytes
+from phashopt.figures.network import drawn_network
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from phashopt.figures import map_sheets
 from phashopt.figures.labels import group_letter
-from phashopt.figures.maps import PAGE, map_pixels
+from phashopt.figures.maps import PAGE, map_pixels, map_sheets
 from phashopt.figures.palette import GROUPS
 
 IMAGE = np.zeros((1, 8, 8), dtype=np.uint8)

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from matplotlib.patches import Rectangle
 
-from phashopt.figures import drawn_network
-from phashopt.figures.network import ACROSS, TALLEST
+from phashopt.figures.network import ACROSS, TALLEST, drawn_network
 
 
 def bars(roles: dict[str, list[int]]) -> list[Rectangle]:

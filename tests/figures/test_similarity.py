@@ -8,9 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 
-from phashopt.figures import mean_similarity, similarity_matrices
 from phashopt.figures.palette import NO_DATA
-from phashopt.figures.similarity import COLOURS, triangle_colours
+from phashopt.figures.similarity import COLOURS, mean_similarity, similarity_matrices, triangle_colours
 
 
 def matrix(kernels: int, seed: int = 0) -> np.ndarray:

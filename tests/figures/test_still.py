@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from phashopt.figures import StudyView, png_bytes, study_plots
+from phashopt.figures.export import png_bytes
 from phashopt.figures.heat import DEEP
 from phashopt.figures.still import still
+from phashopt.figures.study import study_plots
+from phashopt.figures.view import StudyView
 
 
 @pytest.mark.parametrize("layers", [0, 1, 5, DEEP + 1])

@@ -9,8 +9,9 @@ import pytest
 from optuna_dashboard import save_plotly_graph_object
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
-from phashopt.figures import StudyView, dashboard_plots, study_plots
 from phashopt.figures.heat import DEEP
+from phashopt.figures.study import dashboard_plots, study_plots
+from phashopt.figures.view import StudyView
 
 from .conftest import make_view
 

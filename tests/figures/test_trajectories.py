@@ -4,8 +4,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from phashopt.figures import StudyView, redundancy_trajectories, width_trajectories
-from phashopt.figures.trajectories import QUANTITIES
+from phashopt.figures.trajectories import QUANTITIES, redundancy_trajectories, width_trajectories
+from phashopt.figures.view import StudyView
 
 
 def panel(figure: go.Figure, axis: str, name: str) -> dict[int, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phashopt.figures import StudyView
+from phashopt.figures.view import StudyView
 from phashopt.figures.view import StudyView as View
 
 

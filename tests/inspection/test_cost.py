@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from phashopt.errors import UserError
 from phashopt.inspection.cost import layer_macs
-from phashopt.networks import Family, ImageShape, Plain, ResNet, Vgg, build
+from phashopt.networks import build
+from phashopt.plans import Family, ImageShape, Plain, ResNet, Vgg
 
 
 @pytest.mark.parametrize(

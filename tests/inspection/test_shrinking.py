@@ -9,10 +9,11 @@ import torch
 
 from phashopt.errors import UserError
 from phashopt.inspection import Shrinking, Subject, load_subject
-from phashopt.networks import Family, Network, Plain, ResNet, Vgg, build
-from phashopt.training.data import Augmentation, DataSet, RawData, load_raw, prepare
+from phashopt.networks import Network, build
+from phashopt.plans import Family, Plain, ResNet, Vgg
+from phashopt.training.data import DataSet, RawData, load_raw, prepare
 from phashopt.training.loop import Trainer
-from phashopt.training.recipe import Recipe
+from phashopt.training.recipe import Augmentation, Recipe
 from phashopt.training.weights import save_weights
 
 FAMILIES = {

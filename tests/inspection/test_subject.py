@@ -9,7 +9,8 @@ from torch import nn
 
 from phashopt.errors import UserError
 from phashopt.inspection import load_subject
-from phashopt.networks import ImageShape, Plain, build
+from phashopt.networks import build
+from phashopt.plans import ImageShape, Plain
 from phashopt.training.weights import save_weights
 
 FACTORIES = """

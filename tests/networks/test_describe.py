@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from phashopt.networks import Family, ImageShape, Plain, ResNet, Vgg, build
+from phashopt.networks import build
 from phashopt.networks.describe import described
+from phashopt.plans import Family, ImageShape, Plain, ResNet, Vgg
 from phashopt.service.load_network import build as build_plainly
 
 IMAGE = ImageShape(3, 16, 16)

@@ -11,20 +11,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from phashopt.errors import UserError
-from phashopt.networks import (
-    Family,
-    ImageShape,
-    Network,
-    Plain,
-    ResNet,
-    Vgg,
-    build,
-    grow,
-    inherit,
-    inherit_macs,
-    shrink,
-)
+from phashopt.networks import Network, build, grow, inherit, inherit_macs, shrink
 from phashopt.networks.refit import refit, refit_macs
+from phashopt.plans import Family, ImageShape, Plain, ResNet, Vgg
 
 FAMILIES = {
     "plain": (Plain(kernel_size=3), (12, 16)),

@@ -18,8 +18,10 @@ from optuna.trial import TrialState
 from phashopt.figures.belief import Belief, Curve
 from phashopt.report import Scene, write_report
 from phashopt.report.exhibit import Exhibit
+from phashopt.service.creation import create_study
+from phashopt.service.images import load_data
 from phashopt.service.spec import load_spec
-from phashopt.service.study import create_study, load_data, read_artifact_root
+from phashopt.service.study import read_artifact_root
 from phashopt.service.summary import StudySummary, roles, summarize
 from phashopt.service.worker import Worker
 from phashopt.trace import Epoch, Reading, Trace, write_trace

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from phashopt.figures.labels import TIMES
-from phashopt.networks import Plain, ResNet, build
+from phashopt.networks import build
+from phashopt.plans import Plain, ResNet
 from phashopt.report.anatomy import map_sizes, pooling_window, steps
 from phashopt.report.images import of_classes
 from phashopt.training.data import DataSet

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from phashopt.errors import UserError
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.report.images import SHOWN, choose, of_classes, of_files
 from phashopt.training.data import DataSet, Standardisation
 

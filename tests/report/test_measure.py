@@ -5,7 +5,8 @@ import math
 import pytest
 from torch import nn
 
-from phashopt.networks import Blueprint, Plain, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint, Plain
 from phashopt.report.exhibit import gather, measured
 from phashopt.report.measure import epoch_seconds, latencies, step_bytes, training_accuracy
 from phashopt.training.data import DataSet

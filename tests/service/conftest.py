@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from throwaway_postgres import Postgres
 
+from phashopt.service.creation import create_study
 from phashopt.service.server import Server
 from phashopt.service.spec import Spec, load_spec
-from phashopt.service.study import create_study
 
 # what a process of a test needs is imported once, the last by any optimizer of torch at its first use
 multiprocessing.get_context("forkserver").set_forkserver_preload(["phashopt.service.worker", "torch._dynamo"])

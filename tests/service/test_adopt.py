@@ -15,8 +15,9 @@ from phashopt.service.adopt import Adoption, adopt
 from phashopt.service.belief import predicted_best
 from phashopt.service.budget import used_up
 from phashopt.service.check import check_study
+from phashopt.service.creation import create_study
 from phashopt.service.spec import Spec
-from phashopt.service.study import create_study, open_study
+from phashopt.service.study import open_study
 from phashopt.service.summary import SPEC_KEY, summarize
 
 SAME = {"width_00": 4, "width_01": 6, "epochs": 2, "learning_rate": 0.05}

@@ -8,8 +8,9 @@ from optuna.trial import create_trial
 
 from phashopt.errors import UserError
 from phashopt.service.belief import belief_of
+from phashopt.service.creation import create_study
 from phashopt.service.spec import Spec
-from phashopt.service.study import create_study, open_study
+from phashopt.service.study import open_study
 
 SpecOf = Callable[..., Spec]
 

@@ -9,9 +9,10 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from phashopt.service.budget import used_up, waiting
+from phashopt.service.creation import create_study
 from phashopt.service.queue import Queue
 from phashopt.service.spec import Spec, StudyTable
-from phashopt.service.study import CREATED_KEY, create_study
+from phashopt.service.study import CREATED_KEY
 
 
 def trial(state: TrialState = TrialState.COMPLETE, macs: float = 10.0) -> FrozenTrial:

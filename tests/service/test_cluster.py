@@ -11,9 +11,9 @@ from throwaway_postgres import Postgres
 
 from phashopt.errors import UserError
 from phashopt.service.cluster import RaySupervisor
+from phashopt.service.creation import create_study
 from phashopt.service.objective import Progress
 from phashopt.service.spec import Spec
-from phashopt.service.study import create_study
 from phashopt.service.supervisor import Assignment, Closed
 
 # a pruner of ours would call a training that has settled finished

@@ -16,13 +16,14 @@ from optuna.trial import TrialState
 from phashopt.errors import UserError
 from phashopt.service import worker as module
 from phashopt.service.check import check_study
+from phashopt.service.creation import create_study
 from phashopt.service.lease import LEASE_KEY
 from phashopt.service.objective import Hooks, Result
 from phashopt.service.queue import Queue
 from phashopt.service.reaper import LOST_KEY
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root
-from phashopt.service.study import create_study, delete_study, open_study, request_stop
+from phashopt.service.study import delete_study, open_study, request_stop
 from phashopt.service.summary import StudySummary, summarize
 from phashopt.service.worker import Worker
 from phashopt.training.loop import Interrupted

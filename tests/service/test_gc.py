@@ -8,11 +8,12 @@ from optuna import Trial
 from optuna.trial import TrialState, create_trial
 
 from phashopt.search import ADOPTED_KEY
+from phashopt.service.creation import create_study
 from phashopt.service.gc import collect, garbage
 from phashopt.service.objective import Result
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
-from phashopt.service.study import create_study, open_study
+from phashopt.service.study import open_study
 from phashopt.service.worker import Worker
 from phashopt.training.run import CHECKPOINT, STABLE
 from phashopt.training.snapshot import SNAPSHOT

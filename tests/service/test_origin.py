@@ -11,11 +11,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from phashopt.networks import inherit, inherit_macs
 from phashopt.search import LONGER_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, PHashPruner, Start, Verdict
 from phashopt.service.check import check_study
+from phashopt.service.creation import create_study
+from phashopt.service.images import load_data
 from phashopt.service.objective import Progress
 from phashopt.service.origin import FITTED_ON, children, extended, origin
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
-from phashopt.service.study import create_study, load_data, open_study
+from phashopt.service.study import open_study
 from phashopt.service.summary import summarize_trial
 from phashopt.service.worker import Worker
 from phashopt.training import run

@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from pydantic import ValidationError
 
 from phashopt.errors import UserError
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.service.spec import Spec, StudyTable, load_spec, parse_spec
 from phashopt.service.storage import study_folder
 

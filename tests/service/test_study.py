@@ -10,18 +10,11 @@ import torch
 
 from phashopt.errors import UserError
 from phashopt.search import PHashPruner, PHashSampler
+from phashopt.service.creation import create_study
+from phashopt.service.images import check_data, load_data
 from phashopt.service.spec import Spec
 from phashopt.service.storage import open_storage
-from phashopt.service.study import (
-    check_data,
-    create_study,
-    delete_study,
-    load_data,
-    open_study,
-    read_artifact_root,
-    request_stop,
-    stop_requests,
-)
+from phashopt.service.study import delete_study, open_study, read_artifact_root, request_stop, stop_requests
 from phashopt.service.summary import summarize
 
 SpecOf = Callable[..., Spec]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from agreement import MOST_BITS, NETWORKS, disagreement
 
-from phashopt.networks import Blueprint
+from phashopt.plans import Blueprint
 
 
 @pytest.mark.parametrize("plan", NETWORKS.values(), ids=list(NETWORKS))

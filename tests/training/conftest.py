@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from phashopt.networks import Blueprint, Plain
+from phashopt.plans import Blueprint, Plain
 from phashopt.signal import Probe
-from phashopt.training.data import Augmentation, DataSet, choose_probes, load_raw, prepare
-from phashopt.training.recipe import Recipe
+from phashopt.training.data import DataSet, choose_probes, load_raw, prepare
+from phashopt.training.recipe import Augmentation, Recipe
 
 
 @pytest.fixture(scope="session")

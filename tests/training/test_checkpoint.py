@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from phashopt.networks import Blueprint, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint
 from phashopt.trace import Epoch, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from phashopt.networks import Blueprint, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint
 from phashopt.trace import Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from phashopt.networks import Blueprint, ResNet, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint, ResNet
 from phashopt.signal import reconstruct
 from phashopt.training.data import DataSet
 from phashopt.training.film import KERNELS, PEAK, Camera, Film, to_bytes

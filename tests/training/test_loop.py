@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from phashopt.networks import Blueprint, Plain, build
+from phashopt.networks import build
+from phashopt.plans import Blueprint, Plain
 from phashopt.training.data import DataSet
 from phashopt.training.loop import Diverged, Interrupted, Trainer, evaluate, top_accuracy
 from phashopt.training.recipe import Recipe

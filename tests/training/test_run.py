@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from phashopt.networks import Blueprint
+from phashopt.plans import Blueprint
 from phashopt.search import Verdict
 from phashopt.signal import Probe, Report
 from phashopt.trace import Trace

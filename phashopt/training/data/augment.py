@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Generator, Tensor
 
+from phashopt.training.recipe import Augmentation
 
-class Augmentation(BaseModel):
-    """Each in pixels; 0 is off. `mirror` only where a mirrored image keeps its class."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+def move(pixels: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
+    """Shift each image by up to `shift` pixels both ways, borders reflected, and `mirror` half of them.
 
-    shift: int = Field(2, ge=0)
-    mirror: bool = True
-    cutout: int = Field(0, ge=0)
+    One gather for the whole batch (N, C, H, W): rows and columns are index arithmetic, nothing is padded.
+    """
+    shift = augmentation.shift
+    if not shift and not augmentation.mirror:
+        return pixels
+    count, channels, height, width = pixels.shape
+    shifts = torch.randint(-shift, shift + 1, (2, count, 1), generator=generator, device=pixels.device)
+    rows = _reflect(torch.arange(height, device=pixels.device) + shifts[0], height)
+    columns = _reflect(torch.arange(width, device=pixels.device) + shifts[1], width)
+    if augmentation.mirror:
+        mirrored = torch.rand((count, 1), generator=generator, device=pixels.device) < 0.5
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    index = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1).expand(-1, channels, -1)
+    return pixels.flatten(2).gather(2, index).view_as(pixels)
 
-    def move(self, pixels: Tensor, generator: Generator) -> Tensor:
-        """Shift each image by up to `shift` pixels both ways, borders reflected, and mirror half of them.
 
-        One gather for the whole batch (N, C, H, W): rows and columns are index arithmetic, nothing is padded.
-        """
-        if not self.shift and not self.mirror:
-            return pixels
-        count, channels, height, width = pixels.shape
-        shifts = torch.randint(-self.shift, self.shift + 1, (2, count, 1), generator=generator, device=pixels.device)
-        rows = _reflect(torch.arange(height, device=pixels.device) + shifts[0], height)
-        columns = _reflect(torch.arange(width, device=pixels.device) + shifts[1], width)
-        if self.mirror:
-            mirrored = torch.rand((count, 1), generator=generator, device=pixels.device) < 0.5
-            columns = torch.where(mirrored, width - 1 - columns, columns)
-        index = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1).expand(-1, channels, -1)
-        return pixels.flatten(2).gather(2, index).view_as(pixels)
-
-    def cut(self, images: Tensor, generator: Generator) -> Tensor:
-        """Set a `cutout` x `cutout` square of each standardised image (N, C, H, W) to the mean (DeVries 2017)."""
-        if not self.cutout:
-            return images
-        count, _, height, width = images.shape
-        corner = torch.rand((2, count, 1), generator=generator, device=images.device)
-        rows = _covered(corner[0], height, self.cutout)
-        columns = _covered(corner[1], width, self.cutout)
-        return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+def cut(images: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
+    """Set a `cutout` x `cutout` square of each standardised image (N, C, H, W) to the mean (DeVries 2017)."""
+    square = augmentation.cutout
+    if not square:
+        return images
+    count, _, height, width = images.shape
+    corner = torch.rand((2, count, 1), generator=generator, device=images.device)
+    rows, columns = _covered(corner[0], height, square), _covered(corner[1], width, square)
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
 
 
 def _reflect(index: Tensor, side: int) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 from dataclasses import dataclass, replace
 from importlib.metadata import distribution
@@ -17,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch.nn import functional as F
 
 from phashopt.errors import DataError, UserError
+from phashopt.training.datasets import SOURCES
 from phashopt.training.files import save_bytes
 
 DIGITS = "sklearn/datasets/data/digits.csv.gz"
@@ -36,12 +36,6 @@ class RawData:
     test: tuple[NDArray[np.uint8], NDArray[np.int64]] | None
     classes: tuple[str, ...]
     mirrored: bool  # whether a mirrored image still belongs to its class
-
-
-def default_data_dir() -> Path:
-    """`PHASHOPT_DATA`, else the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("PHASHOPT_DATA") or cache / "phashopt" / "data")
 
 
 def load_raw(dataset: str, data_dir: Path, *, size: int = 64, download: bool = True) -> RawData:
@@ -175,6 +169,3 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
     return np.asarray(square, dtype=np.uint8).transpose(2, 0, 1)
-
-
-SOURCES = ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phashopt.errors import DataError
-from phashopt.networks import ImageShape
+from phashopt.plans import ImageShape
 from phashopt.training.data.images import Images, Standardisation
 from phashopt.training.data.sources import TEST_SEED, TEST_SHARE, RawData
 

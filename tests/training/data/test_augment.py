@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from phashopt.training.data import Augmentation
+from phashopt.training.data import cut, move
+from phashopt.training.recipe import Augmentation
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -28,7 +29,7 @@ def expected_moves(image: torch.Tensor, shift: int, mirror: bool) -> list[torch.
 
 @pytest.mark.parametrize(("shift", "mirror"), [(0, True), (1, False), (2, True), (2, False)])
 def test_every_move_is_a_crop_of_the_reflected_image(pixels: torch.Tensor, shift: int, mirror: bool) -> None:
-    moved = Augmentation(shift=shift, mirror=mirror).move(pixels, generator())
+    moved = move(pixels, Augmentation(shift=shift, mirror=mirror), generator())
     kinds = set()
     for image, result in zip(pixels, moved, strict=True):
         matches = [
@@ -41,21 +42,21 @@ def test_every_move_is_a_crop_of_the_reflected_image(pixels: torch.Tensor, shift
 
 def test_off_is_off(pixels: torch.Tensor) -> None:
     off = Augmentation(shift=0, mirror=False, cutout=0)
-    assert off.move(pixels, generator()) is pixels
-    assert off.cut(pixels, generator()) is pixels
+    assert move(pixels, off, generator()) is pixels
+    assert cut(pixels, off, generator()) is pixels
 
 
 def test_cutout_blanks_one_square_all_channels_alike() -> None:
     images = torch.ones(500, 2, 8, 8)
-    cut = Augmentation(cutout=3).cut(images, generator()) == 0
-    assert torch.equal(cut[:, 0], cut[:, 1])
-    rows, columns = cut[:, 0].any(2).sum(1), cut[:, 0].any(1).sum(1)
-    assert torch.equal(cut[:, 0].sum((1, 2)), rows * columns)
+    hidden = cut(images, Augmentation(cutout=3), generator()) == 0
+    assert torch.equal(hidden[:, 0], hidden[:, 1])
+    rows, columns = hidden[:, 0].any(2).sum(1), hidden[:, 0].any(1).sum(1)
+    assert torch.equal(hidden[:, 0].sum((1, 2)), rows * columns)
     assert rows.max() == columns.max() == 3
     assert rows.min() >= 2  # the centre lies inside
 
 
 def test_the_generator_fixes_what_happens(pixels: torch.Tensor) -> None:
-    first, again, other = (Augmentation().move(pixels, generator(seed)) for seed in (1, 1, 2))
+    first, again, other = (move(pixels, Augmentation(), generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from phashopt.networks import Family, ImageShape, Plain, ResNet, Vgg, build
+from phashopt.networks import build
+from phashopt.plans import Family, ImageShape, Plain, ResNet, Vgg
 
 CASES = [
     (Plain(), [32, 64], ImageShape(3, 32, 32), 10),

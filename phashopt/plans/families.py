@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from phashopt.errors import UserError
-from phashopt.networks.blueprint import Block, Blueprint, Conv, Head, ImageShape, MaxPool, Part
+from phashopt.plans.blueprint import Block, Blueprint, Conv, Head, ImageShape, MaxPool, Part
 
 Kernel = Literal[1, 3, 5, 7, 9, 11]
 Stages = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from phashopt.networks import Blueprint, Family, ImageShape, Plain, ResNet, Vgg, build
-from phashopt.networks.sites import head_reads, sites
+from phashopt.networks import build
+from phashopt.plans import Blueprint, Family, ImageShape, Plain, ResNet, Vgg
+from phashopt.plans.sites import head_reads, sites
 
 CASES = [
     (Plain(), (4, 6)),

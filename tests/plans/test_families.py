@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from phashopt.errors import UserError
-from phashopt.networks import FAMILIES, Family, ImageShape, Plain, ResNet, Vgg, build, width_name
+from phashopt.networks import build
+from phashopt.plans import FAMILIES, Family, ImageShape, Plain, ResNet, Vgg, width_name
 
 IMAGE = ImageShape(1, 8, 8)
 

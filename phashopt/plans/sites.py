@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from phashopt.networks.blueprint import Block, Blueprint, Conv
+from phashopt.plans.blueprint import Block, Blueprint, Conv
 
 
 @dataclass(frozen=True)
