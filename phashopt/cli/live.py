@@ -17,11 +17,9 @@ from rich.text import Text
 
 from phashopt.figures.labels import amount, percent
 from phashopt.service.cluster import Placed, Unplaced
-from phashopt.service.objective import Progress
+from phashopt.service.events import Closed, Ended, Idle, Progress
 from phashopt.service.study import is_deleted
 from phashopt.service.summary import FINISHED, StudySummary, summarize
-from phashopt.service.supervisor import Closed
-from phashopt.service.worker import Ended, Idle
 
 PLAIN_SECONDS = 15.0  # between two lines about the same slot's epochs
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from phashopt.errors import UserError
+from phashopt.service.events import Closed
 from phashopt.service.storage import file_path, from_any_folder
-from phashopt.service.supervisor import KEEP_MEMORY, RESTARTS, Assignment, Closed, run_slot
+from phashopt.service.supervisor import KEEP_MEMORY, RESTARTS, Assignment, run_slot
 
 if TYPE_CHECKING:
     from ray import ObjectRef

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 
 from phashopt.plans import Blueprint
 from phashopt.search import PLANNED_KEY, STABLE_KEY, USED_KEY, PHashPruner, Start, Verdict, lengthened
+from phashopt.service.events import Progress
 from phashopt.service.images import probe_indices
 from phashopt.service.origin import OrphanError, extended, origin, orphaned
 from phashopt.service.publish import Trained, upload_pictures
@@ -33,22 +34,6 @@ from phashopt.training.weights import save_weights
 logger = logging.getLogger("phashopt")
 
 CALIBRATION_IMAGES = 1024  # training images that batch norm is recalibrated on before a reading
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a trial is: epochs done of those planned, last accuracy, mean redundancy over layers (NaN: not read yet).
-
-    `images_per_second` are those trained on, `seconds_left` what the planned epochs will take at that speed.
-    """
-
-    trial: int
-    epoch: int
-    epochs: int
-    accuracy: float
-    redundancy: float
-    images_per_second: float
-    seconds_left: float
 
 
 @dataclass(frozen=True)

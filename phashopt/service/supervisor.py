@@ -6,20 +6,26 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 from typing import Any
 
 from phashopt.errors import UserError
+from phashopt.service.events import Closed
 from phashopt.service.lease import GRACE_SECONDS
 from phashopt.service.patience import logger, repeat
 
+# Slots are forked from a process that has imported all they need: that costs seconds and hundreds of megabytes, once.
+# It has not touched CUDA, which does not survive a fork.
+START = "forkserver" if sys.platform == "linux" else "spawn"
+IMPORTED = ["phashopt.service.worker", "torch._dynamo"]  # the last by any optimizer of torch, at its first use
 LISTEN_SECONDS = 0.25
 RESTARTS = 5  # of a slot whose process died
 # glibc gives large blocks back to the kernel when freed, and a training step asks for the same ones again: kept, its
@@ -39,15 +45,6 @@ class Assignment:
     grace: float = GRACE_SECONDS
 
 
-@dataclass(frozen=True)
-class Closed:
-    """A slot's last word: how many trials ended in which state, or what went wrong."""
-
-    ends: Counter[str] = field(default_factory=Counter)
-    error: str | None = None
-    users_error: bool = False  # the user can mend it
-
-
 class Supervisor:
     """Runs one worker a slot, each in its own process with its own `CUDA_VISIBLE_DEVICES`.
 
@@ -58,10 +55,11 @@ class Supervisor:
     def __init__(self, assignment: Assignment, devices: Sequence[str | None]) -> None:
         self._assignment = assignment
         self._devices = devices
-        self._context = multiprocessing.get_context("spawn")
+        self._context: Any = multiprocessing.get_context(START)
+        self._context.set_forkserver_preload(IMPORTED)
         self._leave = self._context.Event()
         self._killed = False
-        self._processes: dict[int, SpawnProcess] = {}
+        self._processes: dict[int, BaseProcess] = {}
         self._ears: dict[Connection, int] = {}
         self._deaths: Counter[int] = Counter()
         for slot in range(len(devices)):
@@ -94,10 +92,9 @@ class Supervisor:
 
     def _start(self, slot: int) -> None:
         ear, mouth = self._context.Pipe(duplex=False)
-        arguments = (self._assignment, self._leave, mouth)
+        arguments = (self._assignment, self._devices[slot], self._leave, mouth)
         process = self._context.Process(target=_run_process, args=arguments, name=f"slot-{slot}")
-        device = self._devices[slot]
-        with _environment(KEEP_MEMORY if device is None else {**KEEP_MEMORY, "CUDA_VISIBLE_DEVICES": device}):
+        with _environment(KEEP_MEMORY):
             process.start()
         mouth.close()
         self._processes[slot] = process
@@ -134,14 +131,17 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _run_process(assignment: Assignment, leave: Flag, mouth: Connection) -> None:
+def _run_process(assignment: Assignment, device: str | None, leave: Flag, mouth: Connection) -> None:
     """The life of a slot's process. Ctrl-C reaches the whole terminal group: the supervisor alone answers it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: leave.set())
-    parent = os.getppid()
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None
     # without the supervisor there is nobody to speak to, and the trial is back in the queue
     with suppress(BrokenPipeError):
-        run_slot(assignment, lambda: leave.is_set() or os.getppid() != parent, mouth.send)
+        run_slot(assignment, lambda: leave.is_set() or not supervisor.is_alive(), mouth.send)
 
 
 def run_slot(assignment: Assignment, stopping: Callable[[], bool], notify: Callable[[Any], None]) -> None:

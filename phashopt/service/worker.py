@@ -9,7 +9,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +19,11 @@ from optuna.trial import TrialState
 
 from phashopt.errors import DataError, UserError
 from phashopt.search import ADOPTED_KEY
+from phashopt.service.events import Ended, Event, Idle
 from phashopt.service.failures import blocked, empty_device, fail, failure_of, is_out_of_memory
 from phashopt.service.images import check_data, load_data
 from phashopt.service.lease import GRACE_SECONDS, Lease
-from phashopt.service.objective import Hooks, Objective, Progress, Result, discard_checkpoint
+from phashopt.service.objective import Hooks, Objective, Result, discard_checkpoint
 from phashopt.service.patience import StorageAwayError
 from phashopt.service.publish import refresh_plots
 from phashopt.service.queue import Claim, Queue
@@ -40,29 +40,6 @@ PLOT_SECONDS = 10.0  # between redrawings of the study's plots
 PLOT_GROWTH = 0.1  # and only when so many more trials are there to be seen
 
 logger = logging.getLogger("phashopt")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A trial's end: its state, what it scored (None if it failed) and one line about it.
-
-    `ours` is false of a trial that somebody else ended or took over; `diverged` is one that failed by its numbers.
-    """
-
-    trial: int
-    state: str
-    accuracy: float | None
-    message: str
-    ours: bool = True
-    diverged: bool = False
-
-
-@dataclass(frozen=True)
-class Idle:
-    """Nothing to claim, but others are still at work, and one of them may yet hand a trial back."""
-
-
-Event = Progress | Ended | Idle
 
 
 class TooManyFailuresError(RuntimeError):

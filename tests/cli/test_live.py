@@ -8,9 +8,7 @@ import pytest
 from rich.console import Console
 
 from phashopt.cli.live import Display
-from phashopt.service.objective import Progress
-from phashopt.service.supervisor import Closed
-from phashopt.service.worker import Ended
+from phashopt.service.events import Closed, Ended, Progress
 
 UNDER_WAY = Progress(137, 12, 16, 0.957, 0.25, 12_345.0, 74.0)
 LINE = "trial 137: epoch 12/16, 95.7%, redund. 0.25, 12.3 k images/s, 01:14 left"

@@ -12,9 +12,9 @@ from throwaway_postgres import Postgres
 from phashopt.service.creation import create_study
 from phashopt.service.server import Server
 from phashopt.service.spec import Spec, load_spec
+from phashopt.service.supervisor import IMPORTED
 
-# what a process of a test needs is imported once, the last by any optimizer of torch at its first use
-multiprocessing.get_context("forkserver").set_forkserver_preload(["phashopt.service.worker", "torch._dynamo"])
+multiprocessing.get_context("forkserver").set_forkserver_preload(IMPORTED)  # once for all tests
 
 PATIENT = 3600.0  # a grace period that no test outlasts, however slow the machine
 KINDS = ("sqlite", "journal", "postgresql", "grpc")

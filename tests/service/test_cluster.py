@@ -12,9 +12,9 @@ from throwaway_postgres import Postgres
 from phashopt.errors import UserError
 from phashopt.service.cluster import RaySupervisor
 from phashopt.service.creation import create_study
-from phashopt.service.objective import Progress
+from phashopt.service.events import Closed, Progress
 from phashopt.service.spec import Spec
-from phashopt.service.supervisor import Assignment, Closed
+from phashopt.service.supervisor import Assignment
 
 # a pruner of ours would call a training that has settled finished
 ENDLESS = ("study.trials=1", "training.epochs=100000", "search.pruner='NopPruner'")

@@ -16,13 +16,13 @@ from phashopt.search import PHashPruner, Verdict
 from phashopt.service import worker as module
 from phashopt.service.check import check_study
 from phashopt.service.creation import create_study
-from phashopt.service.objective import Progress
+from phashopt.service.events import Event, Progress
 from phashopt.service.patience import StorageAwayError
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
 from phashopt.service.study import open_study
 from phashopt.service.summary import TrialSummary, summarize
-from phashopt.service.worker import Event, Worker
+from phashopt.service.worker import Worker
 from phashopt.training import run as training
 from phashopt.training.loop import Trainer
 from phashopt.training.run import CHECKPOINT

@@ -12,8 +12,8 @@ from phashopt.networks import inherit, inherit_macs
 from phashopt.search import LONGER_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, START_KEY, PHashPruner, Start, Verdict
 from phashopt.service.check import check_study
 from phashopt.service.creation import create_study
+from phashopt.service.events import Progress
 from phashopt.service.images import load_data
-from phashopt.service.objective import Progress
 from phashopt.service.origin import FITTED_ON, children, extended, origin
 from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder

@@ -15,11 +15,12 @@ from optuna.trial import TrialState
 
 from phashopt.errors import UserError
 from phashopt.service.creation import create_study
+from phashopt.service.events import Ended, Event
 from phashopt.service.objective import Hooks, Result
 from phashopt.service.server import Server
 from phashopt.service.spec import Spec
 from phashopt.service.study import open_study
-from phashopt.service.worker import Ended, Event, Worker
+from phashopt.service.worker import Worker
 from phashopt.training.loop import Interrupted
 
 

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from phashopt.service import supervisor as module
-from phashopt.service.objective import Progress
+from phashopt.service.events import Closed, Progress
 from phashopt.service.study import open_study
-from phashopt.service.supervisor import Assignment, Closed, Supervisor, _environment
+from phashopt.service.supervisor import Assignment, Supervisor, _environment
 
 
 def assignment(url: str, name: str, folder: Path) -> Assignment:
@@ -81,11 +84,40 @@ def test_a_users_error_is_told_apart(url: str, study: str, tmp_path: Path) -> No
     assert events == [Closed(error="there is no study 'other'; known are tiny", users_error=True)]
 
 
-@pytest.mark.parametrize("before", [None, "0,1"])
-def test_a_slot_sees_its_own_gpu_only(monkeypatch: pytest.MonkeyPatch, before: str | None) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+def test_a_slot_sees_its_own_gpu_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def tell(_: Assignment, __: Callable[[], bool], notify: Callable[[object], None]) -> None:
+        notify(os.environ["CUDA_VISIBLE_DEVICES"])
+        notify(Closed())
+
+    monkeypatch.setattr(module, "START", "fork")  # so that the slots have what is patched here
+    monkeypatch.setattr(module, "run_slot", tell)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    events = Supervisor(assignment("", "", tmp_path), ["3", None]).listen()
+    assert {slot: event for slot, event in events if isinstance(event, str)} == {0: "3", 1: "0,1"}
+
+
+def test_what_slots_are_forked_from_has_not_touched_cuda() -> None:
+    code = f"""
+import importlib, torch
+asked = []
+for place, names in (torch.cuda, ("is_available", "device_count", "_lazy_init")), (torch._C, dir(torch._C)):
+    for name in names:
+        if place is torch.cuda or name in ("_cuda_init", "_cuda_getDeviceCount", "_cuda_getDevice"):
+            setattr(place, name, lambda *_, name=name: asked.append(name))
+for module in {module.IMPORTED}:
+    importlib.import_module(module)
+raise SystemExit(", ".join(asked))
+"""
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr.strip() == ""
+    )
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_an_environment_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch, before: str | None) -> None:
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
     if before is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
-    with _environment({"CUDA_VISIBLE_DEVICES": "3"}):
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", before)
+    with _environment({"MALLOC_TRIM_THRESHOLD_": "3"}):
+        assert os.environ["MALLOC_TRIM_THRESHOLD_"] == "3"
+    assert os.environ.get("MALLOC_TRIM_THRESHOLD_") == before

@@ -19,13 +19,14 @@ from phashopt.search import ADOPTED_KEY
 from phashopt.service import reaper
 from phashopt.service import worker as module
 from phashopt.service.creation import create_study
+from phashopt.service.events import Ended, Event, Progress
 from phashopt.service.lease import Lease
-from phashopt.service.objective import Progress, Result
+from phashopt.service.objective import Result
 from phashopt.service.spec import Spec, load_spec
 from phashopt.service.storage import artifact_root, trial_folder, uploads_folder
 from phashopt.service.study import delete_study, open_study, request_stop
 from phashopt.service.summary import StudySummary, TrialSummary, summarize
-from phashopt.service.worker import Ended, Event, TooManyFailuresError, Worker
+from phashopt.service.worker import TooManyFailuresError, Worker
 from phashopt.training import run as training
 from phashopt.training.loop import Diverged
 from phashopt.training.run import CHECKPOINT
