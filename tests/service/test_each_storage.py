@@ -56,7 +56,7 @@ def claim_until_empty(url: str, start: Barrier, claimed: Any) -> None:
     claimed.put(numbers)
 
 
-@pytest.mark.parametrize(("waiting", "budget"), [(24, 24), (1, 12)])
+@pytest.mark.parametrize(("waiting", "budget"), [(12, 12), (1, 8)])
 def test_trials_are_claimed_once_each_and_the_budget_is_met_exactly(
     any_url: str, spec_of: SpecOf, tmp_path: Path, waiting: int, budget: int
 ) -> None:
