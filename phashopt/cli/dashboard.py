@@ -21,9 +21,10 @@ def run(
     with plain_errors():
         import optuna_dashboard
 
-        from phashopt.service.publish import artifact_store, leave_note
+        from phashopt.service.publish import leave_note
         from phashopt.service.storage import artifact_root, default_storage, open_storage
         from phashopt.service.study import open_plain, read_artifact_root
+        from phashopt.service.uploads import artifact_store
 
         check_address(host, port)
         url = storage or default_storage()

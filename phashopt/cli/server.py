@@ -28,9 +28,9 @@ def run(
     with plain_errors():
         import optuna_dashboard
 
-        from phashopt.service.publish import artifact_store
         from phashopt.service.server import Server
         from phashopt.service.storage import artifact_root, default_storage
+        from phashopt.service.uploads import artifact_store
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a container's end is an orderly one
         url = storage or default_storage()

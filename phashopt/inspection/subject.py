@@ -21,7 +21,7 @@ from phashopt.inspection.state import fill, read_state
 from phashopt.networks import build
 from phashopt.plans import FAMILIES, ImageShape
 from phashopt.training.data import Standardisation
-from phashopt.training.weights import NETWORK, WEIGHTS
+from phashopt.training.files import NETWORK, WEIGHTS
 
 TORCHVISION = "torchvision:"
 WANTED = "give a trial's folder, torchvision:NAME or module:factory"

@@ -23,7 +23,7 @@ from phashopt.service.storage import inside, trial_folder, uploads_folder
 from phashopt.service.study import check_ours, read_spec
 from phashopt.service.summary import summarize
 from phashopt.trace import read_trace
-from phashopt.training.weights import WEIGHTS
+from phashopt.training.files import WEIGHTS
 
 ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
 

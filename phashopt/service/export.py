@@ -16,8 +16,7 @@ from phashopt.service import load_network
 from phashopt.service.storage import trial_folder
 from phashopt.service.study import open_scored, read_artifact_root, read_spec, read_subject
 from phashopt.service.summary import StudySummary, TrialSummary, summarize
-from phashopt.training.files import save_bytes
-from phashopt.training.weights import NETWORK, WEIGHTS
+from phashopt.training.files import NETWORK, WEIGHTS, save_bytes
 
 
 def export_study(url: str, name: str, out: Path, number: int | None = None) -> Iterator[Path]:

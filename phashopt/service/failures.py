@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
 from phashopt.errors import UserError
-from phashopt.service.publish import attach
 from phashopt.service.storage import without_password
+from phashopt.service.uploads import attach
 
 LOG = "error.log"
 CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
@@ -39,6 +38,8 @@ class Failure:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Of the GPU, or of the host as PyTorch and Python say it."""
+    import torch
+
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
@@ -46,6 +47,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def empty_device() -> None:
     """Give back all memory that nothing refers to."""
+    import torch
+
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

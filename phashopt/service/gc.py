@@ -12,8 +12,7 @@ from phashopt.search.options import NEAREST
 from phashopt.service.storage import trial_folder
 from phashopt.service.study import read_spec
 from phashopt.service.summary import FINISHED, StudySummary, TrialSummary, summarize
-from phashopt.training.run import CHECKPOINT, STABLE
-from phashopt.training.weights import NETWORK, WEIGHTS
+from phashopt.training.files import CHECKPOINT, NETWORK, STABLE, WEIGHTS
 
 BEST = 10
 LEFTOVER = re.compile(r"^\..+\.[0-9a-f]{32}$")  # what a process killed while writing leaves of `save_bytes`

@@ -26,8 +26,9 @@ from phashopt.service.storage import trial_folder
 from phashopt.signal import Probe
 from phashopt.trace import Trace, write_trace
 from phashopt.training.data import DataSet, sample
+from phashopt.training.files import CHECKPOINT
 from phashopt.training.loop import Diverged
-from phashopt.training.run import CHECKPOINT, Outcome, Run
+from phashopt.training.run import Outcome, Run
 from phashopt.training.snapshot import take_snapshot
 from phashopt.training.weights import save_weights
 

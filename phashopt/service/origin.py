@@ -16,7 +16,8 @@ from phashopt.search import DECISION_KEY, NO_PARENT, ORPHANED_KEY, PARENT_KEY, S
 from phashopt.service.spec import Spec
 from phashopt.service.storage import trial_folder
 from phashopt.training.data import DataSet, sample
-from phashopt.training.run import STABLE, Origin
+from phashopt.training.files import STABLE
+from phashopt.training.run import Origin
 from phashopt.training.weights import load_weights
 
 logger = logging.getLogger("phashopt")

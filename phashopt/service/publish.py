@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import tempfile
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from optuna import Study, Trial
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage
 
 from phashopt.figures.export import png_bytes
 from phashopt.figures.labels import layer_label
 from phashopt.figures.maps import map_sheets
 from phashopt.figures.similarity import similarity_matrices
 from phashopt.figures.study import dashboard_plots
-from phashopt.service.storage import inside, uploads_folder
 from phashopt.service.summary import SPEC_KEY, summarize
+from phashopt.service.uploads import attach
 from phashopt.training.run import Outcome
 from phashopt.training.snapshot import Snapshot
 
@@ -63,36 +58,10 @@ class Trained:
     readouts: dict[str, str]  # module name -> width parameter
 
 
-def artifact_store(root: Path) -> FileSystemArtifactStore:
-    """Optuna's store for the files that the dashboard serves."""
-    folder = uploads_folder(root)
-    folder.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return FileSystemArtifactStore(str(folder))
-
-
 def upload_pictures(trial: Trial, trained: Trained, root: Path) -> None:
     """Attach similarity matrices, reconstruction sheets and the per-layer table; a finished trial takes no more."""
     decision = trial.storage.get_trial_system_attrs(trial._trial_id).get("decision", "")
     attach(trial.storage, trial._trial_id, _files(trial.number, trained, decision), root)
-
-
-def attach(storage: BaseStorage, trial_id: int, files: Iterable[tuple[str, bytes]], root: Path) -> None:
-    """Attach named files to an unfinished trial, each once however many attempts the trial takes."""
-    store = artifact_store(root)
-    trial = storage.get_trial(trial_id)
-    present = {
-        meta.filename
-        for meta in get_all_artifact_meta(trial, storage=storage)
-        if inside(uploads_folder(root), meta.artifact_id).exists()
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files:
-            if name not in present:
-                path = Path(folder) / name
-                path.write_bytes(content)
-                upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial, storage=storage)
 
 
 def refresh_plots(study: Study, *, growth: float = 0.0) -> None:

@@ -12,6 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+# what a trial leaves in its folder
+CHECKPOINT = "checkpoint.safetensors"  # of a training under way
+STABLE = "stable.safetensors"  # at the end of its stable phase
+WEIGHTS = "weights.safetensors"
+NETWORK = "network.json"
+
 
 def save_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically; a reader sees the old file or the new one, also after a power cut."""

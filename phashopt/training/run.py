@@ -20,12 +20,11 @@ from phashopt.signal import ROUTINE_CHANNELS, ROUTINE_PROBES, Probe, Report
 from phashopt.trace import Epoch, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
 from phashopt.training.data import DataSet
+from phashopt.training.files import CHECKPOINT, STABLE
 from phashopt.training.film import Camera
 from phashopt.training.loop import Diverged, Score, Trainer, evaluate
 from phashopt.training.recipe import Recipe
 
-CHECKPOINT = "checkpoint.safetensors"
-STABLE = "stable.safetensors"
 CHECKPOINT_SECONDS = 10.0
 SMALL_SET = 10_000  # training images below which a reading costs too large a share of an epoch
 

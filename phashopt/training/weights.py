@@ -11,10 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from phashopt.networks import Network
-from phashopt.training.files import save_arrays, save_bytes
-
-WEIGHTS = "weights.safetensors"
-NETWORK = "network.json"
+from phashopt.training.files import NETWORK, WEIGHTS, save_arrays, save_bytes
 
 
 def load_weights(folder: Path, network: Network) -> Network:

@@ -10,7 +10,8 @@ import pytest
 from phashopt.report.exhibit import gather
 from phashopt.service.storage import trial_folder
 from phashopt.service.summary import StudySummary, roles
-from phashopt.training.weights import WEIGHTS, save_weights
+from phashopt.training.files import WEIGHTS
+from phashopt.training.weights import save_weights
 
 from .conftest import Real
 

@@ -16,7 +16,7 @@ from phashopt.service.objective import Result
 from phashopt.service.storage import artifact_root, open_storage, trial_folder, uploads_folder
 from phashopt.service.study import open_study
 from phashopt.service.worker import Worker
-from phashopt.training.weights import WEIGHTS
+from phashopt.training.files import WEIGHTS
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from phashopt.service.spec import Spec
 from phashopt.service.storage import artifact_root, trial_folder
 from phashopt.service.study import open_study
 from phashopt.service.worker import Worker
-from phashopt.training.run import CHECKPOINT, STABLE
+from phashopt.training.files import CHECKPOINT, NETWORK, STABLE, WEIGHTS
 from phashopt.training.snapshot import SNAPSHOT
-from phashopt.training.weights import NETWORK, WEIGHTS
 
 FILES = (CHECKPOINT, STABLE, WEIGHTS, NETWORK, SNAPSHOT)
 

@@ -24,9 +24,8 @@ from phashopt.service.study import open_study
 from phashopt.service.summary import TrialSummary, summarize
 from phashopt.service.worker import Worker
 from phashopt.training import run as training
+from phashopt.training.files import CHECKPOINT, WEIGHTS
 from phashopt.training.loop import Trainer
-from phashopt.training.run import CHECKPOINT
-from phashopt.training.weights import WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -22,8 +22,8 @@ from phashopt.service.summary import summarize_trial
 from phashopt.service.worker import Worker
 from phashopt.training import run
 from phashopt.training.data import DataSet, sample
-from phashopt.training.run import STABLE
-from phashopt.training.weights import WEIGHTS, load_weights
+from phashopt.training.files import STABLE, WEIGHTS
+from phashopt.training.weights import load_weights
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

@@ -12,9 +12,10 @@ from optuna_dashboard import get_note, save_note
 
 from phashopt.errors import UserError
 from phashopt.service import publish
-from phashopt.service.publish import attach, leave_note, refresh_plots, study_note
+from phashopt.service.publish import leave_note, refresh_plots, study_note
 from phashopt.service.storage import uploads_folder
 from phashopt.service.study import open_study
+from phashopt.service.uploads import attach
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from phashopt.service.study import delete_study, open_study, request_stop
 from phashopt.service.summary import StudySummary, TrialSummary, summarize
 from phashopt.service.worker import TooManyFailuresError, Worker
 from phashopt.training import run as training
+from phashopt.training.files import CHECKPOINT
 from phashopt.training.loop import Diverged
-from phashopt.training.run import CHECKPOINT
 from phashopt.training.snapshot import Snapshot
 
 SpecOf = Callable[..., Spec]

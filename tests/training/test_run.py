@@ -13,10 +13,11 @@ from phashopt.signal import Probe, Report
 from phashopt.trace import Trace
 from phashopt.training import run as module
 from phashopt.training.data import DataSet
+from phashopt.training.files import CHECKPOINT, STABLE
 from phashopt.training.film import FILM
 from phashopt.training.loop import Diverged, Interrupted
 from phashopt.training.recipe import Recipe
-from phashopt.training.run import CHECKPOINT, STABLE, Outcome, Run
+from phashopt.training.run import Outcome, Run
 
 READ = Run._read
 
