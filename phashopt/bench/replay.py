@@ -157,8 +157,9 @@ class Estimate(NamedTuple):
 
     @property
     def percent(self) -> str:
-        """In words, with the interval if there is one."""
-        return f"{self.mean:.2%}" + (f" [{self.low:.2%}, {self.high:.2%}]" if math.isfinite(self.low) else "")
+        """An accuracy in words, with the interval if there is one: what of that lies beyond 0 and 1 is none."""
+        interval = f" [{max(self.low, 0):.2%}, {min(self.high, 1):.2%}]" if math.isfinite(self.low) else ""
+        return f"{self.mean:.2%}{interval}"
 
 
 def summary(courses: Sequence[Course], arm: str) -> dict[str, Estimate]:

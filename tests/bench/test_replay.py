@@ -93,6 +93,7 @@ def test_of_few_values_the_interval_is_students() -> None:
     assert (found.low, found.high) == pytest.approx(stats.t.interval(0.9, 2, np.mean(values), stats.sem(values)))
     assert of_few([0.5]) == (0.5, -math.inf, math.inf)
     assert of_few([0.5]).percent == "50.00%"
+    assert of_few([0.99, 0.9]).percent == "94.50% [66.09%, 100.00%]"
 
 
 def test_an_interval_holds_its_mean() -> None:
