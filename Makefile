@@ -17,10 +17,10 @@ demo: $(READY)  ## create the digits study, let two workers pull its trials, wri
 	@echo "The report is at"
 	@$(BIN)/python -m phashopt report digits --out demo/report --storage $(DEMO_STORAGE)
 
-test: $(READY)  ## the whole suite, two processes more than there are cores
+test: $(READY)  ## the whole suite, a process more than there are cores
 	@sh scripts/system_packages.sh chromium chromium
 	@sh scripts/system_packages.sh "ls /usr/lib/postgresql/*/bin/postgres" postgresql
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)  ## style, types, layers
 	$(BIN)/ruff check .

@@ -51,8 +51,8 @@ def _ahead_of_the_disk(connection: Any, _: object) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """For `-n auto`: two processes more than there are cores, since many tests wait for processes of their own."""
-    return (os.cpu_count() or 1) + 2
+    """For `-n auto`: a process more than there are cores, since some tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")
