@@ -24,7 +24,16 @@ def test_importing_the_package_loads_nothing_heavy(heavy: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(("room", "unwanted"), [("search", "torch"), ("signal", "optuna")])
+@pytest.mark.parametrize(
+    ("room", "unwanted"),
+    [
+        ("search", "torch"),
+        ("signal", "optuna"),
+        ("plans", "torch"),
+        ("cli.live", "torch"),  # of the process that listens to workers
+        ("service.server", "torch"),
+    ],
+)
 def test_a_room_can_be_had_alone(room: str, unwanted: str) -> None:
     code = f"import phashopt.{room}, sys; sys.exit({unwanted!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

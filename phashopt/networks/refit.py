@@ -151,9 +151,9 @@ def _fit_linear(head: nn.Module, batches: Sequence[Tensor], logits: Sequence[Ten
     assert isinstance(head, nn.Sequential)
     *before, linear = head
     assert isinstance(linear, nn.Linear)
-    regression = _Regression()
+    features, regression = nn.Sequential(*before), _Regression()
     for batch, targets in zip(batches, logits, strict=True):
-        regression.add(nn.Sequential(*before)(batch), targets)
+        regression.add(features(batch), targets)
     weights, intercepts = regression.solve(linear.weight)
     linear.weight.copy_(weights)
     linear.bias.copy_(intercepts)

@@ -135,7 +135,7 @@ class ResNetTable(_SearchedWidths, ResNet):
 
 
 class AugmentationTable(Table):
-    """As `training.data.Augmentation`; `mirror` follows the data set unless given."""
+    """As `training.recipe.Augmentation`; `mirror` follows the data set unless given."""
 
     shift: int = Field(default=2, ge=0)
     mirror: bool | None = None
