@@ -12,8 +12,8 @@ from phashopt.search.history import (
 )
 from phashopt.search.predict import Prediction, best_under, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
-from phashopt.search.sampler import DECISION_KEY, NO_PARENT, PARENT_KEY, PHashSampler
-from phashopt.search.start import START_KEY, Start
+from phashopt.search.sampler import DECISION_KEY, PHashSampler
+from phashopt.search.start import NO_PARENT, PARENT_KEY, START_KEY, Start
 
 __all__ = [
     "ADOPTED_KEY",

@@ -9,6 +9,7 @@ a network's own merit, which another training would show too: without it, gains 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
 from phashopt.search.model import Model
-from phashopt.search.options import FURTHER
+from phashopt.search.options import further
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 from phashopt.search.start import Start
@@ -87,10 +88,7 @@ def by_searching(model: Model, budget: float, price: Price) -> Gain:
 
 
 def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None:
-    """Finished networks trained on, to once and twice the longest length; None if that is fixed.
-
-    Those that went as far go on for as long from their stable phase.
-    """
+    """Finished networks trained on, to the longest length and beyond it; None if that is fixed."""
     length = model.space.length
     if length is None:
         return None
@@ -99,12 +97,10 @@ def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None
     longest = length.values[-1]
     options = []
     for record in (able[index] for index in order):
-        stable = record.stable_epochs or 0
-        for more in (times * longest for times in FURTHER):
-            epochs = more if more > record.params[LENGTH] else stable + more
+        within = [longest] if record.params[LENGTH] < longest else []
+        for epochs in (*within, *further(record, longest, math.inf)):
             params = {**record.params, LENGTH: epochs}
-            if epochs > record.params[LENGTH]:
-                options.append(Training(params, price(params, stable), record))
+            options.append(Training(params, price(params, record.stable_epochs or 0), record))
     return _gain(model, budget, options)
 
 

@@ -18,7 +18,7 @@ from phashopt.search.coding import Coding
 from phashopt.search.lock import OwnLock
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
-from phashopt.search.start import Start
+from phashopt.search.start import NO_PARENT, PARENT_KEY, Start
 from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace, read_trace
 
 if TYPE_CHECKING:
@@ -42,10 +42,11 @@ def is_feasible(trial: FrozenTrial) -> bool:
 
 @dataclass(frozen=True)
 class Pending:
-    """A trial that runs or is enqueued: what it will be, and a child's start."""
+    """A trial that runs or is enqueued: what it will be, a child's start, and whose weights it takes over."""
 
     params: Mapping[str, Any]
     start: Start | None = None
+    parent: int = NO_PARENT
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Past:
     """A study at one moment, seen from one trial of it.
 
     `records` are the complete trials, `stopped` the pruned and failed ones, `distributions` the latest ones of the
-    parameters that all complete trials have, and `asked` of those that any trial had that is over.
+    parameters that all complete trials have, and `asked` of those that any trial had that is over. `epochs` are those
+    that all trials of the study were, or are to be, trained for: what one goes on from was paid for before.
     """
 
     records: list[Record]
@@ -63,6 +65,7 @@ class Past:
     sign: int = 1  # -1 where the study minimises
     spent: Set[int] = frozenset()  # the trials whose weights are known to be gone
     asked: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    epochs: int = 0
 
     @property
     def from_scratch(self) -> Past:
@@ -110,12 +113,17 @@ class _Finished:
         self.records: list[Record] = []
         self.stopped: list[Record] = []
         self.spent: set[int] = set()
+        self.epochs = 0
+        self._kept: dict[int, Record] = {}  # what another training may have gone on from
         self._asked: dict[str, tuple[int, BaseDistribution]] = {}
         self._askers: dict[bool, dict[int, _Entry]] = {True: {}, False: {}}  # the latest of each space, by completeness
 
     def add(self, entry: _Entry) -> None:
         """One that was not there."""
         insort(self.records if entry.record.complete else self.stopped, entry.record, key=attrgetter("number"))
+        self.epochs += self.own_epochs(entry.record, _trained(entry.record))
+        if entry.record.stable_epochs:
+            self._kept[entry.number] = entry.record
         if entry.orphaned_by is not None:
             self.spent.add(entry.orphaned_by)
         for name, distribution in entry.asked.items():
@@ -124,6 +132,12 @@ class _Finished:
         if entry.distributions:
             askers, space = self._askers[entry.record.complete], id(entry.distributions)
             askers[space] = max(entry, askers.get(space, entry), key=attrgetter("number"))
+
+    def own_epochs(self, trial: Record | Pending, epochs: int) -> int:
+        """Of so many `epochs` of a trial in all those that are not its parent's, where it goes on from one."""
+        parent = self._kept.get(trial.parent)
+        shared = parent.stable_epochs if parent and parent.start == trial.start else None
+        return max(0, epochs - (shared or 0))
 
     @property
     def asked(self) -> _Distributions:
@@ -165,19 +179,23 @@ class History:
         with self._lock:
             trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
             unfinished = [trial for trial in self._update(trials, study.direction) if trial.number != number]
+            pending = [self._pending(trial) for trial in unfinished]
             orphaned_by = {each.system_attrs[ORPHANED_KEY] for each in unfinished if ORPHANED_KEY in each.system_attrs}
             return Past(
                 records=list(self._finished.records),
                 stopped=list(self._finished.stopped),
-                pending=[
-                    Pending(_planned_params(trial, self._coding), Start.read(trial.system_attrs))
-                    for trial in unfinished
-                ],
+                pending=pending,
                 distributions=self._finished.distributions or _most(unfinished),
                 sign=1 if study.direction == StudyDirection.MAXIMIZE else -1,
                 spent=self._finished.spent | orphaned_by,
                 asked=self._finished.asked,
+                epochs=self._finished.epochs
+                + sum(self._finished.own_epochs(each, each.params.get(LENGTH, 0)) for each in pending),
             )
+
+    def _pending(self, trial: FrozenTrial) -> Pending:
+        attrs = trial.system_attrs
+        return Pending(_planned_params(trial, self._coding), Start.read(attrs), attrs.get(PARENT_KEY, NO_PARENT))
 
     def _update(self, trials: Sequence[FrozenTrial], direction: StudyDirection) -> list[FrozenTrial]:
         """Takes in what has finished since; returns what has not.
@@ -257,7 +275,14 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
         stable_epochs=trial.user_attrs.get(STABLE_KEY),
         adopted=ADOPTED_KEY in trial.user_attrs,
         start=Start.read(trial.system_attrs),
+        parent=trial.system_attrs.get(PARENT_KEY, NO_PARENT),
     )
+
+
+def _trained(record: Record) -> int:
+    """Its epochs, those of its parent that it goes on from included; none of another study's, which paid for them."""
+    last = record.trace.epochs[-1].number if record.trace.epochs else 0
+    return 0 if record.adopted else record.epochs or last
 
 
 def _attribute_readings(attrs: Mapping[str, Any]) -> dict[str, Reading]:

@@ -56,7 +56,8 @@ class Improvement:
 
     `left` in [0, 1] is the share of the budget that is left. The less it is, the less compute counts, and the more what
     a training delivers itself rather than what it tells of longer ones. A network that has been trained at the longest
-    length, with much the same other parameters, has no more to show, unless nothing else is left.
+    length, with much the same other parameters, has no more to show, unless nothing else is left. `spare` are
+    the epochs that a study could spend on going on with a single training.
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class Improvement:
         rng: np.random.Generator,
         *,
         left: float,
+        spare: float = 0.0,
     ) -> None:
         self._model = model
         self._cost = cost
         self._tried = tried
         self._left = left
+        self._spare = spare
         self._draws = posterior.draw(DRAWS, rng)
         self._noise = posterior.likeliest.sigma**2
         self._ascent = Ascent(model.basis, cost, np.concatenate([posterior.mean[None], self._draws[:WORLDS]]))
@@ -93,7 +96,7 @@ class Improvement:
         options = self._at_promising_rates(options) if self._model.lost else options
         if self._model.space.inherits:
             options += self._at_promising_rates(children(self._model, finalists))
-        actions = self._weighed([*options, *extensions(self._model)])
+        actions = self._weighed([*options, *extensions(self._model, self._spare)])
         return sorted(actions, key=lambda action: (-action.score, -(action.nats + action.spread)))
 
     def _pool(self) -> Array:

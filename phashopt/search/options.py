@@ -19,7 +19,7 @@ from phashopt.search.start import Start, moved
 
 NEAREST = 8  # of the best finished trainings, those that others may go on from
 LENGTHS = 5
-FURTHER = (1, 2)  # longest lengths that a training goes on for beyond the range
+FURTHER = (1, 2)  # longest lengths that a training may always be gone on with beyond the range
 
 Network = Mapping[str, Any]  # its parameters, at whatever length
 
@@ -68,8 +68,8 @@ def children(model: Model, networks: Sequence[Network]) -> list[Option]:
     return found
 
 
-def extensions(model: Model) -> list[Option]:
-    """The best finished trainings gone on with, as far as their stable phase was kept."""
+def extensions(model: Model, spare: float = 0.0) -> list[Option]:
+    """The best finished trainings gone on with, as far as their stable phase was kept; `spare` as for `further`."""
     space, length = model.space, model.space.length
     if length is None:
         return []
@@ -84,7 +84,7 @@ def extensions(model: Model) -> list[Option]:
             epochs <= length.values[-1],
         )
         for record in islice(kept, NEAREST)
-        for epochs in _longer(space, record)
+        for epochs in _longer(space, record, spare)
     ]
 
 
@@ -104,18 +104,29 @@ def _with_nearest(model: Model, networks: Iterable[Network]) -> Iterator[tuple[R
             yield parents[min(others)[1]], network
 
 
-def _longer(space: Space, record: Record) -> list[int]:
-    """Lengths to go on to; where trials build on others beyond the range, for the price of two longest at most.
+def further(record: Record, longest: int, spare: float) -> list[int]:
+    """Lengths beyond the range to go on to: for once and twice the `longest`, and to twice as long as it was.
 
-    Not beyond it where the training was finished early, since it had come to its end, nor for a few epochs more.
+    That where it takes `spare` epochs at most. Steps that stay as they are would soon be no longer than the decay
+    that each has to do anew, and a chain would end: at least half of what is paid is new.
+    """
+    epochs, stable = record.params[LENGTH], record.stable_epochs or 0
+    ends = {stable + times * longest for times in FURTHER}
+    if 2 * epochs - stable <= spare:
+        ends.add(2 * epochs)
+    return sorted(end for end in ends if end > longest and 2 * (end - epochs) >= end - stable)
+
+
+def _longer(space: Space, record: Record, spare: float) -> list[int]:
+    """Lengths to go on to; where trials build on others beyond the range.
+
+    Not beyond it where the training was finished early, since it had come to its end.
     """
     lengths, epochs = lengths_of(space), record.params[LENGTH]
     within = [each for each in lengths if each > epochs]
     if not space.inherits or LENGTH in space.fixed or (record.epochs or epochs) < epochs:
         return within
-    longest = lengths[-1]
-    beyond = [(record.stable_epochs or 0) + times * longest for times in FURTHER]
-    return within + [each for each in beyond if each > longest and each - epochs >= longest / 2]
+    return within + further(record, lengths[-1], spare)
 
 
 def _fits(space: Space, record: Record) -> bool:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from phashopt.search.curve import before_decay, best_so_far
-from phashopt.search.start import Start
+from phashopt.search.start import NO_PARENT, Start
 from phashopt.search.stopping import collapsed
 from phashopt.trace import Reading, Trace
 
@@ -44,6 +44,7 @@ class Record:
     failed: bool = False  # with or without a trace
     adopted: bool = False  # from another study, whose budget paid for it
     start: Start | None = None  # of a child
+    parent: int = NO_PARENT  # whose weights it took over
 
     @cached_property
     def covariates(self) -> dict[str, float]:

@@ -27,7 +27,7 @@ from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.rule import propose
 from phashopt.search.space import LENGTH, Axis, Limits, Remembered, Space, numbered
-from phashopt.search.start import START_KEY, Start
+from phashopt.search.start import NO_PARENT, PARENT_KEY, START_KEY, Start
 from phashopt.search.strategy import propose_by_model, shown
 from phashopt.search.tried import Tried
 
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 Strategy = Literal["model", "paper"]
 
 DECISION_KEY = "decision"
-PARENT_KEY = "parent"
 WITHOUT_READING_KEY = "proposal_without_reading"
-NO_PARENT = -1
 BASE_STREAM = 1
 THREADS = ThreadpoolController()  # of the linear algebra that is imported above
 UNKNOWN_SHARE = 0.5
@@ -249,12 +247,14 @@ class PHashSampler(BaseSampler):
 
     def _by_model(self, space: Space, past: Past, number: int) -> Callable[[bool], Proposal]:
         """The decision as a function of whether readings count."""
-        model, tried, left = Model(space, past), self._tried(space).update(past), self._share_left(past)
+        model, tried = Model(space, past), self._tried(space).update(past)
+        left, spare = self._share_left(past), self._spare_epochs(past, space)
         blank = Model(space, past.unread) if past.fates_were_read else model  # a second one takes as long again
 
         def decide(read: bool) -> Proposal:
             believed, posterior = (model, model.posterior) if read else (blank, blank.posterior.silent)
-            return propose_by_model(believed, posterior, self._cost(space), tried, self._rng(number), left=left)
+            rng = self._rng(number)
+            return propose_by_model(believed, posterior, self._cost(space), tried, rng, left=left, spare=spare)
 
         return decide
 
@@ -288,6 +288,15 @@ class PHashSampler(BaseSampler):
             return UNKNOWN_SHARE
         own = sum(not record.adopted for record in past.records)
         return max(0.0, 1 - (own + len(past.stopped) + len(past.pending)) / self._trials)
+
+    def _spare_epochs(self, past: Past, space: Space) -> int:
+        """What a study has left that takes as long as if every trial were a longest one.
+
+        Where nobody said how many trials there will be, as much as it has taken.
+        """
+        if self._trials is None or space.length is None:
+            return past.epochs
+        return self._trials * space.length.values[-1] - past.epochs
 
     def _rest(
         self, search_space: Mapping[str, BaseDistribution], values: Mapping[str, Any]

@@ -14,6 +14,8 @@ from typing import Any
 Footing = tuple[bool, bool]  # whether a training is a child's, and whether of another network than its parent
 
 START_KEY = "start"  # system attribute of a child, and of a trial that goes on from one
+PARENT_KEY = "parent"  # system attribute: the number of the finished trial whose weights it takes over
+NO_PARENT = -1
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,14 @@ NOTABLE = 0.5  # standard deviations of unexplained redundancy worth a word
 
 
 def propose_by_model(
-    model: Model, posterior: Posterior, cost: Quadratic, tried: Tried, rng: np.random.Generator, *, left: float
+    model: Model,
+    posterior: Posterior,
+    cost: Quadratic,
+    tried: Tried,
+    rng: np.random.Generator,
+    *,
+    left: float,
+    spare: float = 0.0,
 ) -> Proposal:
     """The next training: never one that was tried while another feasible one is left; arguments as `Improvement`'s."""
     space = model.space
@@ -33,7 +40,7 @@ def propose_by_model(
     for opening in _openings(model, posterior, cost):
         if space.feasible(opening.point) and {**opening.point, **opening.others} not in tried:
             return opening
-    actions = Improvement(model, posterior, cost, tried, rng, left=left).actions()
+    actions = Improvement(model, posterior, cost, tried, rng, left=left, spare=spare).actions()
     for action in actions:
         if space.feasible(action.params) and not tried.begun(action.params, action.start):
             return _proposal(model, action)

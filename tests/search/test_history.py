@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from phashopt.search.coding import Coding
-from phashopt.search.history import LONGER_KEY, ORPHANED_KEY, History, is_feasible, trial_trace
+from phashopt.search.history import ADOPTED_KEY, LONGER_KEY, ORPHANED_KEY, History, is_feasible, trial_trace
 from phashopt.search.start import Start
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
@@ -202,3 +202,25 @@ def test_what_goes_on_beyond_the_range_is_as_long_as_it_was_told_to_be(state: Tr
     attrs = {LONGER_KEY: 18}
     study.add_trial(create_trial(state=state, value=value, params=PARAMS, distributions=SPACE, system_attrs=attrs))
     assert History(Coding({})).read(study, NOBODY).points == [{**PARAMS, "epochs": 18}]
+
+
+def test_epochs_are_those_that_each_trial_of_the_study_pays_for_itself() -> None:
+    """One goes on from another's stable phase, one inherits its kernels, one is another study's, one is under way."""
+    study = optuna.create_study(direction="maximize")
+    child = Start(9, 0.0, 0.0).note()
+    for epochs, attrs, more in [
+        (9, {}, {}),
+        (12, {"parent": 0, LONGER_KEY: 12}, {}),
+        (4, {"parent": 0, "start": child}, {}),
+        (7, {}, {ADOPTED_KEY: "elsewhere"}),
+    ]:
+        given = {"epochs_used": epochs, "stable_epochs": epochs - 3, **more}
+        study.add_trial(
+            create_trial(value=0.5, params=PARAMS, distributions=SPACE, system_attrs=attrs, user_attrs=given)
+        )
+    study.enqueue_trial(PARAMS)
+    assert History(Coding({})).read(study, NOBODY).epochs == 9 + (12 - 6) + 4 + 3
+    running = study.ask(SPACE)
+    running.storage.set_trial_system_attr(running._trial_id, "parent", 1)
+    running.storage.set_trial_system_attr(running._trial_id, LONGER_KEY, 20)
+    assert History(Coding({})).read(study, NOBODY).epochs == 9 + (12 - 6) + 4 + (20 - 9)

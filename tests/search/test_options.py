@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 
 from phashopt.search.history import Past
 from phashopt.search.model import Model
-from phashopt.search.options import children, extensions, from_scratch
+from phashopt.search.options import children, extensions, from_scratch, further
 from phashopt.search.record import Record
 from phashopt.search.space import Axis, Space
 
@@ -69,3 +69,31 @@ def test_nothing_goes_on_as_it_was_outside_of_ranges_that_were_narrowed(
     goes_on = [option.parent for option in (*extensions(model), *children(model, [])) if option.parent]
     assert all(model.space.holds(parent.params) for parent in goes_on)
     assert bool(goes_on) == any(model.space.holds(record.params) for record in model.own)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "stable", "spare", "expected"),
+    [
+        (16, 12, 0, [28, 44]),
+        (16, 12, 20, [28, 32, 44]),  # for 16, to twice its length, for 32
+        (4, 2, 100, [18, 34]),
+        (40, 30, 49, [62]),  # for 16 it would be 6 epochs longer
+        (40, 30, 50, [62, 80]),
+        (160, 112, 207, []),
+        (160, 112, 208, [320]),
+    ],
+)
+def test_steps_beyond_the_range_are_mostly_new_and_double_what_a_study_can_spare(
+    records: list[Record], epochs: int, stable: int, spare: int, expected: list[int]
+) -> None:
+    record = replace(records[0], params={**records[0].params, "epochs": epochs}, stable_epochs=stable)
+    assert further(record, 16, spare) == expected
+
+
+def test_a_long_chain_is_gone_on_with_where_the_study_has_enough_to_spare(
+    make_space: MakeSpace, records: list[Record]
+) -> None:
+    kept = [replace(each, params={**each.params, "epochs": 160}, stable_epochs=112) for each in records]
+    model = Model(replace(make_space(), inherits=True), Past(kept, [], [], {}))
+    assert not extensions(model)
+    assert {option.params["epochs"] for option in extensions(model, spare=208)} == {320}
