@@ -30,12 +30,16 @@ SHARES = (1 / 30, 1 / 10, 1 / 3, 1.0)  # of the budget, at which searches are co
 
 @dataclass(frozen=True)
 class Ring:
-    """What a contestant is told: the spec with its seed, the images' shape, the budget in full-length trainings."""
+    """What a contestant is told: the spec with its seed, the images' shape, the budget in full-length trainings.
+
+    `compute` is the budget in MACs.
+    """
 
     spec: Spec
     image: ImageShape
     classes: int
     budget: float
+    compute: float
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -58,11 +62,11 @@ class Ring:
         widths = {name: self._axis(name) for name in self.spec.grids}
         return Space(widths, self._axis(LENGTH), self.limits)
 
-    def ours(self, kind: type[PHashSampler], trials: int, **settings: Any) -> PHashSampler:
+    def ours(self, kind: type[PHashSampler], **settings: Any) -> PHashSampler:
         """As a study of this spec would make it."""
         return kind(
             self.spec.study.seed,
-            trials=trials,
+            compute=self.compute,
             widths=list(self.spec.grids),
             limits=self.limits,
             grid={name: grid.grid for name, grid in self.spec.grids.items() if grid.grid},
@@ -73,7 +77,7 @@ class Ring:
     @cached_property
     def first(self) -> dict[str, Any]:
         """The first trial, the same for all, with true kernel counts."""
-        return self.coding.decode(first_values(self.ours(PHashSampler, 1), self.distributions))
+        return self.coding.decode(first_values(self.ours(PHashSampler), self.distributions))
 
     def _axis(self, name: str) -> Axis:
         axis = self.coding.axis(name, self.distributions[name])
@@ -83,13 +87,13 @@ class Ring:
 
 @dataclass(frozen=True)
 class Contestant:
-    """`sampler` of a ring, a trial's number and the trials that are to be expected; `reads` if readings are paid for.
+    """`sampler` of a ring and a trial's number; `reads` if readings are paid for.
 
     One that is `separate` trains each network for as long as the budget of one row allows: nothing adds up; if it is
     `shrunk` too, a parent is trained first.
     """
 
-    sampler: Callable[[Ring, int, int], BaseSampler]
+    sampler: Callable[[Ring, int], BaseSampler]
     pruner: Callable[[Ring], BasePruner] = lambda _: NopPruner()
     reads: bool = False
     separate: bool = False
@@ -117,8 +121,8 @@ class AfterEpoch(BasePruner):
         return any(other.intermediate_values.get(self._number, -1.0) > own for other in finished)
 
 
-def _ours(kind: type[PHashSampler], **settings: Any) -> Callable[[Ring, int, int], BaseSampler]:
-    return lambda ring, _, trials: ring.ours(kind, trials, **settings)
+def _ours(kind: type[PHashSampler], **settings: Any) -> Callable[[Ring, int], BaseSampler]:
+    return lambda ring, _: ring.ours(kind, **settings)
 
 
 def _told(
@@ -126,10 +130,10 @@ def _told(
     change: Callable[[Ring], Mapping[str, Any]] = lambda _: {},
     *,
     inherits: bool = False,
-) -> Callable[[Ring, int, int], BaseSampler]:
+) -> Callable[[Ring, int], BaseSampler]:
     """Optuna's, told the cap; `change` fixes some of its parameters. One that `inherits` is given our actions."""
 
-    def make(ring: Ring, number: int, _: int) -> BaseSampler:
+    def make(ring: Ring, number: int) -> BaseSampler:
         seed = int(np.random.SeedSequence([ring.spec.study.seed, number]).generate_state(1)[0])
         move = under_cap(ring.space, ring.first)
 
@@ -144,7 +148,7 @@ def _told(
     return make
 
 
-def _uniform(ring: Ring, _number: int, _trials: int) -> BaseSampler:
+def _uniform(ring: Ring, _number: int) -> BaseSampler:
     """The uniform net at the cap, trained for all of the compute at once, and for parts of it."""
     widths = uniform(ring.space)
     points = [ring.coding.encode({**ring.first, **widths, LENGTH: epochs}) for epochs in _lengths(ring)]

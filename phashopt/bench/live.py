@@ -140,7 +140,7 @@ class Player:
         self._root = artifact_root(url)
         self._budget = task.live.budget * unit(task, len(data.train))
         spec = task.model_copy(update={"study": task.study.model_copy(update={"seed": match.seed})})
-        self._ring = Ring(spec, data.shape, len(data.classes), task.live.budget)
+        self._ring = Ring(spec, data.shape, len(data.classes), task.live.budget, self._budget)
         self._distributions = self._contestant.distributions(self._ring)
         hooks = Hooks(interrupted=lambda: False, notify=lambda _: None, ended=self._note)
         self._objective = Objective(self._study, spec, data, self._root, hooks)
@@ -175,10 +175,8 @@ class Player:
 
     def _prepare(self, trials: list[FrozenTrial]) -> None:
         """Samplers are seeded by the trial's number, so that it does not matter when a match was interrupted."""
-        finished = [trial for trial in trials if trial.state.is_finished()]
-        share = sum(map(charged, finished)) / self._budget
-        expected = round(len(finished) / share) if share else round(self._ring.budget)
-        self._study.sampler = self._contestant.sampler(self._ring, len(finished), max(expected, len(finished) + 1))
+        finished = sum(trial.state.is_finished() for trial in trials)
+        self._study.sampler = self._contestant.sampler(self._ring, finished)
         self._study.pruner = self._contestant.pruner(self._ring)
 
     def _shrink(self, share: float) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PROPOSAL_KEY = "proposal"
 STABLE_KEY = "stable_epochs"
 USED_KEY = "epochs_used"
+COMPUTE_KEY = "train_macs"
 PLANNED_KEY = "epochs_planned"  # of a trial that was stopped: how long it was to be in the end
 LONGER_KEY = "longer"  # system attribute of a trial that goes on beyond the range of lengths: its epochs in all
 ORPHANED_KEY = "orphaned_by"  # system attribute of a trial whose parent left nothing to go on from: its number
@@ -55,7 +56,8 @@ class Past:
 
     `records` are the complete trials, `stopped` the pruned and failed ones, `distributions` the latest ones of the
     parameters that all complete trials have, and `asked` of those that any trial had that is over. `epochs` are those
-    that all trials of the study were, or are to be, trained for: what one goes on from was paid for before.
+    that all trials of the study were, or are to be, trained for: what one goes on from was paid for before. `compute`
+    are the MACs of those that are over, as far as they are known.
     """
 
     records: list[Record]
@@ -66,6 +68,7 @@ class Past:
     spent: Set[int] = frozenset()  # the trials whose weights are known to be gone
     asked: Mapping[str, BaseDistribution] = field(default_factory=dict)
     epochs: int = 0
+    compute: float = 0.0
 
     @property
     def from_scratch(self) -> Past:
@@ -114,6 +117,7 @@ class _Finished:
         self.stopped: list[Record] = []
         self.spent: set[int] = set()
         self.epochs = 0
+        self.compute = 0.0
         self._kept: dict[int, Record] = {}  # what another training may have gone on from
         self._asked: dict[str, tuple[int, BaseDistribution]] = {}
         self._askers: dict[bool, dict[int, _Entry]] = {True: {}, False: {}}  # the latest of each space, by completeness
@@ -121,7 +125,9 @@ class _Finished:
     def add(self, entry: _Entry) -> None:
         """One that was not there."""
         insort(self.records if entry.record.complete else self.stopped, entry.record, key=attrgetter("number"))
-        self.epochs += self.own_epochs(entry.record, _trained(entry.record))
+        if not entry.record.adopted:
+            self.epochs += self.own_epochs(entry.record, _trained(entry.record))
+            self.compute += entry.record.compute
         if entry.record.stable_epochs:
             self._kept[entry.number] = entry.record
         if entry.orphaned_by is not None:
@@ -191,6 +197,7 @@ class History:
                 asked=self._finished.asked,
                 epochs=self._finished.epochs
                 + sum(self._finished.own_epochs(each, each.params.get(LENGTH, 0)) for each in pending),
+                compute=self._finished.compute,
             )
 
     def _pending(self, trial: FrozenTrial) -> Pending:
@@ -276,13 +283,13 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
         adopted=ADOPTED_KEY in trial.user_attrs,
         start=Start.read(trial.system_attrs),
         parent=trial.system_attrs.get(PARENT_KEY, NO_PARENT),
+        compute=float(trial.user_attrs.get(COMPUTE_KEY, 0.0)),
     )
 
 
 def _trained(record: Record) -> int:
-    """Its epochs, those of its parent that it goes on from included; none of another study's, which paid for them."""
-    last = record.trace.epochs[-1].number if record.trace.epochs else 0
-    return 0 if record.adopted else record.epochs or last
+    """Its epochs, those of its parent that it goes on from included."""
+    return record.epochs or (record.trace.epochs[-1].number if record.trace.epochs else 0)
 
 
 def _attribute_readings(attrs: Mapping[str, Any]) -> dict[str, Reading]:

@@ -45,6 +45,7 @@ class Record:
     adopted: bool = False  # from another study, whose budget paid for it
     start: Start | None = None  # of a child
     parent: int = NO_PARENT  # whose weights it took over
+    compute: float = 0.0  # MACs, where they are known
 
     @cached_property
     def covariates(self) -> dict[str, float]:

@@ -62,7 +62,7 @@ class PHashSampler(BaseSampler):
     Read of a trial are its value, parameters and constraints, and of the `trace` that `phashopt.Probe` writes the
     readings, losses and accuracies; without a trace user attributes `redundancy.<width>`, `duplicates.<width>`,
     `dead.<width>` and the reported values. phashopt's own trials also say how they began and how they may be gone on
-    with (`start`, `epochs_used`, `stable_epochs`, `adopted`).
+    with (`start`, `epochs_used`, `stable_epochs`, `adopted`), and what they took (`train_macs`).
 
     A proposal keeps every cap, lies on the grid, and repeats no finished, running or enqueued point while another
     feasible one is left: under `paper` no widths and epochs, under `model` none with much the same other parameters. It
@@ -75,8 +75,9 @@ class PHashSampler(BaseSampler):
     Args:
         seed: of everything random; drawn once if None.
         strategy: `model` or `paper`.
-        trials: how many the study is to have; the nearer its end, the less compute counts against gain. Without it
-            the study is always half over.
+        trials: how many the study is to have; the nearer its end, the less compute counts against gain. Without it,
+            and without `compute`, the study is always half over.
+        compute: the sum of its trials' user attributes `train_macs` at which the study ends, if that comes first.
         widths: the width parameters, first layer first; by default those of `grid`, else those that a reading is
             recorded for. One whose values are not positive whole numbers is left to the base sampler. A trial need not
             come to all of them: where the depth is a parameter, the cost is that of the deepest networks.
@@ -104,6 +105,7 @@ class PHashSampler(BaseSampler):
         *,
         strategy: Strategy = "model",
         trials: int | None = None,
+        compute: float | None = None,
         widths: Sequence[str] | None = None,
         limits: Limits | None = None,
         grid: Mapping[str, Sequence[int]] | None = None,
@@ -114,6 +116,7 @@ class PHashSampler(BaseSampler):
         self._seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed
         self._strategy = strategy
         self._trials = trials
+        self._compute = compute
         self._widths = tuple(widths if widths is not None else [name for name in grid or {} if name != LENGTH])
         self._limits = {name: (Remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
         self._space = dict(space or {})
@@ -128,6 +131,8 @@ class PHashSampler(BaseSampler):
             raise UserError(f"strategy is {strategy!r}: take one of {', '.join(get_args(Strategy))}")
         if trials is not None and trials < 1:
             raise UserError(f"trials is {trials}: a study has at least one")
+        if compute is not None and compute <= 0:
+            raise UserError(f"compute is {compute:g}: a study takes some")
         if self._limits and not self._widths:
             raise UserError("limits need the widths they are a cost of: PHashSampler(widths=[...], limits=...)")
         for name in (grid or {}).keys() - {*self._widths, LENGTH}:
@@ -283,20 +288,22 @@ class PHashSampler(BaseSampler):
         return self._seen[key]
 
     def _share_left(self, past: Past) -> float:
-        """Of the budget in trials."""
-        if self._trials is None:
-            return UNKNOWN_SHARE
-        own = sum(not record.adopted for record in past.records)
-        return max(0.0, 1 - (own + len(past.stopped) + len(past.pending)) / self._trials)
+        """Of the budget that ends first."""
+        own = sum(not record.adopted for record in past.records) + len(past.stopped) + len(past.pending)
+        used = [spent / budget for spent, budget in ((own, self._trials), (past.compute, self._compute)) if budget]
+        return max(0.0, 1 - max(used)) if used else UNKNOWN_SHARE
 
-    def _spare_epochs(self, past: Past, space: Space) -> int:
-        """What a study has left that takes as long as if every trial were a longest one.
+    def _spare_epochs(self, past: Past, space: Space) -> float:
+        """What a study has left that takes as long as if every trial were a longest one, and no more than its compute.
 
-        Where nobody said how many trials there will be, as much as it has taken.
+        Where nobody said what it may take, as much as it has taken.
         """
-        if self._trials is None or space.length is None:
-            return past.epochs
-        return self._trials * space.length.values[-1] - past.epochs
+        whole = []
+        if self._trials and space.length:
+            whole.append(float(self._trials * space.length.values[-1]))
+        if self._compute and past.compute:
+            whole.append(past.epochs * self._compute / past.compute)
+        return (min(whole) if whole else 2 * past.epochs) - past.epochs
 
     def _rest(
         self, search_space: Mapping[str, BaseDistribution], values: Mapping[str, Any]

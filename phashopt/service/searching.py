@@ -50,7 +50,12 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
         return sampler
     ours = spec.search
     return PHashSampler(
-        seed=spec.study.seed, strategy=ours.strategy, trials=spec.study.trials, inherit=ours.inherit, **known
+        seed=spec.study.seed,
+        strategy=ours.strategy,
+        trials=spec.study.trials,
+        compute=spec.study.max_compute,
+        inherit=ours.inherit,
+        **known,
     )
 
 

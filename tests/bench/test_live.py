@@ -164,10 +164,10 @@ def test_what_does_not_read_does_not_pay_for_it(task_of: Callable[..., LiveTask]
 
 @pytest.mark.parametrize("arm", [arm for arm in CONTESTANTS if not CONTESTANTS[arm].separate])
 def test_every_contestant_keeps_the_cap_and_begins_alike(task_of: Callable[..., LiveTask], arm: str) -> None:
-    ring = Ring(task_of(), ImageShape(1, 8, 8), 10, 1.2)
+    ring = Ring(task_of(), ImageShape(1, 8, 8), 10, 1.2, 1e9)
     study = optuna.create_study(direction="maximize", pruner=CONTESTANTS[arm].pruner(ring))
     for number in range(3):
-        study.sampler = CONTESTANTS[arm].sampler(ring, number, 10)
+        study.sampler = CONTESTANTS[arm].sampler(ring, number)
         params = ring.coding.decode(study.ask(ring.distributions).params)
         cost, cap = ring.limits["macs"]
         assert cost(params) <= cap

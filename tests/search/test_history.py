@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import numpy as np
 import optuna
@@ -208,18 +209,20 @@ def test_epochs_are_those_that_each_trial_of_the_study_pays_for_itself() -> None
     """One goes on from another's stable phase, one inherits its kernels, one is another study's, one is under way."""
     study = optuna.create_study(direction="maximize")
     child = Start(9, 0.0, 0.0).note()
-    for epochs, attrs, more in [
+    trials: list[tuple[int, dict[str, Any], dict[str, Any]]] = [
         (9, {}, {}),
         (12, {"parent": 0, LONGER_KEY: 12}, {}),
         (4, {"parent": 0, "start": child}, {}),
         (7, {}, {ADOPTED_KEY: "elsewhere"}),
-    ]:
-        given = {"epochs_used": epochs, "stable_epochs": epochs - 3, **more}
+    ]
+    for epochs, attrs, more in trials:
+        given = {"epochs_used": epochs, "stable_epochs": epochs - 3, "train_macs": 10 * epochs, **more}
         study.add_trial(
             create_trial(value=0.5, params=PARAMS, distributions=SPACE, system_attrs=attrs, user_attrs=given)
         )
     study.enqueue_trial(PARAMS)
-    assert History(Coding({})).read(study, NOBODY).epochs == 9 + (12 - 6) + 4 + 3
+    past = History(Coding({})).read(study, NOBODY)
+    assert (past.epochs, past.compute) == (9 + (12 - 6) + 4 + 3, 10 * (9 + 12 + 4))
     running = study.ask(SPACE)
     running.storage.set_trial_system_attr(running._trial_id, "parent", 1)
     running.storage.set_trial_system_attr(running._trial_id, LONGER_KEY, 20)

@@ -526,6 +526,7 @@ def test_a_pickled_sampler_goes_on_as_it_would_have() -> None:
         ({"grid": {"batch_size": [16, 32]}}, "neither a width nor epochs"),
         ({"strategy": "modle"}, "strategy is 'modle': take one of model, paper"),
         ({"trials": 0}, "a study has at least one"),
+        ({"compute": 0.0}, "compute is 0: a study takes some"),
     ],
 )
 def test_what_makes_no_sense_is_refused_at_once(settings: dict[str, Any], message: str) -> None:
@@ -658,8 +659,12 @@ def _paid(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> int:
     return trial.user_attrs["epochs_used"] - (study.trials[parent].user_attrs[STABLE_KEY] if goes_on else 0)
 
 
-@pytest.mark.parametrize("trials", [None, 15, 40])
-def test_trials_that_build_on_others_go_on_beyond_the_range_of_lengths(trials: int | None) -> None:
+@pytest.mark.parametrize(
+    ("settings", "whole"), [({}, None), ({"trials": 15}, 180), ({"trials": 40}, 480), ({"compute": 300.0}, 300)]
+)
+def test_trials_that_build_on_others_go_on_beyond_the_range_of_lengths(
+    settings: dict[str, Any], whole: int | None
+) -> None:
     """More epochs are better, for ever; one trial may take all that is left of the study."""
 
     def objective(trial: optuna.Trial) -> float:
@@ -671,9 +676,10 @@ def test_trials_that_build_on_others_go_on_beyond_the_range_of_lengths(trials: i
         epochs = told.get(LONGER_KEY) or epochs
         trial.set_user_attr("epochs_used", epochs)
         trial.set_user_attr(STABLE_KEY, epochs - 1)
+        trial.set_user_attr("train_macs", _paid(trial.study, trial.study.trials[trial.number]))
         return 0.98 - 0.5 / widths[0] - 2.0 / widths[1] - 0.5 / epochs
 
-    study = optuna.create_study(sampler=_sampler(inherit=True, trials=trials), direction="maximize")
+    study = optuna.create_study(sampler=_sampler(inherit=True, **settings), direction="maximize")
     study.optimize(objective, n_trials=15)
     longer = [trial for trial in study.trials if LONGER_KEY in trial.system_attrs]
     assert longer
@@ -682,8 +688,23 @@ def test_trials_that_build_on_others_go_on_beyond_the_range_of_lengths(trials: i
         before, epochs = parent.user_attrs["epochs_used"], trial.system_attrs[LONGER_KEY]
         assert trial.params["epochs"] == 12 < epochs
         paid = [_paid(study, each) for each in study.trials[: trial.number]]
-        step, spare = _paid(study, trial), (2 * sum(paid) if trials is None else 12 * trials) - sum(paid)
+        step, spare = _paid(study, trial), (whole or 2 * sum(paid)) - sum(paid)
         assert step in (12, 24) or (epochs == 2 * before and step <= spare)
         assert f"goes on from trial {parent.number} " in trial.system_attrs["decision"]
         assert f"epochs {before} -> {epochs}" in trial.system_attrs["decision"]
     assert max(trial.system_attrs[LONGER_KEY] for trial in longer) > 36
+
+
+def test_a_budget_in_compute_counts_as_one_in_trials_that_ends_with_it() -> None:
+    """Each trial takes one unit; the budget that ends first decides."""
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.set_user_attr("train_macs", 1.0)
+        return _objective(trial)
+
+    decided = []
+    for budgets in ({"trials": 12}, {"compute": 12.0}, {"trials": 12, "compute": 100.0}, {"compute": 100.0}):
+        study = optuna.create_study(sampler=_sampler(**budgets), direction="maximize")
+        study.optimize(objective, n_trials=10)
+        decided.append([trial.system_attrs["decision"] for trial in study.trials])
+    assert decided[0] == decided[1] == decided[2] != decided[3]
