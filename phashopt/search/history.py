@@ -56,8 +56,8 @@ class Past:
 
     `records` are the complete trials, `stopped` the pruned and failed ones, `distributions` the latest ones of the
     parameters that all complete trials have, and `asked` of those that any trial had that is over. `epochs` are those
-    that all trials of the study were, or are to be, trained for: what one goes on from was paid for before. `compute`
-    are the MACs of those that are over, as far as they are known.
+    that the study's own trials were trained for, what one goes on from not counted again, `compute` their MACs where
+    these are known, and `planned` the epochs of those that are not over.
     """
 
     records: list[Record]
@@ -69,6 +69,7 @@ class Past:
     asked: Mapping[str, BaseDistribution] = field(default_factory=dict)
     epochs: int = 0
     compute: float = 0.0
+    planned: int = 0
 
     @property
     def from_scratch(self) -> Past:
@@ -195,9 +196,9 @@ class History:
                 sign=1 if study.direction == StudyDirection.MAXIMIZE else -1,
                 spent=self._finished.spent | orphaned_by,
                 asked=self._finished.asked,
-                epochs=self._finished.epochs
-                + sum(self._finished.own_epochs(each, each.params.get(LENGTH, 0)) for each in pending),
+                epochs=self._finished.epochs,
                 compute=self._finished.compute,
+                planned=sum(self._finished.own_epochs(each, each.params.get(LENGTH, 0)) for each in pending),
             )
 
     def _pending(self, trial: FrozenTrial) -> Pending:
@@ -283,7 +284,7 @@ def _record(trial: FrozenTrial, params: Mapping[str, Any], direction: StudyDirec
         adopted=ADOPTED_KEY in trial.user_attrs,
         start=Start.read(trial.system_attrs),
         parent=trial.system_attrs.get(PARENT_KEY, NO_PARENT),
-        compute=float(trial.user_attrs.get(COMPUTE_KEY, 0.0)),
+        compute=0.0 if math.isnan(macs := _number(trial.user_attrs.get(COMPUTE_KEY))) else macs,
     )
 
 

@@ -303,7 +303,7 @@ class PHashSampler(BaseSampler):
             whole.append(float(self._trials * space.length.values[-1]))
         if self._compute and past.compute:
             whole.append(past.epochs * self._compute / past.compute)
-        return (min(whole) if whole else 2 * past.epochs) - past.epochs
+        return (min(whole) if whole else 2 * past.epochs) - past.epochs - past.planned
 
     def _rest(
         self, search_space: Mapping[str, BaseDistribution], values: Mapping[str, Any]

@@ -222,8 +222,8 @@ def test_epochs_are_those_that_each_trial_of_the_study_pays_for_itself() -> None
         )
     study.enqueue_trial(PARAMS)
     past = History(Coding({})).read(study, NOBODY)
-    assert (past.epochs, past.compute) == (9 + (12 - 6) + 4 + 3, 10 * (9 + 12 + 4))
+    assert (past.epochs, past.compute, past.planned) == (9 + (12 - 6) + 4, 10 * (9 + 12 + 4), 3)
     running = study.ask(SPACE)
     running.storage.set_trial_system_attr(running._trial_id, "parent", 1)
     running.storage.set_trial_system_attr(running._trial_id, LONGER_KEY, 20)
-    assert History(Coding({})).read(study, NOBODY).epochs == 9 + (12 - 6) + 4 + (20 - 9)
+    assert History(Coding({})).read(study, NOBODY).planned == 20 - 9
