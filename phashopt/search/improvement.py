@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
+from phashopt.search.budget import Left
 from phashopt.search.costs import Quadratic
 from phashopt.search.evidence import Posterior
 from phashopt.search.fit import uniform
@@ -54,10 +55,9 @@ class Action:
 class Improvement:
     """One round of the search: worlds drawn from `posterior`, their best networks found and weighed.
 
-    `left` in [0, 1] is the share of the budget that is left. The less it is, the less compute counts, and the more what
-    a training delivers itself rather than what it tells of longer ones. A network that has been trained at the longest
-    length, with much the same other parameters, has no more to show, unless nothing else is left. `spare` are
-    the epochs that a study could spend on going on with a single training.
+    The smaller the share of the budget that is `left`, the less compute counts, and the more what a training delivers
+    itself rather than what it tells of longer ones. A network that has been trained at the longest length, with much
+    the same other parameters, has no more to show, unless nothing else is left.
     """
 
     def __init__(
@@ -68,14 +68,13 @@ class Improvement:
         tried: Tried,
         rng: np.random.Generator,
         *,
-        left: float,
-        spare: float = 0.0,
+        left: Left,
     ) -> None:
         self._model = model
         self._cost = cost
         self._tried = tried
-        self._left = left
-        self._spare = spare
+        self._left = left.share
+        self._spare = left.epochs
         self._draws = posterior.draw(DRAWS, rng)
         self._noise = posterior.likeliest.sigma**2
         self._ascent = Ascent(model.basis, cost, np.concatenate([posterior.mean[None], self._draws[:WORLDS]]))

@@ -18,6 +18,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from threadpoolctl import ThreadpoolController
 
 from phashopt.errors import UserError, meant
+from phashopt.search.budget import Budget
 from phashopt.search.coding import Coding
 from phashopt.search.costs import Quadratic
 from phashopt.search.history import LONGER_KEY, PROPOSAL_KEY, History, Past
@@ -41,7 +42,6 @@ DECISION_KEY = "decision"
 WITHOUT_READING_KEY = "proposal_without_reading"
 BASE_STREAM = 1
 THREADS = ThreadpoolController()  # of the linear algebra that is imported above
-UNKNOWN_SHARE = 0.5
 UNKNOWN = "It is not known yet which widths there are: the base sampler draws every parameter."
 UNKNOWN_BUT_LIMITED = "The search space is not known yet: the smallest widths, which keep every cap if any do."
 
@@ -115,8 +115,7 @@ class PHashSampler(BaseSampler):
     ) -> None:
         self._seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed
         self._strategy = strategy
-        self._trials = trials
-        self._compute = compute
+        self._budget = Budget(trials, compute)
         self._widths = tuple(widths if widths is not None else [name for name in grid or {} if name != LENGTH])
         self._limits = {name: (Remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
         self._space = dict(space or {})
@@ -253,13 +252,12 @@ class PHashSampler(BaseSampler):
     def _by_model(self, space: Space, past: Past, number: int) -> Callable[[bool], Proposal]:
         """The decision as a function of whether readings count."""
         model, tried = Model(space, past), self._tried(space).update(past)
-        left, spare = self._share_left(past), self._spare_epochs(past, space)
+        left = self._budget.left(past, space)
         blank = Model(space, past.unread) if past.fates_were_read else model  # a second one takes as long again
 
         def decide(read: bool) -> Proposal:
             believed, posterior = (model, model.posterior) if read else (blank, blank.posterior.silent)
-            rng = self._rng(number)
-            return propose_by_model(believed, posterior, self._cost(space), tried, rng, left=left, spare=spare)
+            return propose_by_model(believed, posterior, self._cost(space), tried, self._rng(number), left=left)
 
         return decide
 
@@ -286,24 +284,6 @@ class PHashSampler(BaseSampler):
         if key not in self._seen:
             self._seen[key] = Tried(space)
         return self._seen[key]
-
-    def _share_left(self, past: Past) -> float:
-        """Of the budget that ends first."""
-        own = sum(not record.adopted for record in past.records) + len(past.stopped) + len(past.pending)
-        used = [spent / budget for spent, budget in ((own, self._trials), (past.compute, self._compute)) if budget]
-        return max(0.0, 1 - max(used)) if used else UNKNOWN_SHARE
-
-    def _spare_epochs(self, past: Past, space: Space) -> float:
-        """What a study has left that takes as long as if every trial were a longest one, and no more than its compute.
-
-        Where nobody said what it may take, as much as it has taken.
-        """
-        whole = []
-        if self._trials and space.length:
-            whole.append(float(self._trials * space.length.values[-1]))
-        if self._compute and past.compute:
-            whole.append(past.epochs * self._compute / past.compute)
-        return (min(whole) if whole else 2 * past.epochs) - past.epochs - past.planned
 
     def _rest(
         self, search_space: Mapping[str, BaseDistribution], values: Mapping[str, Any]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from phashopt.search.ascent import Ascent
+from phashopt.search.budget import Left
 from phashopt.search.costs import Quadratic
 from phashopt.search.evidence import Posterior
 from phashopt.search.fit import nearest_unseen, under_caps, uniform
@@ -24,14 +25,7 @@ NOTABLE = 0.5  # standard deviations of unexplained redundancy worth a word
 
 
 def propose_by_model(
-    model: Model,
-    posterior: Posterior,
-    cost: Quadratic,
-    tried: Tried,
-    rng: np.random.Generator,
-    *,
-    left: float,
-    spare: float = 0.0,
+    model: Model, posterior: Posterior, cost: Quadratic, tried: Tried, rng: np.random.Generator, *, left: Left
 ) -> Proposal:
     """The next training: never one that was tried while another feasible one is left; arguments as `Improvement`'s."""
     space = model.space
@@ -40,7 +34,7 @@ def propose_by_model(
     for opening in _openings(model, posterior, cost):
         if space.feasible(opening.point) and {**opening.point, **opening.others} not in tried:
             return opening
-    actions = Improvement(model, posterior, cost, tried, rng, left=left, spare=spare).actions()
+    actions = Improvement(model, posterior, cost, tried, rng, left=left).actions()
     for action in actions:
         if space.feasible(action.params) and not tried.begun(action.params, action.start):
             return _proposal(model, action)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 
+from phashopt.search.budget import Left
 from phashopt.search.costs import Quadratic
 from phashopt.search.history import Past, Pending
 from phashopt.search.improvement import Action, Improvement
@@ -32,7 +33,7 @@ def _actions(
     past = Past(records, [], [Pending(params) for params in pending or []], {}, spent=spent)
     model, tried = Model(space, past), Tried(space).update(past)
     rng = np.random.default_rng(0)
-    return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=left).actions()
+    return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=Left(left)).actions()
 
 
 def test_kernels_go_where_they_were_worth_most(make_space: MakeSpace, records: list[Record]) -> None:
@@ -153,7 +154,7 @@ def _improvement(space: Space, records: list[Record]) -> tuple[Improvement, dict
     past = Past([replace(each, params={**each.params, "learning_rate": 0.05}) for each in records], [], [], {})
     model, tried, rng = Model(space, past), Tried(space).update(past), np.random.default_rng(0)
     network = {**space.at(0.5), "width_00": 64, "learning_rate": 0.05}
-    return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=1.0), network
+    return Improvement(model, model.posterior, Quadratic(space), tried, rng, left=Left(1.0)), network
 
 
 def test_beside_a_long_chain_networks_from_scratch_promise_what_they_would_be_after_as_long(
@@ -187,7 +188,7 @@ def test_a_network_that_was_trained_as_a_child_may_still_be_trained_from_scratch
     past = Past([*records[1:], trained], [], [], {})
     model, tried = Model(space, past), Tried(space).update(past)
     rows = model.basis.coordinates([trained.params, {**trained.params, "width_00": 64}])
-    improvement = Improvement(model, model.posterior, Quadratic(space), tried, np.random.default_rng(0), left=1.0)
+    improvement = Improvement(model, model.posterior, Quadratic(space), tried, np.random.default_rng(0), left=Left(1.0))
     assert len(improvement._finalists(rows)) == fresh
 
 
