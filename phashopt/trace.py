@@ -59,14 +59,14 @@ class Trace:
         return next((row.readings for row in reversed(self.epochs) if row.readings), {})
 
     def to_json(self) -> dict[str, Any]:
-        """Columns instead of rows, NaN as null."""
-        names = sorted({name for row in self.epochs for name in row.readings})
+        """Columns instead of rows, layers as they were read, NaN as null and an infinite number as text."""
+        names = list(dict.fromkeys(name for row in self.epochs for name in row.readings))
         document: dict[str, Any] = {"epoch": [row.number for row in self.epochs]}
         for scalar in SCALARS:
-            document[scalar] = [_finite(getattr(row, scalar)) for row in self.epochs]
+            document[scalar] = [_noted(getattr(row, scalar)) for row in self.epochs]
         for quantity in READING_FIELDS:
             document[quantity] = {
-                name: [_finite(getattr(row.readings.get(name), quantity, math.nan)) for row in self.epochs]
+                name: [_noted(getattr(row.readings.get(name), quantity, math.nan)) for row in self.epochs]
                 for name in names
             }
         return document
@@ -107,9 +107,12 @@ def _row(document: Mapping[str, Any], index: int) -> Epoch:
     return Epoch(number=document["epoch"][index], readings=readings, **scalars)
 
 
-def _finite(number: float) -> float | None:
-    return round(float(number), 5) if math.isfinite(number) else None
+def _noted(number: float) -> float | str | None:
+    """JSON knows no number that is not finite."""
+    if math.isnan(number):
+        return None
+    return round(float(number), 5) if math.isfinite(number) else str(float(number))
 
 
-def _number(entry: float | None) -> float:
+def _number(entry: float | str | None) -> float:
     return math.nan if entry is None else float(entry)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from phashopt.trace import Epoch, Reading, Trace, read_trace
 
 shares = st.one_of(st.just(math.nan), st.floats(0, 1))
+losses = st.one_of(shares, st.just(math.inf))
 readings = st.dictionaries(st.sampled_from(["width_00", "width_01"]), st.builds(Reading, shares, shares, shares))
-epochs = st.builds(Epoch, st.integers(1, 99), shares, shares, shares, readings)
+epochs = st.builds(Epoch, st.integers(1, 99), losses, shares, shares, readings)
 
 
 def number(row: Epoch) -> int:
@@ -18,7 +19,7 @@ def number(row: Epoch) -> int:
 
 
 def same(left: float, right: float) -> bool:
-    return (math.isnan(left) and math.isnan(right)) or abs(left - right) <= 1e-5
+    return (math.isnan(left) and math.isnan(right)) or left == right or abs(left - right) <= 1e-5
 
 
 @given(
@@ -53,3 +54,9 @@ def test_last_readings_are_those_of_the_last_epoch_read() -> None:
 
 def test_a_trial_without_trace_has_an_empty_one() -> None:
     assert read_trace({}) == Trace()
+
+
+def test_layers_keep_the_order_of_the_network() -> None:
+    order = ["stem", "body", "head"]
+    trace = Trace([Epoch(1), Epoch(2, readings={name: Reading(0.1, 0.2, 0.0) for name in order})])
+    assert list(Trace.from_json(trace.to_json()).last_readings) == order

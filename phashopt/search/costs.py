@@ -2,7 +2,7 @@
 
 A convolution's MACs and parameters are a product of two widths, so a network's are a quadratic in all of them: it is
 found exactly from a few evaluations. Any other cost is replaced by the quadratic that fits it best, to
-search by; whatever is proposed is checked against the cost itself.
+search by; whatever is found then is moved under the cost itself, and filled up to it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from phashopt.search.basis import Array
 from phashopt.search.space import Point, Space
 
 EXTRA = 2  # evaluations a coefficient that an inexact cost is fitted to
+EXACT = 1e-6  # of a cap
 
 
 class Quadratic:
-    """Costs as shares of their caps, (n, caps) from widths (n, L); feasible where all are at most 1."""
+    """Costs as shares of their caps, (n, caps) from widths (n, L); feasible where all are at most 1.
+
+    `exact` says whether they are all quadratic.
+    """
 
     def __init__(self, space: Space) -> None:
         self._names = list(space.widths)
@@ -29,7 +33,9 @@ class Quadratic:
         widths = np.array([[point[name] for name in self._names] for point in sample], dtype=float)
         costs = np.array([[cost(point) / cap for cost, cap in space.limits.values()] for point in sample])
         known = np.isfinite(costs).all(1)  # a cost may be infinite where a network does not fit at all
-        weights, *_ = np.linalg.lstsq(self._terms(widths[known]), costs[known], rcond=None)
+        terms = self._terms(widths[known])
+        weights, *_ = np.linalg.lstsq(terms, costs[known], rcond=None)
+        self.exact = bool(known.all() and (np.abs(terms @ weights - costs) < EXACT).all())
         self._constant, self._linear = weights[0], weights[1 : layers + 1].T  # (caps,), (caps, L)
         self._products: Array = np.zeros((costs.shape[1], layers, layers))
         for (first, second), weight in zip(self._pairs, weights[layers + 1 :], strict=True):

@@ -1,7 +1,8 @@
-"""What the finished trials say of the model's weights: linear regression whose prior is averaged by exact evidence.
+"""What the finished trials say of the model's weights: linear regression whose prior is averaged by evidence.
 
 docs/search.md, section 2. With weights theta = m + S u, u ~ N(0, I), each belief has the closed-form posterior
-u ~ N(A^-1 b, A^-1), A = I + S F'WF S / sigma^2, b = S F'W(z - Fm) / sigma^2, and a closed-form evidence.
+u ~ N(A^-1 b, A^-1), A = I + S F'WF S / sigma^2, b = S F'W(z - Fm) / sigma^2, and for given trial weights W a closed-form
+evidence.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ def learn(basis: Basis, seen: Observations, excess: Array) -> Posterior:
     """The posterior of all beliefs; `excess` (L,) is each layer's unexplained redundancy.
 
     The noise is Student's t. Under each of its scales, the largest first, outliers are weighed down anew: under one for
-    all, a run that failed passes for noise, and noise taken for so large hides the failure. Which runs are outliers no
+    all, a run that failed passes for noise, and noise taken for so large hides the failure. Each scale's evidence is a
+    lower bound, looser the smaller it is: a short search rather takes noise for large. Which runs are outliers no
     reading decides, so that beliefs in which readings say nothing are the same whether there are any or not.
     """
     read = bool(seen.features[:, basis.parts["luck"]].any())

@@ -27,14 +27,18 @@ def under_caps(point: Point, space: Space) -> Point:
     return fit(point, space, sorted(space.widths, key=lambda name: -point[name]), [])
 
 
+def filled(point: Point, space: Space) -> Point:
+    """`point` under the caps and filled up to them: the widest layers pay, the narrowest gain."""
+    narrowest_first = sorted(space.widths, key=lambda name: point[name])
+    return fit(point, space, narrowest_first[::-1], narrowest_first)
+
+
 def uniform(space: Space) -> Point:
     """Every width at one fraction of its log range: the largest under the caps, filled up; the middle without caps."""
     if not space.limits:
         return space.at(0.5)
     count = bisect_left(range(1, 1001), True, key=lambda thousandth: not space.feasible(space.at(thousandth / 1000)))
-    point = space.at(count / 1000)
-    narrowest_first = sorted(space.widths, key=lambda name: point[name])
-    return fit(point, space, narrowest_first[::-1], narrowest_first)
+    return filled(space.at(count / 1000), space)
 
 
 def scatter(center: Point, radius: float, space: Space, rng: np.random.Generator) -> Point:

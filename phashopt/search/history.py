@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from phashopt.search.coding import Coding
 from phashopt.search.lock import OwnLock
 from phashopt.search.record import Record
-from phashopt.search.space import LENGTH
+from phashopt.search.space import LENGTH, numbered
 from phashopt.search.start import NO_PARENT, PARENT_KEY, Start
 from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace, read_trace
 
@@ -166,13 +166,14 @@ class _Finished:
 class History:
     """Reads a study again and again, and looks only at what is new.
 
-    Of a trial that never came to some of `widths`, as a shallower network does not, these are as they were proposed.
+    Of a trial that never came to some of `widths`, as a shallower network does not, these are as they were proposed; of
+    one that failed before it had asked for all of its parameters, all are.
     """
 
     def __init__(self, coding: Coding, widths: Collection[str] = ()) -> None:
         self._coding = coding
         self._widths = widths
-        self._decoded: dict[tuple[int, Any], _Entry] = {}
+        self._decoded: dict[tuple[Any, ...], _Entry] = {}
         self._distributions: list[_Distributions] = []
         self._seen: list[FrozenTrial | None] = []  # the finished trials, at their places in the storage
         self._finished = _Finished()
@@ -226,10 +227,11 @@ class History:
         return unfinished
 
     def _entry(self, trial: FrozenTrial, direction: StudyDirection) -> _Entry:
-        key = (trial._trial_id, trial.datetime_complete)
+        key = (trial._trial_id, trial.number, trial.datetime_complete, direction)  # of whatever study
         if key not in self._decoded:
             proposed: dict[str, Any] = trial.system_attrs.get(PROPOSAL_KEY, {})
-            params = {name: proposed[name] for name in self._widths if name in proposed}
+            missing = proposed if trial.state == TrialState.FAIL else self._widths
+            params = {name: proposed[name] for name in missing if name in proposed}
             record = _record(trial, params | self._coding.decode(trial.params), direction)
             orphaned_by = trial.system_attrs.get(ORPHANED_KEY)
             self._decoded[key] = _Entry(record, self._shared(trial), trial.distributions, orphaned_by)
@@ -295,7 +297,8 @@ def _trained(record: Record) -> int:
 
 def _attribute_readings(attrs: Mapping[str, Any]) -> dict[str, Reading]:
     keys = [key.partition(".") for key in attrs]
-    names = sorted({name for quantity, _, name in keys if quantity in READING_FIELDS and name not in ("", "mean")})
+    read = {name for quantity, _, name in keys if quantity in READING_FIELDS and name not in ("", "mean")}
+    names = sorted(read, key=numbered)
     return {name: Reading(*(_number(attrs.get(f"{field}.{name}")) for field in READING_FIELDS)) for name in names}
 
 

@@ -20,7 +20,7 @@ from phashopt.search.basis import Array
 from phashopt.search.budget import Left
 from phashopt.search.costs import Quadratic
 from phashopt.search.evidence import Posterior
-from phashopt.search.fit import uniform
+from phashopt.search.fit import filled, uniform
 from phashopt.search.model import Model
 from phashopt.search.options import Option, children, extensions, from_scratch, lengths_of
 from phashopt.search.record import Record
@@ -31,6 +31,7 @@ from phashopt.search.tried import Tried
 DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
+FILLED = 64  # networks at most that are filled up one by one, under a cost that is not searched by itself
 PLACES = np.linspace(-1, 1, 17)  # of learning rates: of children, and of all once a training has come to nothing
 EVEN = 0.5  # chance of survival below which a training is a gamble
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
@@ -109,7 +110,9 @@ class Improvement:
         """The first of `ranked` (n, K) that were not trained from scratch at the longest length; if all were, the first
         ones.
         """
-        networks = map(self._model.basis.params, _distinct(ranked))
+        networks: Iterator[dict[str, Any]] = map(self._model.basis.params, _distinct(ranked))
+        if not self._cost.exact:
+            networks = (filled(params, self._model.space) for params in islice(networks, FILLED))
         fresh = islice((params for params in networks if not self._tried.begun(params, None)), FINALISTS)
         return list(fresh) or [self._model.basis.params(row) for row in ranked[:FINALISTS]]
 

@@ -26,9 +26,9 @@ class Number:
         return 1
 
     def encode(self, values: Sequence[Any]) -> Places:
-        """(n, 1) their places between the ends, or at one of these; 0, the middle, where there is no value."""
+        """(n, 1) their places between the ends, or at one of these; 0, the middle, where there is no number."""
         low, high = self._scale(self.distribution.low), self._scale(self.distribution.high)
-        known = np.clip(np.array(values, dtype=float), self.distribution.low, self.distribution.high)
+        known = np.clip([_number(value) for value in values], self.distribution.low, self.distribution.high)
         at = np.log(known) if self.distribution.log else known
         places = 2 * (at - low) / (high - low) - 1 if high > low else np.zeros(len(at))
         return np.where(np.isnan(known), 0.0, places)[:, None]
@@ -76,12 +76,9 @@ class Category:
         return len(self.distribution.choices)
 
     def encode(self, values: Sequence[Any]) -> Places:
-        """(n, size) one for the value that each has; zeros where there is none."""
-        none = None not in self.distribution.choices
+        """(n, size) one for the value that each has; zeros where it is no choice, or there is none."""
         rows = np.concatenate([np.eye(self.size), np.zeros((1, self.size))])
-        return rows[
-            [self.size if none and each is None else int(self.distribution.to_internal_repr(each)) for each in values]
-        ]
+        return rows[[self._place(each) for each in values]]
 
     def draw(self, rng: np.random.Generator) -> Any:
         """Any of its values."""
@@ -91,8 +88,22 @@ class Category:
         """The value with the largest coordinate."""
         return self.distribution.choices[int(coordinates.argmax())]
 
+    def _place(self, value: Any) -> int:
+        try:
+            return int(self.distribution.to_internal_repr(value))
+        except ValueError:
+            return self.size
+
 
 Other = Number | Category
+
+
+def _number(value: Any) -> float:
+    """NaN for what is none: anything may be enqueued."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def other(distribution: BaseDistribution) -> Other:

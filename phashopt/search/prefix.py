@@ -74,19 +74,20 @@ class Prefixes:
 
         Where `epochs` is no parameter, what is usual; and steps need not be epochs.
         """
-        last = _last(record)
         usual, a_length = self._usual
-        return max(round(a_length * record.params[LENGTH]) if LENGTH in record.params else usual, last)
+        length = _length(record)
+        return max(round(a_length * length) if length else usual, _last(record), 1)
 
     def _overran(self, record: Record) -> bool:
         _, a_length = self._usual
-        return LENGTH in record.params and _last(record) > max(1.0, a_length) * record.params[LENGTH]
+        length = _length(record)
+        return length is not None and _last(record) > max(1.0, a_length) * length
 
     @cached_property
     def _usual(self) -> tuple[int, float]:
         """The usual last step, and the usual last step over the length."""
         everybody = [record for record, _ in self._all]
-        shares = [_last(record) / record.params[LENGTH] for record in everybody if LENGTH in record.params]
+        shares = [_last(record) / length for record in everybody if (length := _length(record))]
         lasts = [_last(record) for record in everybody]
         return round(float(np.median(lasts))) if lasts else 1, float(np.median(shares)) if shares else 1.0
 
@@ -106,6 +107,12 @@ class Prefixes:
 
 def _last(record: Record) -> int:
     return record.trace.epochs[-1].number if record.trace.epochs else 1
+
+
+def _length(record: Record) -> float | None:
+    """None where it is no number of epochs."""
+    length = record.params.get(LENGTH)
+    return length if isinstance(length, int | float) else None
 
 
 def _reached(record: Record, share: float) -> float:

@@ -56,7 +56,7 @@ class PHashPruner(BasePruner):
         peers: complete comparable trials that it takes to call one slow, or starved.
         without: verdicts that are never given, to measure what each is worth.
         grid: as the sampler's: parameter -> its true values, where the objective suggests an index.
-        read: whether readings count; without them accuracy and loss decide alone.
+        read: whether readings count; without them accuracy and loss decide alone, and nothing is finished early.
 
     Raises:
         UserError: if `warmup` or `peers` is less than 1.

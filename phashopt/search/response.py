@@ -12,6 +12,7 @@ from phashopt.search.basis import Array
 from phashopt.search.curve import FLOOR
 
 UNIT = 0.2  # nats that a robust standard deviation counts for, where values are neither shares nor losses
+FARTHEST = 50.0  # of these from the middle that are told apart
 
 
 class Scale(Enum):
@@ -47,7 +48,9 @@ class Response:
             case Scale.LOSS:
                 return np.asarray(-np.log(np.maximum(-scores, self._none)))
             case Scale.OTHER:
-                return np.asarray(UNIT * (scores - self._middle) / self._spread)
+                with np.errstate(over="ignore"):
+                    away = (scores - self._middle) / self._spread
+                return np.asarray(UNIT * np.clip(away, -FARTHEST, FARTHEST))
 
     def score(self, nats: ArrayLike) -> Array:
         """From nats back to scores, of any shape."""

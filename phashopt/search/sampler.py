@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from phashopt.errors import UserError, meant
 from phashopt.search.budget import Budget
-from phashopt.search.coding import Coding
+from phashopt.search.coding import Coding, counted
 from phashopt.search.costs import Quadratic
 from phashopt.search.history import LONGER_KEY, PROPOSAL_KEY, History, Past
 from phashopt.search.lock import OwnLock
@@ -27,7 +27,7 @@ from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
 from phashopt.search.record import Record
 from phashopt.search.rule import propose
-from phashopt.search.space import LENGTH, Axis, Limits, Remembered, Space, numbered
+from phashopt.search.space import LENGTH, Axis, Limits, Remembered, Space
 from phashopt.search.start import NO_PARENT, PARENT_KEY, START_KEY, Start
 from phashopt.search.strategy import propose_by_model, shown
 from phashopt.search.tried import Tried
@@ -121,7 +121,7 @@ class PHashSampler(BaseSampler):
         self._space = dict(space or {})
         self._base = base
         self._inherit = inherit
-        self._coding = Coding(grid or {})
+        self._coding = Coding(grid or {}, self._widths)
         self._history = History(self._coding, self._widths)
         self._costs: dict[tuple[tuple[str, Axis], ...], Quadratic] = {}
         self._seen: dict[tuple[tuple[str, ...], tuple[tuple[str, BaseDistribution], ...]], Tried] = {}
@@ -221,8 +221,7 @@ class PHashSampler(BaseSampler):
         """The strategy's parameters as Optuna stores them."""
         space.require_feasible()
         fixed = self._coding.decode({**trial.system_attrs.get("fixed_params", {}), **trial.params})
-        wanted = {name: int(float(fixed[name])) for name in space.axes if name in fixed}  # enqueued as 8, 8.0 or "8"
-        given = {name: value for name, value in wanted.items() if value > 0}
+        given = {name: int(value) for name in space.axes if (value := counted(fixed.get(name)))}
         others = {name: each for name, each in space.others.items() if name not in fixed}
         settled = {name: each for name, each in space.others.items() if name in fixed}
         space = replace(space.given(given), others=others, fixed=fixed, settled=settled)
@@ -342,7 +341,7 @@ def _as_before(name: str, past: Past, names: Sequence[str]) -> Axis | None:
 
 def _read(records: Sequence[Record]) -> list[str]:
     """The layers that a reading is recorded for, in order."""
-    return sorted({name for record in records for name in record.readings}, key=numbered)
+    return list(dict.fromkeys(name for record in records for name in record.readings))
 
 
 def _in_words(proposal: Proposal) -> str:

@@ -99,7 +99,10 @@ class Remembered:
         self._of = lru_cache(COSTS_KEPT)(lambda widths: cost(dict(widths)))
 
     def __call__(self, point: Point) -> float:
-        return float(self._of(tuple(point.items())))
+        try:
+            return float(self._of(tuple(point.items())))
+        except OverflowError:  # of whole numbers beyond any float
+            return math.inf
 
     def __reduce__(self) -> tuple[type[Remembered], tuple[Callable[[Point], float]]]:
         return Remembered, (self._cost,)  # a sampler is pickled to go on with a study; what is remembered is not

@@ -14,6 +14,7 @@ from phashopt.search.curve import before_decay, nats
 from phashopt.trace import Epoch, Trace
 
 EXPLODED = 3.0  # times the first loss
+LEAST_LOSS = 1e-6  # that it is compared with
 STUCK = 0.25  # of the nats of the peers' lower quartile
 WELL_ABOVE = 0.5  # nats
 BEHIND = 2.5  # robust standard deviations
@@ -30,7 +31,7 @@ Curve = Mapping[int, float]  # by epoch, the most nats so far
 
 
 def exploded(trace: Trace, *, child: bool = False) -> bool:
-    """Whether the loss, finite before, became NaN or infinite, or is thrice what it was at first; or the accuracy NaN.
+    """Whether the loss is infinite, or NaN after finite ones, or thrice what it was at first; or the accuracy NaN.
 
     A loss that was not recorded is NaN too: never, or beside an accuracy that still rises, it proves nothing. A `child`
     begins with so little that a higher rate than its parent's makes much of it for a while: half of its accuracy must
@@ -38,6 +39,8 @@ def exploded(trace: Trace, *, child: bool = False) -> bool:
     """
     if not trace.epochs:
         return False
+    if math.isinf(trace.epochs[-1].loss):
+        return True
     *before, last = trace.epochs
     accuracies = [row.accuracy for row in before if math.isfinite(row.accuracy)]
     losses = [row.loss for row in trace.epochs if math.isfinite(row.loss)]
@@ -45,7 +48,7 @@ def exploded(trace: Trace, *, child: bool = False) -> bool:
         return bool(accuracies) and math.isnan(last.accuracy)
     if math.isnan(last.loss):
         return not last.accuracy > max(accuracies, default=math.inf)
-    grown = last.loss > EXPLODED * abs(losses[0])
+    grown = last.loss > EXPLODED * max(abs(losses[0]), LEAST_LOSS)
     return grown and not (child and last.accuracy > trace.epochs[0].accuracy / 2)
 
 

@@ -11,7 +11,7 @@ from phashopt.search.ascent import Ascent
 from phashopt.search.budget import Left
 from phashopt.search.costs import Quadratic
 from phashopt.search.evidence import Posterior
-from phashopt.search.fit import nearest_unseen, under_caps, uniform
+from phashopt.search.fit import filled, nearest_unseen, under_caps, uniform
 from phashopt.search.improvement import Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.proposal import Proposal
@@ -62,6 +62,7 @@ def _openings(model: Model, posterior: Posterior, cost: Quadratic) -> Iterator[P
     alike = uniform(model.space) | {name: params[name] for name in model.space.axes if name == LENGTH}
     yield Proposal(alike, "To begin with: all layers alike, as wide as the cap allows.", others)
     point = {name: params[name] for name in model.space.axes}
+    point = point if cost.exact else filled(point, model.space)
     yield Proposal(point, "The best network by what is believed of any before one is trained.", others)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from phashopt.search.basis import Array
 from phashopt.search.record import Record
-from phashopt.search.space import RATE, numbered
+from phashopt.search.space import RATE
 from phashopt.trace import Trace
 
 LAST_LAYERS = 2
@@ -28,9 +28,10 @@ def unlucky(params: Mapping[str, Any], trace: Trace, peers: Sequence[Record]) ->
     """Whether dead maps are far more than `peers` with such `params` had at this epoch, and the accuracy no better.
 
     Eight peers at least must have been read at the same epoch; `params` and theirs are true kernel counts and rates.
+    A trace has its layers in the order of the network.
     """
     row = trace.epochs[-1]
-    names = sorted(row.readings, key=numbered)
+    names = list(row.readings)
     alike = [(record, _dead(record.trace, row.number, names)) for record in peers if {*names} <= record.params.keys()]
     known = [(record, dead) for record, dead in alike if math.isfinite(dead)]
     own = _dead(trace, row.number, names)

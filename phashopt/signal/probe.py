@@ -154,9 +154,13 @@ class Probe:
         learning_rate: float | None = None,
         full: bool = False,
     ) -> Report:
-        """Measure, and add the row of `epoch` (from 1) to the trace of a running trial; `full` as in `measure`."""
+        """Measure, and add the row of `epoch` (from 1) to the trace of a running trial; `full` as in `measure`.
+
+        A loss that is NaN was told all the same: it counts as infinite, which the pruner stops at once.
+        """
         report = self.measure(model, full=full)
         trace = read_trace(trial.storage.get_trial_system_attrs(trial._trial_id))
+        loss = math.inf if loss is not None and math.isnan(loss) else loss
         scalars = {"accuracy": accuracy, "loss": loss, "learning_rate": learning_rate}
         known = {name: math.nan if value is None else value for name, value in scalars.items()}
         trace.add(Epoch(epoch, readings=report.readings(self._widths), **known))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -40,6 +42,15 @@ def test_a_grid_maps_indices_to_values_and_back() -> None:
     assert coding.decode({"width_00": 2, "epochs": 3}) == {"width_00": 16, "epochs": 3}
     assert coding.encode({"width_00": 16, "epochs": 3}) == {"width_00": 2, "epochs": 3}
     assert coding.decode({"width_00": 7}) == {}
+
+
+@pytest.mark.parametrize(
+    ("stored", "true"),
+    [(8, 8), (8.0, 8), ("8", 8), (0, None), (-4, None), (None, None), (2.5, 2.5), ("short", "short")],
+)
+@pytest.mark.parametrize("name", ["width_00", "epochs"])
+def test_less_than_one_kernel_or_epoch_is_none(name: str, stored: Any, true: Any) -> None:
+    assert Coding({}, ["width_00"]).decode({name: stored, "decay": 0}) == {"decay": 0} | ({name: true} if true else {})
 
 
 @pytest.mark.parametrize("distribution", [IntDistribution(4, 16), IntDistribution(0, 3), FloatDistribution(0, 2)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phashopt.search.costs import Quadratic
-from phashopt.search.space import Axis, Limits, Point, Space
+from phashopt.search.space import Axis, Limits, Point, Remembered, Space
 
 MakeSpace = Callable[..., Space]
 
@@ -61,3 +61,15 @@ def test_a_cost_that_is_no_quadratic_is_met_nearly(make_space: MakeSpace) -> Non
     points = _random(space, 20)
     expected = [limits["latency"][0](point) / 10 for point in points]
     assert Quadratic(space)(_widths(points))[:, 0] == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("cost", "exact"),
+    [(_shared, True), (lambda widths: max(widths.values()) ** 2, False), (lambda _: 10**400, False)],
+    ids=["quadratic", "a maximum", "beyond any float"],
+)
+def test_it_is_known_whether_a_cost_is_quadratic(cost: Callable[[Point], float], exact: bool) -> None:
+    space = Space(
+        {f"width_{index:02d}": Axis(range(4, 65, 4)) for index in range(3)}, None, {"cost": (Remembered(cost), 9000)}
+    )
+    assert Quadratic(space).exact == exact

@@ -227,3 +227,25 @@ def test_epochs_are_those_that_each_trial_of_the_study_pays_for_itself() -> None
     running.storage.set_trial_system_attr(running._trial_id, "parent", 1)
     running.storage.set_trial_system_attr(running._trial_id, LONGER_KEY, 20)
     assert History(Coding({})).read(study, NOBODY).planned == 20 - 9
+
+
+def test_what_failed_before_it_asked_would_have_been_what_was_proposed() -> None:
+    study = optuna.create_study()
+    for state in (TrialState.FAIL, TrialState.PRUNED):
+        attrs = {"proposal": {"width_00": 8, "epochs": 5}}
+        params = {"width_00": 8}
+        study.add_trial(
+            create_trial(state=state, params=params, distributions={"width_00": SPACE["width_00"]}, system_attrs=attrs)
+        )
+    failed, pruned = History(Coding({})).read(study, NOBODY).stopped
+    assert failed.params == {"width_00": 8, "epochs": 5}
+    assert pruned.params == {"width_00": 8}
+
+
+def test_one_history_may_read_two_studies_of_the_same_trials() -> None:
+    studies = [optuna.create_study(direction=direction) for direction in ("maximize", "minimize")]
+    for study in studies:
+        study.add_trials([create_trial(value=0.5, params=PARAMS, distributions=SPACE)] if study is studies[0] else [])
+    studies[1].add_trials(studies[0].trials)
+    history = History(Coding({}))
+    assert [history.read(study, NOBODY).records[0].score for study in studies] == [0.5, -0.5]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from phashopt.search.others import Number
+from phashopt.search.others import Number, other
 
 RATE = Number(FloatDistribution(1e-3, 0.1, log=True))
 DECAY = Number(FloatDistribution(0.0, 0.2))
@@ -25,3 +27,11 @@ def test_what_lies_at_a_values_place_is_the_value(number: Number, values: list[f
 
 def test_what_is_missing_lies_in_the_middle() -> None:
     assert RATE.encode([None])[0, 0] == 0.0
+
+
+@pytest.mark.parametrize("value", [None, "rms", "0.1.2", [1]])
+@pytest.mark.parametrize(
+    "distribution", [FloatDistribution(0, 1), IntDistribution(1, 9), CategoricalDistribution(["sgd", "adam"])]
+)
+def test_what_is_no_value_has_the_place_of_none(value: Any, distribution: BaseDistribution) -> None:
+    assert not other(distribution).encode([value]).any()

@@ -145,3 +145,22 @@ def test_ends_are_values_on_whatever_scale_these_are(make_record: MakeRecord) ->
     assert shares is not None
     assert shifted is not None
     assert shifted.nats == pytest.approx(shares.nats - 5)
+
+
+def test_trainings_that_report_once_and_at_nought_say_what_comes_after(make_record: MakeRecord) -> None:
+    finished = _finished(make_record, [0.5, 0.8])
+    at_nought = [replace(record, trace=Trace([replace(record.trace.epochs[0], number=0)])) for record in finished]
+    end = Prefixes(at_nought, np.array([0.7, 1.0])).end(replace(at_nought[0], complete=False))
+    assert end is not None
+    assert end.nats == pytest.approx(0.7, abs=1e-6)
+
+
+@pytest.mark.parametrize("length", ["short", None])
+def test_a_length_that_is_no_number_is_the_usual_one(length: str | None, make_record: MakeRecord) -> None:
+    named = [
+        replace(each, params={**each.params, "epochs": length}) for each in _finished(make_record, [0.5, 0.8, 0.6])
+    ]
+    *finished, other = named
+    end = _prefixes(finished).end(_stopped(other, 4))
+    assert end is not None
+    assert end.nats == pytest.approx(_nats(other.trace.epochs[-1].accuracy), abs=1e-6)

@@ -57,3 +57,10 @@ def test_where_every_loss_is_nothing_all_are_alike_and_none_is_infinite() -> Non
     nats = Response([0.0, 0.0], -1).nats([0.0, 0.0])
     assert np.isfinite(nats).all()
     assert nats[0] == nats[1]
+
+
+def test_a_value_beyond_all_others_is_as_far_away_as_any_that_is_told_apart() -> None:
+    scores = [1e308, -1e308, 1.0, 2.0, 3.0, 4.0, 1e307]
+    nats = Response(scores).nats(scores)
+    assert np.isfinite(nats).all()
+    assert nats[0] == nats[6] == -nats[1] > nats[5] > nats[4]

@@ -6,7 +6,8 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -708,3 +709,47 @@ def test_a_budget_in_compute_counts_as_one_in_trials_that_ends_with_it() -> None
         study.optimize(objective, n_trials=10)
         decided.append([trial.system_attrs["decision"] for trial in study.trials])
     assert decided[0] == decided[1] == decided[2] != decided[3]
+
+
+@pytest.mark.parametrize(
+    "enqueued",
+    [{"width_00": 0}, {"width_01": -4}, {"epochs": 0}, {"width_00": "8"}, {"width_00": None}, {"learning_rate": None}],
+    ids=str,
+)
+def test_nobody_else_suffers_from_what_was_enqueued(enqueued: dict[str, Any]) -> None:
+    """Optuna warns of such a value and stores it."""
+    study = optuna.create_study(direction="maximize", sampler=_sampler())
+    study.optimize(_objective, 2)
+    study.enqueue_trial({"width_00": 8})
+    study.enqueue_trial(enqueued)
+    study.optimize(_objective, 1)
+    with warnings.catch_warnings(), suppress(ValueError):  # it fails itself if Optuna cannot store what it is given
+        warnings.simplefilter("ignore", UserWarning)
+        study.ask(SPACE)
+    study.optimize(_objective, 2)
+    assert [len(trial.params) for trial in study.trials[-2:]] == [len(SPACE)] * 2
+
+
+@pytest.mark.parametrize(
+    ("cost", "cap", "best"),
+    [
+        (lambda widths: max(widths.values()), 40, {"width_00": 40, "width_01": 40}),
+        (
+            lambda widths: -(-widths["width_00"] // 48) * -(-widths["width_01"] // 48),
+            2,
+            {"width_00": 40, "width_01": 88},
+        ),
+    ],
+    ids=["the widest layer", "tiles"],
+)
+def test_a_cost_that_is_no_quadratic_is_filled_up(
+    cost: Callable[[Mapping[str, int]], float], cap: float, best: dict[str, int]
+) -> None:
+    space = {name: SPACE[name] for name in WIDTHS}
+    study = optuna.create_study(
+        direction="maximize", sampler=_sampler(limits={"cost": (cost, cap)}, space=space, trials=6)
+    )
+    for _ in range(6):
+        trial = study.ask(space)
+        study.tell(trial, 0.9 - sum(0.5 / trial.params[name] for name in WIDTHS))
+    assert best in [trial.params for trial in study.trials]

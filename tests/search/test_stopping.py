@@ -14,6 +14,9 @@ from phashopt.trace import Epoch, Reading, Trace
     [
         ([1.0, 0.5, math.nan], True),
         ([1.0, math.inf], True),
+        ([math.inf], True),
+        ([0.0, 1e-9], False),
+        ([0.0, 0.1], True),
         ([1.0, 0.5, 3.1], True),
         ([1.0, 1.5, 2.9], False),
         ([math.nan, math.nan], False),

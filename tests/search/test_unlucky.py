@@ -66,3 +66,15 @@ def test_peers_are_those_read_at_the_same_epoch(peers: list[Record], make_trace:
 
 def test_nothing_is_said_of_a_network_that_was_not_read(peers: list[Record], make_trace: MakeTrace) -> None:
     assert not unlucky(_params(16, 8, 8), make_trace([0.1]), peers)
+
+
+def test_the_last_layers_are_those_of_the_network(make_record: MakeRecord) -> None:
+    names = ["stem", "middle", "head"]
+
+    def trace(dead: str | None) -> Trace:
+        readings = {name: Reading(0.1, 0.2, 0.5 * (name == dead)) for name in names}
+        return Trace([Epoch(1, loss=1.0, accuracy=0.5, readings=readings)])
+
+    params = dict.fromkeys(names, 8)
+    others = [replace(make_record(number, (8,), (0.1,)), params=params, trace=trace(None)) for number in range(9)]
+    assert [unlucky(params, trace(name), others) for name in names] == [False, True, True]

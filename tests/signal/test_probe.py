@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from phashopt.errors import UserError
+from phashopt.search.stopping import exploded
 from phashopt.signal import Probe, content_hash, measure, perceptual_hash, reconstruct
 from phashopt.trace import Reading, read_trace
 
@@ -134,6 +135,12 @@ def test_a_trial_gathers_its_readings() -> None:
     assert np.isnan(second.accuracy)
     assert list(trace.last_readings) == ["width_00", "width_01"]
     assert trace.last_readings["width_01"].duplicates == round(report["4"].duplicate_rate, 5)
+
+
+def test_a_loss_that_is_no_number_was_told_all_the_same() -> None:
+    trial = optuna.create_study().ask()
+    Probe(probes()).read(plain(4, 5), trial, 1, accuracy=0.1, loss=float("nan"))
+    assert exploded(read_trace(trial.storage.get_trial_system_attrs(trial._trial_id)))
 
 
 def test_the_hash_tells_images_apart() -> None:
