@@ -1,8 +1,8 @@
 """What the finished trials say of the model's weights: linear regression whose prior is averaged by evidence.
 
 docs/search.md, section 2. With weights theta = m + S u, u ~ N(0, I), each belief has the closed-form posterior
-u ~ N(A^-1 b, A^-1), A = I + S F'WF S / sigma^2, b = S F'W(z - Fm) / sigma^2, and for given trial weights W a closed-form
-evidence.
+u ~ N(A^-1 b, A^-1), A = I + S F'WF S / sigma^2, b = S F'W(z - Fm) / sigma^2, and, for trial weights W that are given, a
+closed-form evidence.
 """
 
 from __future__ import annotations
