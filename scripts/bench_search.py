@@ -24,7 +24,7 @@ from optuna.trial import TrialState, create_trial
 from results import RESULTS, Ledger, Row, Tables, action_rows, publish, seconds
 
 from phashopt.bench.actions import Taken
-from phashopt.bench.arms import BELIEF, FIRST_ORDER
+from phashopt.bench.arms import BELIEF, CHILDREN, FIRST_ORDER
 from phashopt.bench.replay import RESAMPLES, Course, Estimate, Replayed, counts, estimate, in_words, replay, summary
 from phashopt.bench.search import coding
 from phashopt.bench.worlds import Formula, SyntheticWorld, SyntheticWorlds, World, tight
@@ -33,7 +33,6 @@ from phashopt.search.space import LENGTH
 from phashopt.trace import TRACE_KEY, Trace
 
 TRIALS = 40
-CHILDREN = "children"
 OURS = ("model", "readings off", "readings shuffled", "nothing learnt", "paper", CHILDREN)
 RIVALS = ("TPE", "GP")
 BELIEVED = tuple(f"{arm}{BELIEF}" for arm in ("model", "TPE"))

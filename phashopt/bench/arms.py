@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from math import nan
 from typing import Any
 
@@ -30,6 +31,7 @@ from phashopt.service.searching import named
 from phashopt.trace import Reading
 
 OURS = "phash"
+CHILDREN = "children"
 BELIEF = ", by belief"
 SHUFFLES, ORDERS = 2, 3  # streams of random numbers of their own
 Make = Callable[[World, int, int], Search]
@@ -105,8 +107,14 @@ def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
         return Search(world, Listed(_in_order(name, world, seed), world.distributions))
     sampler, _, pruner = name.partition("+")
     if sampler != OURS and ":" not in sampler and sampler not in dir(optuna.samplers):
-        known = ", ".join([*ARMS, *FIRST_ORDER])
-        raise UserError(f"there is no arm {name!r}; take one of {known}, or SAMPLER+PRUNER by Optuna's names")
+        known = [*ARMS, *FIRST_ORDER]
+        close = get_close_matches(
+            name, [*known, *(each for each in dir(optuna.samplers) if each.endswith("Sampler"))], 1
+        )
+        hint = f"did you mean {close[0]!r}? Or take" if close else "take"
+        raise UserError(
+            f"there is no arm {name!r}; {hint} one of {', '.join(known)}, or SAMPLER+PRUNER by Optuna's names"
+        )
     if sampler == pruner == OURS:
         return _pair(sampler, pruner, world, seed, trials)
     with told_as(name):
@@ -166,7 +174,7 @@ ARMS: Mapping[str, Make] = {
     "readings shuffled": lambda world, seed, trials: Search(world, _ours(Shuffled, world, seed, trials), reads=True),
     "dead share alone": lambda world, seed, trials: Search(world, _ours(DeadOnly, world, seed, trials), reads=True),
     "nothing learnt": lambda world, seed, trials: Search(world, _ours(Unlearning, world, seed, trials), reads=True),
-    "children": lambda world, seed, trials: Search(
+    CHILDREN: lambda world, seed, trials: Search(
         world, _ours(PHashSampler, world, seed, trials, inherit=world.inherits), reads=True
     ),
     "paper": lambda world, seed, trials: Search(

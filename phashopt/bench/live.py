@@ -19,6 +19,7 @@ from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import Field, model_validator
 
+from phashopt.bench.alone import alone
 from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
 from phashopt.bench.shrunk import train_shrunk
 from phashopt.bench.task import Seed
@@ -87,11 +88,14 @@ def play(
 ) -> Iterator[Match]:
     """Play each to its end, or on from where it was left; yields those that are over.
 
-    Each keeps the commits at which it was played. Raises `UserError` if the database holds matches of another task.
+    Each keeps the commits at which it was played. Raises `UserError` if the database holds matches of another task, if
+    another process plays one of them, and before a database is made if the task's images are not there, or no network
+    keeps its cap.
     """
+    document = task.model_dump_json()
+    ring_of(task, _data(document, str(data_dir)), task.study.seed).space.require_feasible()
     open_storage(url, create=True)
     pool = Parallel(n_jobs=processes, return_as="generator_unordered", batch_size=1)
-    document = task.model_dump_json()
     yield from pool(delayed(_play)(document, match, url, str(data_dir), commit) for match in matches)
 
 
@@ -102,9 +106,18 @@ def open_match(task: LiveTask, match: Match, url: str) -> Study:
         storage=open_storage(url, create=True), study_name=name, direction="maximize", load_if_exists=True
     )
     if study.user_attrs.setdefault(TASK_KEY, told(task)) != told(task):
-        raise UserError(f"{name!r} is a match of another task; choose another --storage")
+        raise UserError(
+            f"{name!r} is a match of another task; choose another --storage, or remove it with 'study delete {name}'"
+        )
     study.set_user_attr(TASK_KEY, told(task))
     return study
+
+
+def ring_of(task: LiveTask, data: DataSet, seed: int) -> Ring:
+    """What the contestants with this seed are told."""
+    spec = task.model_copy(update={"study": task.study.model_copy(update={"seed": seed})})
+    budget = task.live.budget
+    return Ring(spec, data.shape, len(data.classes), budget, budget * unit(task, len(data.train)))
 
 
 def told(task: LiveTask) -> str:
@@ -138,15 +151,20 @@ class Player:
         self._data = data
         self._commit = commit
         self._root = artifact_root(url)
-        self._budget = task.live.budget * unit(task, len(data.train))
-        spec = task.model_copy(update={"study": task.study.model_copy(update={"seed": match.seed})})
-        self._ring = Ring(spec, data.shape, len(data.classes), task.live.budget, self._budget)
+        self._ring = ring_of(task, data, match.seed)
+        self._budget = self._ring.compute
         self._distributions = self._contestant.distributions(self._ring)
         hooks = Hooks(interrupted=lambda: False, notify=lambda _: None, ended=self._note)
-        self._objective = Objective(self._study, spec, data, self._root, hooks)
+        self._objective = Objective(self._study, self._ring.spec, data, self._root, hooks)
 
     def play(self) -> None:
-        """To the end; a trial that was cut off is trained again."""
+        """To the end; a trial that was cut off is trained again. Raises `UserError` while another process plays."""
+        name = self._study.study_name
+        self._root.mkdir(parents=True, exist_ok=True)
+        with alone(study_folder(self._root, name), f"plays {name!r}"):
+            self._play()
+
+    def _play(self) -> None:
         self._study.set_user_attr(BUDGET_KEY, self._budget)
         while not is_over(self._match.arm, trials := self._study.get_trials(deepcopy=False), self._budget):
             self._note_commit()

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import torch
 from joblib import Parallel, delayed
 
+from phashopt.bench.alone import alone
 from phashopt.bench.recording import LENGTH_COLUMN, Recorder, Row
 from phashopt.bench.task import RecordTask, configurations
 from phashopt.errors import UserError
@@ -56,18 +57,26 @@ class Recording:
         self._data_dir = data_dir
         if not out.absolute().parent.is_dir():
             raise UserError(f"{out.parent} is no folder; make it, or give another --out")
+        if out.is_dir():
+            raise UserError(f"{out} is a folder; name a file in it: --out {out / 'table.parquet'}")
         data = load(task, data_dir)
         self._networks = configurations(task, ImageShape(*data.shape), len(data.classes))
         self._header = header(task, data)
         if out.exists() and not _same(_metadata(out), self._header):
             raise UserError(f"{out} was recorded of another task; choose another --out, or remove it")
-        if self._part.exists() and not _same(self._lines()[0], self._header):
+        if not _same(self._lines()[0], self._header):
             raise UserError(f"{self._part} was begun with another task; choose another --out, or remove it")
 
     def record(self, processes: int) -> Iterator[Recorded]:
-        """Train what is missing, in `processes` of their own, and write the table once nothing is."""
-        if self._out.exists():
-            return
+        """Train what is missing, in `processes` of their own, and write the table once nothing is.
+
+        Raises `UserError` while another process does.
+        """
+        with alone(self._part, f"records {self._out}"):
+            if not self._out.exists():
+                yield from self._record(processes)
+
+    def _record(self, processes: int) -> Iterator[Recorded]:
         done = self._begin()
         jobs = [(index, seed) for index in range(len(self._networks)) for seed in self._task.record.every_seed]
         missing = [job for job in jobs if job not in done]
@@ -83,17 +92,19 @@ class Recording:
 
     def _begin(self) -> set[Job]:
         """Which trainings are there; a torn last line is cut off."""
-        lines = self._lines() if self._part.exists() else [self._header]
+        lines = self._lines()
         save_bytes(self._part, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
         return {(line["job"][0], line["job"][1]) for line in lines[1:]}
 
     def _lines(self) -> list[dict[str, Any]]:
-        found = []
-        for line in self._part.read_text().splitlines(keepends=True):
-            if not line.endswith("\n"):
-                break
-            found.append(json.loads(line))
-        return found or [{}]
+        """What of the task, then one a training that is whole; what a power cut left of others is trained again."""
+        text = self._part.read_text(errors="replace") if self._part.exists() else ""
+        found = [_parsed(line) for line in text.split("\n")[:-1]]
+        if not found:
+            return [self._header]
+        if not found[0]:
+            raise UserError(f"{self._part} is damaged where it says what it is of; remove it, or choose another --out")
+        return [found[0], *(line for line in found[1:] if line.keys() >= {"job", "rows"})]
 
     def _consolidate(self) -> None:
         recorder = Recorder(self._task, load(self._task, self._data_dir))
@@ -146,6 +157,15 @@ def _metadata(path: Path) -> dict[str, Any]:
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{path} is no Parquet table; choose another --out, or remove it") from error
     return {key.decode(): value.decode() for key, value in found.items()}
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """Empty where it is damaged."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

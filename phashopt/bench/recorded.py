@@ -40,7 +40,8 @@ class RecordedWorld:
         self._cap = cap * max(table.costs)
         self.feasible = [place for place, cost in enumerate(table.costs) if cost <= self._cap]
         if len(self.feasible) < 2:
-            raise UserError(f"the table holds {len(self.feasible)} configurations under a cap of {cap:.0%}; raise it")
+            mend = "raise it" if cap < 1 else "record more"
+            raise UserError(f"the table holds {len(self.feasible)} configurations under a cap of {cap:.0%}; {mend}")
         values = {name: sorted({params[name] for params in table.configs}) for name in table.configs[0]}
         widths = {name: Axis(values[name]) for name in table.widths}
         lengths = Axis(values[LENGTH]) if len(values[LENGTH]) > 1 else None
@@ -50,7 +51,21 @@ class RecordedWorld:
         self._searched = [*self.space.axes, *others]
         self._unit = max(self._total(place) for place in self.feasible)
         if not self.best > self.usual:
-            raise UserError(f"nothing in the table is better than usual under a cap of {cap:.0%}: there is no search")
+            raise UserError(
+                f"nothing in the table is better than usual under a cap of {cap:.0%}, so there is nothing to search; "
+                "give another --cap, or record networks that differ"
+            )
+
+    @property
+    def in_words(self) -> str:
+        """What is searched, and on what, in one line."""
+        table = self._table
+        left_out = f", {table.left_out} left out for want of a seed or an end" if table.left_out else ""
+        return (
+            f"{', '.join(self._searched)} of {len(self.feasible)} configurations of at most {self._cap:,.0f} MACs "
+            f"(of {len(table.configs)}{left_out}), on seeds {', '.join(map(str, table.seeds))}, judged by "
+            f"seed {table.held_out}"
+        )
 
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from phashopt.bench.frame import READING_MACS, parameters_of, read_frame, widths_of
+from phashopt.bench.task import RecordTask
 from phashopt.errors import UserError
 from phashopt.search.space import LENGTH, RATE
 from phashopt.trace import READING_FIELDS, Epoch, Reading, Trace
@@ -37,7 +38,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Table:
-    """Configurations that were trained with every seed; `costs` are the MACs of one image, `reading` of one reading."""
+    """Configurations that were trained with every seed; `costs` are the MACs of one image, `reading` of one reading.
+
+    `left_out` others were not, or not to their end.
+    """
 
     configs: Sequence[Params]
     costs: Sequence[float]
@@ -45,6 +49,7 @@ class Table:
     trainings: Mapping[tuple[int, int], Training]  # by place in `configs` and seed
     seeds: Sequence[int]  # that searches run on
     held_out: int  # that judges them
+    left_out: int = 0
 
     @property
     def widths(self) -> list[str]:
@@ -73,13 +78,30 @@ def key(params: Params) -> Hashable:
 
 
 def read_table(path: Path) -> Table:
-    """Any table in the schema; raises `UserError` where it is none, or has one seed only."""
+    """Any table in the schema; raises `UserError` where it is none, or has one seed only, or one network twice."""
     frame, metadata = read_frame(path)
-    parameters = parameters_of(frame, path)
+    parameters = parameters_of(frame, _searched(metadata), path)
     table = _table(frame, parameters, _held_out(frame, metadata, path))
     if not table.configs:
-        raise UserError(f"{path} has no configuration that was trained with every seed")
+        raise UserError(f"{path} has no configuration that was trained to its end with every seed")
+    for place, params in enumerate(table.configs):
+        if table.places[key(params)] != place:
+            raise UserError(
+                f"{path} has one configuration under two numbers: {_in_words(params)}; leave one of them out"
+            )
     return table
+
+
+def _searched(metadata: Mapping[bytes, bytes]) -> Collection[str] | None:
+    """The parameters of the task it was recorded of; None where that is not told."""
+    try:
+        return RecordTask.model_validate_json(metadata[b"spec"]).space.keys()
+    except (KeyError, ValueError):  # of somebody else
+        return None
+
+
+def _in_words(params: Params) -> str:
+    return ", ".join(f"{name} {value}" for name, value in params.items())
 
 
 def _held_out(frame: pd.DataFrame, metadata: Mapping[bytes, bytes], path: Path) -> int:
@@ -101,9 +123,11 @@ def _table(frame: pd.DataFrame, parameters: Sequence[str], held_out: int) -> Tab
     costs: list[float] = []
     reading: list[float] = []
     trainings: dict[tuple[int, int], Training] = {}
+    left_out = 0
     for _, rows in groupby(range(len(frame)), key=columns["config"].__getitem__):
         by_seed = {seed: list(own) for seed, own in groupby(rows, key=columns["seed"].__getitem__)}
-        if len(by_seed) < len(seeds):
+        if len(by_seed) < len(seeds) or not all(_is_over(columns, own[-1]) for own in by_seed.values()):
+            left_out += 1
             continue
         first = by_seed[seeds[0]][0]
         params = {name: columns[name][first] for name in parameters} | {LENGTH: columns["length"][first]}
@@ -112,7 +136,12 @@ def _table(frame: pd.DataFrame, parameters: Sequence[str], held_out: int) -> Tab
         configs.append(params)
         costs.append(float(columns["macs"][first]))
         reading.append(float(columns[READING_MACS][first]) if READING_MACS in columns else 0.0)
-    return Table(configs, costs, reading, trainings, [seed for seed in seeds if seed != held_out], held_out)
+    return Table(configs, costs, reading, trainings, [seed for seed in seeds if seed != held_out], held_out, left_out)
+
+
+def _is_over(columns: Mapping[str, list[Any]], last: int) -> bool:
+    """Whether a training's last row is that of its last epoch, or of one that diverged."""
+    return columns["epoch"][last] == columns["length"][last] or math.isnan(columns["val_accuracy"][last])
 
 
 def _training(columns: Mapping[str, list[Any]], rows: Sequence[int], params: Params) -> Training:

@@ -74,6 +74,8 @@ def configurations(task: RecordTask, image: ImageShape, classes: int) -> list[Pa
         if fits:
             found.setdefault(key, params)
         if misses == PATIENCE:
+            if not found:
+                raise UserError(f"no network keeps the limits ({', '.join(caps)}); raise them, or lower the widths")
             raise UserError(f"record.configurations: {len(found)} are all that were found; ask for no more")
     return list(found.values())
 

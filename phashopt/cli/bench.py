@@ -64,12 +64,21 @@ def replay(
     table: Annotated[
         Path | None, typer.Argument(help="A recorded table; without one, synthetic worlds.", show_default=False)
     ] = None,
-    layers: Annotated[int, typer.Option(min=2, help="Depth of the synthetic networks.")] = 5,
+    layers: Annotated[
+        int | None, typer.Option(min=2, help="Depth of the synthetic networks.  [default: 5]", show_default=False)
+    ] = None,
     worlds: Annotated[int, typer.Option(min=2, help="Searches of each arm, each in a world of its own.")] = 20,
     trials: Annotated[int, typer.Option(min=5, help="Trials a search.")] = 40,
-    cap: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of the widest network's MACs.")] = 0.25,
-    knowledge: Annotated[float, typer.Option(min=0.0, max=1.0, help="What redundancy knows of a width.")] = 0.0,
-    interior: Annotated[float, typer.Option(min=0.0, max=1.0, help="Layers whose optimum is inside the grid.")] = 0.0,
+    cap: Annotated[
+        float,
+        typer.Option(min=0.01, max=1.0, help="Share of the MACs of the widest network; of the dearest in a table."),
+    ] = 0.25,
+    knowledge: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="What redundancy knows of a synthetic width.")
+    ] = None,
+    interior: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Synthetic layers whose optimum is inside the grid.")
+    ] = None,
     arm: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,15 +98,23 @@ def replay(
 
         from joblib import cpu_count
 
-        from phashopt.bench.arms import ARMS, FIRST_ORDER, make_arm
+        from phashopt.bench.arms import ARMS, CHILDREN, FIRST_ORDER, make_arm
         from phashopt.bench.replay import Replayed, counts, document, in_words
         from phashopt.bench.replay import replay as courses_of
         from phashopt.bench.worlds import Formula, SyntheticWorlds
+        from phashopt.errors import UserError
 
-        formula = Formula(layers, cap=cap, knowledge=knowledge, interior=interior)
+        of_worlds = {"layers": layers, "knowledge": knowledge, "interior": interior}
+        given = [name for name, value in of_worlds.items() if value is not None]
+        if table and given:
+            raise UserError(f"--{given[0]} is of synthetic worlds: leave it out, or the table")
+        formula = Formula(layers or 5, cap=cap, knowledge=knowledge or 0.0, interior=interior or 0.0)
         replayed = Replayed(table, cap) if table else None
-        arms = [*dict.fromkeys([*(arm or ARMS), *(FIRST_ORDER if replayed else ())])]
+        every = [name for name in ARMS if not (replayed and name == CHILDREN)]  # the model itself, in a table
+        arms = [*dict.fromkeys([*(arm or every), *(FIRST_ORDER if replayed else ())])]
         make = replayed or SyntheticWorlds(formula)
+        if replayed:
+            messages.print(f"{table}: {replayed(0).in_words}")
         for name in arms:
             make_arm(name, make(0), 0, trials)
         courses = []
@@ -109,7 +126,7 @@ def replay(
             what = {"table": str(table), "cap": cap, **(verdict or {})} if table else {"formula": asdict(formula)}
             print_json({**what, **document(courses, arms)})
             return
-        title = f"{table.name if table else f'{layers} layers'}, cap {cap:.0%}, means over {worlds} searches"
+        title = f"{table.name if table else f'{formula.layers} layers'}, cap {cap:.0%}, means over {worlds} searches"
         console.print(_table(courses, arms, title))
         _print_actions(
             {name: [each for course in courses if course.arm == name for each in course.actions] for name in arms}
@@ -177,9 +194,13 @@ def _standings(lines: Sequence[Line], name: str) -> Table:
         table.add_row(
             arm,
             *(each.percent if each.mean else "-" for each in row.values()),  # nothing had finished
-            f"{median(ratios[arm]):.2f}x" if arm in ratios else "",
+            _times(median(ratios[arm])) if arm in ratios else "",
         )
     return table
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}x" if ratio < float("inf") else "never"
 
 
 def _print_actions(actions: Mapping[str, Sequence[Taken]]) -> None:

@@ -26,8 +26,11 @@ messages = Console(stderr=True, highlight=False, emoji=False)
 def plain_errors() -> Iterator[None]:
     """Turn a `UserError` into its one line and exit status 2, Ctrl-C into 130. Optuna's own chatter is left out.
 
-    A file that cannot be read or written is the user's to mend as well; a reader who has gone away is nobody's mistake.
+    A file that cannot be read or written is the user's to mend as well, and so is memory that does not suffice for all
+    processes; a reader who has gone away is nobody's mistake.
     """
+    from concurrent.futures.process import BrokenProcessPool
+
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -40,6 +43,9 @@ def plain_errors() -> Iterator[None]:
         raise
     except OSError as error:
         say_wrong(f"{error.filename or 'the output'}: {error.strerror or error}; look at its folder, owner and disk")
+        raise typer.Exit(BAD_INPUT) from error
+    except BrokenProcessPool as error:
+        say_wrong("a process was killed, for want of memory perhaps: take fewer --processes; what is over is kept")
         raise typer.Exit(BAD_INPUT) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(INTERRUPTED) from error

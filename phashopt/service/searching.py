@@ -113,4 +113,6 @@ def named(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:
             warnings.simplefilter("ignore", ExperimentalWarning)
             return found(**{setting: value for setting, value in settings.items() if setting in known})
     except TypeError as error:
-        raise UserError(f"{key}: {name!r} cannot be made from a seed alone ({error})") from error
+        raise UserError(
+            f"{key}: {name!r} cannot be made from a seed alone ({error}); name a class of yours that can: module:Class"
+        ) from error

@@ -221,7 +221,7 @@ def _exists(url: str, *, create: bool) -> bool:
     if path.exists():
         return True
     if not create:
-        raise UserError(f"there is no study database {path.name}; create a study first, or give --storage")
+        raise UserError(f"there is no study database {path.name}; create a study in it first, or give another URL")
     check_place(url)
     return False
 
@@ -234,9 +234,9 @@ def _check_sqlite(path: Path, *, create: bool) -> None:
     except sqlite3.OperationalError as error:
         raise UserError(f"{path.name} cannot be opened ({error}); look at its owner and its disk") from error
     except sqlite3.DatabaseError as error:
-        raise UserError(f"{path.name} is no SQLite database ({error}); give another --storage") from error
+        raise UserError(f"{path.name} is no SQLite database ({error}); give another URL") from error
     if "studies" not in tables and (tables or not create):
-        raise UserError(f"{path.name} is a database but holds no Optuna studies; give another --storage")
+        raise UserError(f"{path.name} is a database but holds no Optuna studies; give another URL")
 
 
 def _check_journal(path: Path) -> None:
@@ -248,4 +248,4 @@ def _check_journal(path: Path) -> None:
     except (OSError, ValueError, TypeError):
         known = False
     if not known:
-        raise UserError(f"{path.name} is no journal of Optuna's; give another --storage")
+        raise UserError(f"{path.name} is no journal of Optuna's; give another URL")

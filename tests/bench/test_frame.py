@@ -29,6 +29,12 @@ def changed(path: Path, **columns: object) -> Path:
     ("column", "value", "message"),
     [
         ("config", np.nan, "config is missing in some rows"),
+        ("macs", lambda frame: frame["macs"] + frame["epoch"], "configuration 0 has rows with different macs"),
+        ("width_00", lambda frame: frame["epoch"], "configuration 0 has rows with different width_00"),
+        ("train_macs", lambda frame: frame["macs"], "train_macs must grow from epoch to epoch"),
+        ("redundancy.width_01", 5.0, "redundancy.width_01 must be shares in .0, 1."),
+        ("redundancy.width_01", np.inf, "redundancy.width_01 must be shares in .0, 1."),
+        ("learning_rate", 0.0, "learning_rate must be more than 0"),
         ("macs", np.nan, "macs must be finite and more than 0"),
         ("macs", 0.0, "macs must be finite and more than 0"),
         ("train_macs", np.inf, "train_macs must be finite and more than 0"),
@@ -44,7 +50,7 @@ def changed(path: Path, **columns: object) -> Path:
         ("learning_rate", np.nan, "learning_rate is missing or infinite in some rows"),
     ],
 )
-def test_numbers_that_make_no_sense_are_named(tmp_path: Path, column: str, value: float, message: str) -> None:
+def test_numbers_that_make_no_sense_are_named(tmp_path: Path, column: str, value: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_table(changed(tmp_path / "table.parquet", **{column: value}))
 
@@ -65,6 +71,18 @@ def test_what_nobody_recorded_is_unknown(tmp_path: Path, column: str) -> None:
     frame, _ = read_frame(changed(tmp_path / "table.parquet", **{column: lambda frame: pd.Series([None] * len(frame))}))
     assert frame[column].isna().all()
     assert len(read_table(tmp_path / "table.parquet").configs) == 18
+
+
+def test_lists_are_no_numbers_of_configurations(tmp_path: Path) -> None:
+    path = changed(tmp_path / "table.parquet", config=lambda frame: pd.Series([[0]] * len(frame)))
+    with pytest.raises(UserError, match="number the configurations"):
+        read_table(path)
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    pd.read_parquet(foreign(tmp_path / "table.parquet")).head(0).to_parquet(tmp_path / "empty.parquet")
+    with pytest.raises(UserError, match="has no rows"):
+        read_table(tmp_path / "empty.parquet")
 
 
 def test_lists_are_no_parameters(tmp_path: Path) -> None:

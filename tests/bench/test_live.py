@@ -192,3 +192,33 @@ def test_seeds_of_a_comparison_are_numbers_from_0_on_each_once(
 def test_a_comparison_needs_a_cap(task_of: Callable[..., LiveTask]) -> None:
     with pytest.raises(UserError, match=r"limits\.macs"):
         task_of("limits={}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("limits.macs=10", "no network of the grid keeps macs"), ("data.dataset=folder:nowhere", "nowhere")],
+)
+def test_a_task_that_cannot_be_played_leaves_nothing_behind(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path, override: str, message: str
+) -> None:
+    task, before = task_of(override), {*tmp_path.iterdir()}
+    with pytest.raises(UserError, match=message):
+        list(play(task, matches_of(task, ["random"]), url, tmp_path, 1))
+    assert {*tmp_path.iterdir()} == before
+
+
+def test_two_processes_do_not_play_one_match(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, match = task_of(), Match("random", 4)
+    data = load_data(task, tmp_path, torch.device("cpu"))
+    first, second = (Player(task, match, url, data) for _ in range(2))
+
+    def meanwhile(*_: object) -> None:
+        with pytest.raises(UserError, match="another process plays 'tiny-random-4'"):
+            second.play()
+        raise InterruptedError
+
+    monkeypatch.setattr(Objective, "__call__", meanwhile)
+    with pytest.raises(InterruptedError):
+        first.play()

@@ -45,10 +45,35 @@ def test_a_table_that_was_interrupted_ends_as_if_it_had_not_been(table: Table, t
     next(half)
     half.close()
     part = tmp_path / "again.parquet.part"
-    part.write_text(part.read_text() + '{"job": [1, ')
+    header, first = part.read_bytes().splitlines(keepends=True)
+    damaged = (b"\0" * 40, b"\xff\xfe\x1c", b"[1]", b'{"job": [1, 0]}')  # as a power cut leaves what was written last
+    part.write_bytes(header + first + b"\n".join(damaged) + b'\n{"job": [1, ')
     assert len(list(Recording(table.task, again, tmp_path).record(1))) == 3
     pd.testing.assert_frame_equal(pd.read_parquet(again), table.frame)
     assert not part.exists()
+
+
+def test_two_processes_do_not_record_one_table(table: Table, tmp_path: Path) -> None:
+    out = tmp_path / "again.parquet"
+    running, other = (Recording(table.task, out, tmp_path) for _ in range(2))
+    half = running.record(1)
+    next(half)
+    with pytest.raises(UserError, match=r"another process records .*again.parquet"):
+        next(other.record(1))
+    assert len(list(half)) == 3
+    assert list(other.record(1)) == []
+    pd.testing.assert_frame_equal(pd.read_parquet(out), table.frame)
+
+
+def test_what_is_damaged_where_it_says_what_it_is_of_is_not_gone_on_with(table: Table, tmp_path: Path) -> None:
+    (tmp_path / "again.parquet.part").write_bytes(b"\0\0\n{}\n")
+    with pytest.raises(UserError, match="damaged"):
+        Recording(table.task, tmp_path / "again.parquet", tmp_path)
+
+
+def test_a_table_is_no_folder(table: Table, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder; name a file in it"):
+        Recording(table.task, tmp_path, tmp_path)
 
 
 def test_another_tasks_table_is_not_gone_on_with(table: Table) -> None:

@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from phashopt.bench.recorded import RecordedWorld
@@ -60,8 +62,47 @@ def test_numbers_may_be_stored_as_anything_that_reads_as_one(tmp_path: Path, kin
 def test_a_table_without_a_whole_configuration_is_refused(tmp_path: Path) -> None:
     frame = pd.read_parquet(foreign(tmp_path / "foreign.parquet"))
     frame[frame["config"] % 2 == (frame["seed"] == 3)].to_parquet(tmp_path / "halves.parquet")
-    with pytest.raises(UserError, match="no configuration that was trained with every seed"):
+    with pytest.raises(UserError, match="no configuration that was trained to its end with every seed"):
         read_table(tmp_path / "halves.parquet")
+
+
+def test_what_did_not_come_to_its_end_is_left_out(tmp_path: Path) -> None:
+    frame = pd.read_parquet(foreign(tmp_path / "foreign.parquet"))
+    last = frame["epoch"] == frame["length"]
+    cut, diverged = (last & (frame["config"] == config) & (frame["seed"] == 3) for config in (1, 2))
+    frame.loc[diverged, "val_accuracy"] = math.nan
+    frame[~cut].to_parquet(tmp_path / "cut.parquet")
+    table = read_table(tmp_path / "cut.parquet")
+    assert (len(table.configs), table.left_out) == (17, 1)
+    assert "1 left out" in RecordedWorld(table, 0.3, 3).in_words
+
+
+def test_one_network_under_two_numbers_is_refused(tmp_path: Path) -> None:
+    frame = pd.read_parquet(foreign(tmp_path / "foreign.parquet"))
+    again = frame[frame["config"] == 4].assign(config=99, val_accuracy=0.1)
+    pd.concat([frame, again]).to_parquet(tmp_path / "twice.parquet")
+    with pytest.raises(UserError, match="one configuration under two numbers: width_00 2, width_01 8"):
+        read_table(tmp_path / "twice.parquet")
+
+
+def test_what_the_task_did_not_search_is_no_parameter(table: Table, tmp_path: Path) -> None:
+    file = pq.read_table(table.path)
+    config = file["config"].to_numpy()
+    told = file.append_column("seconds", pa.array(config * 1.5))
+    for name, metadata in (("ours", file.schema.metadata), ("foreign", None)):
+        pq.write_table(told.replace_schema_metadata(metadata), tmp_path / name)
+    ours, foreign = (read_table(tmp_path / name).configs[0].keys() for name in ("ours", "foreign"))
+    assert ours == read_table(table.path).configs[0].keys()
+    assert "seconds" in foreign - ours
+
+
+def test_what_the_task_searched_does_not_vary_within_a_configuration(table: Table, tmp_path: Path) -> None:
+    file = pq.read_table(table.path)
+    rates = file["learning_rate"].to_numpy() + 1e-9 * file["seed"].to_numpy()
+    place = file.column_names.index("learning_rate")
+    pq.write_table(file.set_column(place, "learning_rate", pa.array(rates)), tmp_path / "jitter")
+    with pytest.raises(UserError, match="configuration 0 has rows with different learning_rate"):
+        read_table(tmp_path / "jitter")
 
 
 def test_ours_is_read_with_the_seed_that_its_task_holds_out(table: Table) -> None:

@@ -29,6 +29,12 @@ def test_more_than_there_are_is_a_mistake(record_file: Path) -> None:
         configurations(task, IMAGE, 10)
 
 
+def test_limits_that_no_network_keeps_are_the_mistake(record_file: Path) -> None:
+    task = load_as(RecordTask, record_file, ["limits={macs=10}"])
+    with pytest.raises(UserError, match=r"no network keeps the limits \(macs\); raise them"):
+        configurations(task, IMAGE, 10)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from phashopt.bench.arms import FIRST_ORDER
 
+from ..bench.test_table import foreign
 from .conftest import Run
 
 FEW = ("--layers", "2", "--worlds", "2", "--trials", "5", "--arm", "model", "--arm", "random", "--processes", "1")
@@ -60,3 +62,24 @@ def test_an_unknown_contestant_is_named_with_the_known_ones(run: Run, tmp_path: 
     result = run("bench", "live", "task.toml", "--arm", "TPE")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "TPE+Hyperband" in result.stderr
+
+
+def test_a_replay_says_what_is_searched_and_takes_no_depth_beside_a_table(run: Run, tmp_path: Path) -> None:
+    foreign(tmp_path / "table.parquet")
+    few = ("table.parquet", "--cap", "0.3", "--trials", "5", "--worlds", "2", "--arm", "random", "--processes", "1")
+    said = run("bench", "replay", *few).stderr
+    assert "width_00, width_01, epochs, optimizer, learning_rate of" in said.replace("\n", " ")
+    result = run("bench", "replay", *few, "--layers", "3")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "--layers is of synthetic worlds" in result.stderr
+
+
+def test_a_process_that_was_killed_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "killed.py").write_text(
+        "import os\nimport optuna\nclass Killed(optuna.samplers.RandomSampler):\n"
+        "    def sample_relative(self, *_):\n        os._exit(9)\n"
+    )
+    result = run("bench", "replay", *FEW[:6], "--arm", "killed:Killed", "--processes", "1")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "a process was killed" in result.stderr
