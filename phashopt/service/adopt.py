@@ -79,7 +79,8 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     Parameters are matched by name: the same, a usual other one (`lr`, `n_epochs`), for widths a common stem with
     numbers, or as `renamed` (ours -> theirs) says. `given` are values of ours that theirs held fixed. Widths off our
     grid become the nearest on it; a trial outside our ranges is left out, and a child where this study trains none.
-    Nothing is written unless all names fit and one trial at least; raises `UserError`. Adopted trials count in no
+    Nothing is written unless all names fit and one trial at least, and none was adopted otherwise before; raises
+    `UserError`. Adopted trials count in no
     budget and are never the best.
     """
     other = _open(source)
@@ -91,13 +92,15 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     complete = _own(other)
     percent = _in_percent(other, complete)
     shares = [trial.values[0] / (100 if percent else 1) for trial in complete]
-    taken = {trial.user_attrs.get(ADOPTED_KEY) for trial in study.get_trials(deepcopy=False)}
+    taken = {trial.user_attrs.get(ADOPTED_KEY): trial for trial in study.get_trials(deepcopy=False)}
     lists = _lists(other)
     ready, known, outside = [], 0, 0
     for trial, share in zip(complete, shares, strict=True):
         origin, start = _origin(other, trial), Start.read(trial.system_attrs)
         params = _translated(decoded(trial.params, lists), names, fixed, spec)
-        if origin in taken or f"{other.study_name}:{trial.number}" in taken:  # as it was noted before
+        before = taken.get(origin) or taken.get(f"{other.study_name}:{trial.number}")  # as it was once noted
+        if before:
+            _require_same(before, params)
             known += 1
         elif params is None or (start and not spec.inherits):
             outside += 1
@@ -114,6 +117,16 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
         study.add_trial(each)
     unused = sorted(set(_parameters(other)) - set(names.values()))
     return Adoption(other.study_name, len(ready), percent, known, outside, names, unused, otherwise)
+
+
+def _require_same(before: FrozenTrial, params: Mapping[str, Any] | None) -> None:
+    """Raise `UserError` if what was adopted `before` would have other `params` now: evidence is not changed."""
+    for name, value in (params or before.params).items():
+        if before.params.get(name) != value:
+            raise UserError(
+                f"trial {before.number} was adopted with {name} {before.params.get(name)}, not {value}: "
+                "give what was given before, or adopt it into a new study"
+            )
 
 
 def _otherwise(spec: Spec, other: Study) -> list[str]:

@@ -143,6 +143,14 @@ def test_what_they_held_fixed_and_what_they_called_otherwise_can_be_said(url: st
     assert open_study(url, "tiny")[0].trials[1].params == SAME
 
 
+def test_what_was_adopted_does_not_become_something_else(url: str, study: str, tmp_path: Path) -> None:
+    source = _other(tmp_path, {name: value for name, value in SAME.items() if name != "epochs"})
+    _adopt(url, source, epochs="2")
+    with pytest.raises(UserError, match="was adopted with epochs 2, not 1"):
+        _adopt(url, source, epochs="1")
+    assert _adopt(url, source, epochs="2").known == 1
+
+
 def test_widths_go_to_the_grid_and_what_lies_outside_is_left_out(url: str, study: str, tmp_path: Path) -> None:
     adoption = _adopt(url, _other(tmp_path, {**SAME, "width_00": 5}, {**SAME, "width_00": 64}, {**SAME, "epochs": 9}))
     assert (adoption.adopted, adoption.outside) == (1, 2)
