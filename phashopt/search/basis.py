@@ -95,6 +95,11 @@ class Basis:
         """
         return MOVES + 1 + self._chosen if self.inherits else 0
 
+    @cached_property
+    def begun(self) -> dict[str, slice]:
+        """These coordinates of a child by what they are."""
+        return _slices({"moves": MOVES, "inherited": 1, "before": self._chosen}, start=self.rest.stop)
+
     @property
     def rate(self) -> slice | None:
         """The coordinate of the learning rate, if that is searched."""
@@ -128,7 +133,7 @@ class Basis:
         own = coordinates[:, self.rest]
         if not self.inherits:
             return coordinates[:, self.layers : self.rest.stop]
-        ratio, before = coordinates[:, self.rest.stop + MOVES], coordinates[:, self.rest.stop + MOVES + 1 :]
+        ratio, before = coordinates[:, self.begun["inherited"].start], coordinates[:, self.begun["before"]]
         rates = self._rates(own)
         inherited = ratio * self._rates(before) / rates
         places = own + (inherited / (1 + inherited))[:, None] * (before - own)
@@ -159,7 +164,7 @@ class Basis:
             if isinstance(parameter, Number):
                 columns += [-(places**2), places * mean[:, None]]
         if self.inherits:
-            moves = coordinates[:, self.rest.stop : self.rest.stop + MOVES]
+            moves = coordinates[:, self.begun["moves"]]
             columns.append(moves)
             columns += [moves[:, :1] * lasting[:, self._within(RATE)]] if self.rate else []
         return np.concatenate(columns, 1)

@@ -12,10 +12,10 @@ UNKNOWN_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Left:
-    """The `share` in [0, 1] of a study still to come, and the `epochs` that a single training could be gone on with."""
+    """The `share` in [0, 1] of a study still to come, and the epochs to `spare` for going on with a single training."""
 
     share: float
-    epochs: float = 0.0
+    spare: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Budget:
 
     def left(self, past: Past, space: Space) -> Left:
         """At the moment of `past`; with no budget a study is always half over."""
-        return Left(self._share(past), self._epochs(past, space))
+        return Left(self._share(past), self._spare(past, space))
 
     def _share(self, past: Past) -> float:
         own = sum(not record.adopted for record in past.records) + len(past.stopped) + len(past.pending)
-        used = [spent / budget for spent, budget in ((own, self.trials), (past.compute, self.compute)) if budget]
+        used = [so_far / budget for so_far, budget in ((own, self.trials), (past.compute, self.compute)) if budget]
         return max(0.0, 1 - max(used)) if used else UNKNOWN_SHARE
 
-    def _epochs(self, past: Past, space: Space) -> float:
+    def _spare(self, past: Past, space: Space) -> float:
         """Were every trial a longest one, and no more than the compute buys at the price of those before.
 
         docs/search.md, 7: trials that were short pay for those that are long. With no budget as many as were trained.

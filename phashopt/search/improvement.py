@@ -75,7 +75,7 @@ class Improvement:
         self._cost = cost
         self._tried = tried
         self._left = left.share
-        self._spare = left.epochs
+        self._spare = left.spare
         self._draws = posterior.draw(DRAWS, rng)
         self._noise = posterior.likeliest.sigma**2
         self._ascent = Ascent(model.basis, cost, np.concatenate([posterior.mean[None], self._draws[:WORLDS]]))
@@ -198,7 +198,7 @@ class Improvement:
         tell = self._left * np.array([option.tells for option in options])
         gains = (1 - tell) * delivered + tell * promised * self._told(worth, promise)
         widths = np.array([[option.params[name] for name in self._model.space.widths] for option in options], float)
-        compute = self._cost(widths)[:, 0] * [option.epochs for option in options]
+        compute = self._cost(widths)[:, 0] * [option.share for option in options]
         prices = SLOT + (1 - SLOT) * np.maximum(compute, 1e-6)
         scores = self._survived(gains / prices**self._left, coordinates)
         spreads = np.hypot(worth.std(1), self._noise**0.5)

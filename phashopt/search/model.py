@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phashopt.search.basis import LUCK, MOVES, Array, Basis
+from phashopt.search.basis import LUCK, Array, Basis
 from phashopt.search.divergence import OF_OTHERS, OF_RATES, OF_WIDTHS, Survival
 from phashopt.search.evidence import Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
@@ -185,10 +185,11 @@ class Model:
 
     def _explaining(self, coordinates: Array) -> Array:
         """What may explain a reading (n, k): widths, length and all else as they lasted, and moves if there are any."""
-        rest = self.basis.rest
-        moves = coordinates[:, rest.stop : rest.stop + MOVES]
-        used = moves[:, moves.any(0)]
-        return np.concatenate([coordinates[:, : self.basis.layers], self.basis.lasting(coordinates), used], 1)
+        kinds = [coordinates[:, : self.basis.layers], self.basis.lasting(coordinates)]
+        if self.basis.inherits:
+            moves = coordinates[:, self.basis.begun["moves"]]
+            kinds.append(moves[:, moves.any(0)])
+        return np.concatenate(kinds, 1)
 
     @cached_property
     def _survival(self) -> Survival:

@@ -26,7 +26,7 @@ Network = Mapping[str, Any]  # its parameters, at whatever length
 
 @dataclass(frozen=True)
 class Option:
-    """A training that may be bought; `epochs` is the share of the longest length that is still to be paid.
+    """A training that may be bought; `share` of the longest length is still to be paid.
 
     What it tells is told of the same training at the longest length, from scratch for as long as the best known one was
     trained, where it begins anew at the rate of `network`, whatever rate is safe for itself. What takes a network that
@@ -34,7 +34,7 @@ class Option:
     """
 
     params: Mapping[str, Any]
-    epochs: float
+    share: float
     network: Network | None = None
     parent: Record | None = None
     start: Start | None = None
@@ -48,7 +48,7 @@ class Option:
 def from_scratch(space: Space, networks: Iterable[Network]) -> list[Option]:
     """From the first epoch, at each length worth a thought."""
     return [
-        Option(params, _share(space, params), network)
+        Option(params, _share(space, params), network=network)
         for network in networks
         for params in _at_each_length(space, network)
     ]
@@ -62,7 +62,7 @@ def children(model: Model, networks: Sequence[Network]) -> list[Option]:
     for parent, network in (*_with_nearest(model, networks), *own):
         start, space = model.start(parent, network), model.space
         found += [
-            Option(params, _share(space, params), None, parent, start, start.moves)
+            Option(params, _share(space, params), parent=parent, start=start, tells=start.moves)
             for params in _at_each_length(space, network)
         ]
     return found
@@ -78,10 +78,9 @@ def extensions(model: Model, spare: float = 0.0) -> list[Option]:
         Option(
             {**record.params, LENGTH: epochs},
             (epochs - (record.stable_epochs or 0)) / length.ends[1],
-            None,
-            record,
-            record.start,
-            epochs <= length.values[-1],
+            parent=record,
+            start=record.start,
+            tells=epochs <= length.values[-1],
         )
         for record in islice(kept, NEAREST)
         for epochs in _longer(space, record, spare)

@@ -35,7 +35,7 @@ def test_the_budget_that_ends_first_says_what_is_left(
     past: Past, make_space: MakeSpace, budget: Budget, left: Left
 ) -> None:
     found = budget.left(past, make_space())
-    assert (found.share, found.epochs) == pytest.approx((left.share, left.epochs))
+    assert (found.share, found.spare) == pytest.approx((left.share, left.spare))
 
 
 def test_another_studys_trials_use_nothing_up(past: Past, make_space: MakeSpace) -> None:
