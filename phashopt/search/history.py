@@ -49,6 +49,12 @@ class Pending:
     start: Start | None = None
     parent: int = NO_PARENT
 
+    @property
+    def length(self) -> int:
+        """Its epochs; 0 where these are no number, since anything may be enqueued."""
+        length = self.params.get(LENGTH)
+        return length if isinstance(length, int) else 0
+
 
 @dataclass(frozen=True)
 class Past:
@@ -199,7 +205,7 @@ class History:
                 asked=self._finished.asked,
                 epochs=self._finished.epochs,
                 compute=self._finished.compute,
-                planned=sum(self._finished.own_epochs(each, each.params.get(LENGTH, 0)) for each in pending),
+                planned=sum(self._finished.own_epochs(each, each.length) for each in pending),
             )
 
     def _pending(self, trial: FrozenTrial) -> Pending:

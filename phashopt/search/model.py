@@ -57,7 +57,7 @@ class Model:
         self._partial = [record for record in stopped if record.number in self._ends]
         self.lost = [*(record for record, nothing in zip(finished, hopeless, strict=True) if nothing), *lost]
         self._spent = past.spent
-        self.pending = [trial for trial in past.pending if trial.params.keys() >= space.axes.keys()]
+        self.pending = [trial for trial in past.pending if space.covers(trial.params)]
         self._left_by: dict[int, Start] = {}  # by a parent, to a child of the same widths
 
     @cached_property

@@ -141,6 +141,10 @@ class Space:
         """What makes two points the same one."""
         return tuple(map(point.__getitem__, self.axes))
 
+    def covers(self, params: Mapping[str, Any]) -> bool:
+        """Whether `params` have a number on every axis: anything may be enqueued."""
+        return all(isinstance(params.get(name), int | float) for name in self.axes)
+
     def feasible(self, point: Mapping[str, int]) -> bool:
         """Whether `point` keeps every cap."""
         widths = {name: point[name] for name in self.widths}

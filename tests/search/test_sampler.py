@@ -713,7 +713,16 @@ def test_a_budget_in_compute_counts_as_one_in_trials_that_ends_with_it() -> None
 
 @pytest.mark.parametrize(
     "enqueued",
-    [{"width_00": 0}, {"width_01": -4}, {"epochs": 0}, {"width_00": "8"}, {"width_00": None}, {"learning_rate": None}],
+    [
+        {"width_00": 0},
+        {"width_01": -4},
+        {"epochs": 0},
+        {"width_00": "8"},
+        {"width_00": "many"},
+        {"epochs": "many"},
+        {"width_00": None},
+        {"learning_rate": None},
+    ],
     ids=str,
 )
 def test_nobody_else_suffers_from_what_was_enqueued(enqueued: dict[str, Any]) -> None:
