@@ -17,6 +17,7 @@ from phashopt.trace import READING_FIELDS
 READING_MACS = "reading.macs"
 WIDTH_PREFIX = "width_"
 ROW = ("config", "length", "seed", "epoch")  # what tells one row from any other
+NUMBER = "config.number"  # a configuration's in the file, where it may stand for several lengths
 COLUMNS = frozenset({*ROW, "train_loss", "val_accuracy", "macs", "train_macs"})
 NO_PARAMETERS = COLUMNS | {"params", LENGTH}
 
@@ -41,6 +42,7 @@ def read_frame(path: Path) -> tuple[pd.DataFrame, Mapping[bytes, bytes]]:
     frame = frame.assign(**_checked(frame, path)).sort_values(list(ROW), kind="stable")
     if frame.duplicated(list(ROW)).any():
         raise UserError(f"{path} has two rows of one configuration, length, seed and epoch: leave one of them out")
+    frame = frame.assign(**{NUMBER: frame["config"]})
     _constant(frame, [*widths_of([str(name) for name in frame.columns]), "macs"], path)
     known = frame[frame["val_accuracy"].notna()]  # the row of a training that diverged may repeat the one before it
     if (known.groupby([*ROW[:3]], sort=False)["train_macs"].diff() <= 0).any():
@@ -77,7 +79,7 @@ def parameters_of(frame: pd.DataFrame, searched: Collection[str] | None, path: P
 
 def _constant(frame: pd.DataFrame, names: Sequence[str], path: Path) -> None:
     """Raise `UserError` for one of `names` that some configuration has two values of."""
-    counts = frame.groupby("config")[list(names)].nunique(dropna=False)
+    counts = frame.groupby(NUMBER)[list(names)].nunique(dropna=False)
     for name in names:
         if (varied := counts.index[counts[name] > 1]).size:
             raise UserError(f"{path}: configuration {varied[0]} has rows with different {name}; number these apart")

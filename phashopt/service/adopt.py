@@ -80,8 +80,7 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     numbers, or as `renamed` (ours -> theirs) says. `given` are values of ours that theirs held fixed. Widths off our
     grid become the nearest on it; a trial outside our ranges is left out, and a child where this study trains none.
     Nothing is written unless all names fit and one trial at least, and none was adopted otherwise before; raises
-    `UserError`. Adopted trials count in no
-    budget and are never the best.
+    `UserError`. Adopted trials count in no budget and are never the best.
     """
     other = _open(source)
     if (other.study_name, other.user_attrs.get(CREATED_KEY)) == (study.study_name, study.user_attrs[CREATED_KEY]):

@@ -100,8 +100,9 @@ def test_what_the_task_searched_does_not_vary_within_a_configuration(table: Tabl
     file = pq.read_table(table.path)
     rates = file["learning_rate"].to_numpy() + 1e-9 * file["seed"].to_numpy()
     place = file.column_names.index("learning_rate")
-    pq.write_table(file.set_column(place, "learning_rate", pa.array(rates)), tmp_path / "jitter")
-    with pytest.raises(UserError, match="configuration 0 has rows with different learning_rate"):
+    numbered = file.set_column(0, "config", pa.array(file["config"].to_numpy() + 100))  # as the file counts them
+    pq.write_table(numbered.set_column(place, "learning_rate", pa.array(rates)), tmp_path / "jitter")
+    with pytest.raises(UserError, match="configuration 100 has rows with different learning_rate"):
         read_table(tmp_path / "jitter")
 
 
