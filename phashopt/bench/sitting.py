@@ -23,7 +23,7 @@ from phashopt.service.creation import create_study
 from phashopt.service.patience import StorageAwayError
 from phashopt.service.spec import Spec
 from phashopt.service.storage import open_storage
-from phashopt.service.study import hours_old, open_study
+from phashopt.service.study import deadline_of, open_study
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 from phashopt.service.worker import TooManyFailuresError, Worker
 
@@ -84,7 +84,7 @@ class Sitting:
         study, spec = open_study(self.url, name)
         trials = study.get_trials(deepcopy=False)
         done = all(trial.state.name in FINISHED for trial in trials)
-        return done and used_up(spec.study, trials, partial(hours_old, study)) is not None
+        return done and used_up(spec.study, trials, deadline_of(study, spec)) is not None
 
     def _each(self, function: Callable[[T], R], arguments: Sequence[T]) -> Iterator[R]:
         """`function` of every argument, in order; in this process where one is enough."""

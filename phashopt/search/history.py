@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import zip_longest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,8 @@ class Past:
     `records` are the complete trials, `stopped` the pruned and failed ones, `distributions` the latest ones of the
     parameters that all complete trials have, and `asked` of those that any trial had that is over. `epochs` are those
     that the study's own trials were trained for, what one goes on from not counted again, `compute` their MACs where
-    these are known, and `planned` the epochs of those that are not over.
+    these are known, and `planned` the epochs of those that are not over. `begun` is when the first of them
+    began, and `now` when the last one did.
     """
 
     records: list[Record]
@@ -76,6 +78,8 @@ class Past:
     epochs: int = 0
     compute: float = 0.0
     planned: int = 0
+    begun: datetime | None = None
+    now: datetime | None = None
 
     @property
     def from_scratch(self) -> Past:
@@ -109,6 +113,7 @@ class _Entry:
     distributions: _Distributions | None
     asked: _Distributions
     orphaned_by: int | None
+    start: datetime | None
 
     @property
     def number(self) -> int:
@@ -125,6 +130,7 @@ class _Finished:
         self.spent: set[int] = set()
         self.epochs = 0
         self.compute = 0.0
+        self.starts: list[datetime] = []  # the first and the last
         self._kept: dict[int, Record] = {}  # what another training may have gone on from
         self._asked: dict[str, tuple[int, BaseDistribution]] = {}
         self._askers: dict[bool, dict[int, _Entry]] = {True: {}, False: {}}  # the latest of each space, by completeness
@@ -135,6 +141,7 @@ class _Finished:
         if not entry.record.adopted:
             self.epochs += self.own_epochs(entry.record, _trained(entry.record))
             self.compute += entry.record.compute
+            self.starts = _ends([*self.starts, entry.start])
         if entry.record.stable_epochs:
             self._kept[entry.number] = entry.record
         if entry.orphaned_by is not None:
@@ -192,9 +199,11 @@ class History:
         """
         with self._lock:
             trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-            unfinished = [trial for trial in self._update(trials, study.direction) if trial.number != number]
+            every = self._update(trials, study.direction)
+            unfinished = [trial for trial in every if trial.number != number]
             pending = [self._pending(trial) for trial in unfinished]
             orphaned_by = {each.system_attrs[ORPHANED_KEY] for each in unfinished if ORPHANED_KEY in each.system_attrs}
+            starts = _ends([*self._finished.starts, *(trial.datetime_start for trial in every)])
             return Past(
                 records=list(self._finished.records),
                 stopped=list(self._finished.stopped),
@@ -206,6 +215,8 @@ class History:
                 epochs=self._finished.epochs,
                 compute=self._finished.compute,
                 planned=sum(self._finished.own_epochs(each, each.length) for each in pending),
+                begun=min(starts, default=None),
+                now=max(starts, default=None),
             )
 
     def _pending(self, trial: FrozenTrial) -> Pending:
@@ -240,7 +251,9 @@ class History:
             params = {name: proposed[name] for name in missing if name in proposed}
             record = _record(trial, params | self._coding.decode(trial.params), direction)
             orphaned_by = trial.system_attrs.get(ORPHANED_KEY)
-            self._decoded[key] = _Entry(record, self._shared(trial), trial.distributions, orphaned_by)
+            self._decoded[key] = _Entry(
+                record, self._shared(trial), trial.distributions, orphaned_by, trial.datetime_start
+            )
         return self._decoded[key]
 
     def _shared(self, trial: FrozenTrial) -> _Distributions | None:
@@ -317,6 +330,12 @@ def _planned_params(trial: FrozenTrial, coding: Coding) -> dict[str, Any]:
     fixed: dict[str, Any] = trial.system_attrs.get("fixed_params", {})
     proposed: dict[str, Any] = trial.system_attrs.get(PROPOSAL_KEY, {})
     return lengthened(trial, proposed | coding.decode(fixed | trial.params))
+
+
+def _ends(moments: Iterable[datetime | None]) -> list[datetime]:
+    """The first and the last of those that are known, if any is."""
+    known = [moment for moment in moments if moment]
+    return [min(known), max(known)] if known else []
 
 
 def _most(trials: list[FrozenTrial]) -> _Distributions:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from zlib import crc32
@@ -76,8 +77,10 @@ class PHashSampler(BaseSampler):
         seed: of everything random; drawn once if None.
         strategy: `model` or `paper`.
         trials: how many the study is to have; the nearer its end, the less compute counts against gain. Without it,
-            and without `compute`, the study is always half over.
+            and without `compute` or `deadline`, the study is always half over.
         compute: the sum of its trials' user attributes `train_macs` at which the study ends, if that comes first.
+        deadline: when it ends if nothing else ended it before, as `study.optimize(timeout=...)` does; local time, as
+            the times of Optuna's trials are, unless it has a time zone.
         widths: the width parameters, first layer first; by default those of `grid`, else those that a reading is
             recorded for. One whose values are not positive whole numbers is left to the base sampler. A trial need not
             come to all of them: where the depth is a parameter, the cost is that of the deepest networks.
@@ -106,6 +109,7 @@ class PHashSampler(BaseSampler):
         strategy: Strategy = "model",
         trials: int | None = None,
         compute: float | None = None,
+        deadline: datetime | None = None,
         widths: Sequence[str] | None = None,
         limits: Limits | None = None,
         grid: Mapping[str, Sequence[int]] | None = None,
@@ -115,7 +119,7 @@ class PHashSampler(BaseSampler):
     ) -> None:
         self._seed = int(np.random.default_rng().integers(2**32)) if seed is None else seed
         self._strategy = strategy
-        self._budget = Budget(trials, compute)
+        self._budget = Budget(trials, compute, deadline and deadline.astimezone().replace(tzinfo=None))
         self._widths = tuple(widths if widths is not None else [name for name in grid or {} if name != LENGTH])
         self._limits = {name: (Remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
         self._space = dict(space or {})

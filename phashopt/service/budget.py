@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -10,11 +11,10 @@ from phashopt.search import ADOPTED_KEY
 from phashopt.service.spec import StudyTable
 
 
-def used_up(table: StudyTable, trials: Sequence[FrozenTrial], hours: Callable[[], float]) -> str | None:
+def used_up(table: StudyTable, trials: Sequence[FrozenTrial], deadline: datetime | None) -> str | None:
     """Why no new trial may be made; None while one may. A waiting trial was counted when it was made.
 
-    Adopted trials were somebody else's expense. `hours` tells for how long the study has been there, and is asked only
-    where that is limited.
+    Adopted trials were somebody else's expense. `deadline` is when the study's hours are over, where these are limited.
     """
     trials = [trial for trial in trials if ADOPTED_KEY not in trial.user_attrs]
     if len(trials) >= table.trials:
@@ -22,7 +22,7 @@ def used_up(table: StudyTable, trials: Sequence[FrozenTrial], hours: Callable[[]
     spent = sum(trial.user_attrs.get("train_macs", 0) for trial in trials)
     if table.max_compute is not None and spent >= table.max_compute:
         return f"{spent:.3g} of {table.max_compute:.3g} MACs are spent"
-    if table.max_hours is not None and hours() >= table.max_hours:
+    if deadline is not None and datetime.now(UTC) >= deadline:
         return f"the study's {table.max_hours:g} hours are over"
     return None
 

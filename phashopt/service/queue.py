@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from optuna import Study, Trial
 from optuna.trial import FrozenTrial, TrialState
@@ -19,7 +18,7 @@ from phashopt.service.reaper import Reaper
 from phashopt.service.searching import make_sampler
 from phashopt.service.spec import Spec
 from phashopt.service.storage import kind
-from phashopt.service.study import hours_old, read_subject
+from phashopt.service.study import deadline_of, read_subject
 from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY
 
 ATTEMPT_KEY = "attempt"
@@ -91,7 +90,7 @@ class Queue:
     def _claim(self) -> Claim | None:
         with claim_lock(self._study._storage, self._url, self._study.study_name):
             trials = self._reaper.reap()
-            if not waiting(trials) and used_up(self._spec.study, trials, partial(hours_old, self._study)):
+            if not waiting(trials) and used_up(self._spec.study, trials, deadline_of(self._study, self._spec)):
                 return None
             return self._take(trials)
 

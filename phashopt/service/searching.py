@@ -6,6 +6,7 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,14 @@ def limits(spec: Spec, image: ImageShape, classes: int) -> Limits:
     return {name: (cost(name), cap) for name, cap in spec.limits.caps.items()}
 
 
-def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -> BaseSampler:
+def make_sampler(
+    spec: Spec, image: ImageShape, classes: int, number: int = 0, *, deadline: datetime | None = None
+) -> BaseSampler:
     """The spec's sampler; raises `UserError` for a name nobody knows.
 
-    Ours draws from (seed, trial number) by itself. Others repeat their first draws in every worker, so a worker makes
-    them anew for each trial `number`. A class of one's own gets what it takes of `widths`, `limits`, `grid`, `space`.
+    Ours draws from (seed, trial number) by itself, and is told when the study ends, at a `deadline` too. Others repeat
+    their first draws in every worker, so a worker makes them anew for each trial `number`. A class of one's own gets
+    what it takes of `widths`, `limits`, `grid`, `space`.
     """
     name = spec.search.sampler
     known: dict[str, Any] = {
@@ -54,6 +58,7 @@ def make_sampler(spec: Spec, image: ImageShape, classes: int, number: int = 0) -
         strategy=ours.strategy,
         trials=spec.study.trials,
         compute=spec.study.max_compute,
+        deadline=deadline,
         inherit=ours.inherit,
         **known,
     )

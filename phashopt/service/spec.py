@@ -64,7 +64,7 @@ class StudyTable(Table):
     name: str = Field(pattern=NAME_PATTERN)
     trials: int = Field(ge=1)
     max_compute: float | None = Field(default=None, gt=0)  # MACs
-    max_hours: float | None = Field(default=None, gt=0)  # since the study was created
+    max_hours: float | None = Field(default=None, gt=0, le=1e6)  # since the study was created
     seed: int = Field(default=0, ge=0)
     max_attempts: int = Field(default=3, ge=1)  # workers that may vanish under a trial before it fails
     max_failures: int = Field(default=3, ge=1)  # trials that may fail in a row before a worker gives up

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -44,7 +44,7 @@ def open_study(url: str, name: str, *, give_up: Callable[[], bool] = lambda: Fal
     study = open_plain(open_storage(url, give_up=give_up), name)
     spec = read_spec(study)
     subject = read_subject(study)
-    study.sampler = make_sampler(spec, subject.image, len(subject.classes))
+    study.sampler = make_sampler(spec, subject.image, len(subject.classes), deadline=deadline_of(study, spec))
     study.pruner = make_pruner(spec)
     return study, spec
 
@@ -104,9 +104,15 @@ def read_artifact_root(study: Study, url: str) -> Path:
     return recorded if recorded.is_dir() else here
 
 
-def hours_old(study: Study) -> float:
-    """Since the study was made. The start of its first trial would not do: it moves when the trial is gone on with."""
-    return (datetime.now(UTC) - datetime.fromisoformat(study.user_attrs[CREATED_KEY])).total_seconds() / 3600
+def deadline_of(study: Study, spec: Spec) -> datetime | None:
+    """When its hours are over, from when it was made on; None where they are not limited.
+
+    The start of its first trial would not do: it moves when the trial is gone on with.
+    """
+    hours = spec.study.max_hours
+    if hours is None:
+        return None
+    return datetime.fromisoformat(study.user_attrs[CREATED_KEY]) + timedelta(hours=hours)
 
 
 def request_stop(study: Study) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -227,6 +228,20 @@ def test_epochs_are_those_that_each_trial_of_the_study_pays_for_itself() -> None
     running.storage.set_trial_system_attr(running._trial_id, "parent", 1)
     running.storage.set_trial_system_attr(running._trial_id, LONGER_KEY, 20)
     assert History(Coding({})).read(study, NOBODY).planned == 20 - 9
+
+
+def test_the_studys_time_begins_with_its_own_first_trial_and_ends_with_the_latest() -> None:
+    study = optuna.create_study()
+    moments = [datetime(2026, 6, 1, hour) for hour in range(4)]
+    states = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING, TrialState.RUNNING]
+    for moment, state in zip(moments, states, strict=True):
+        value = 1.0 if state == TrialState.COMPLETE else None
+        trial = create_trial(state=state, value=value)
+        trial.datetime_start = None if state == TrialState.WAITING else moment
+        trial.user_attrs = {ADOPTED_KEY: "other"} if state == TrialState.COMPLETE else {}
+        study.add_trial(trial)
+    past = History(Coding({})).read(study, 3)
+    assert (past.begun, past.now) == (moments[1], moments[3])
 
 
 def test_what_failed_before_it_asked_would_have_been_what_was_proposed() -> None:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -709,6 +710,22 @@ def test_a_budget_in_compute_counts_as_one_in_trials_that_ends_with_it() -> None
         study.optimize(objective, n_trials=10)
         decided.append([trial.system_attrs["decision"] for trial in study.trials])
     assert decided[0] == decided[1] == decided[2] != decided[3]
+
+
+def test_a_search_is_over_after_its_deadline_as_after_its_last_trial() -> None:
+    """And long before it, far from over; its time zone is anybody's."""
+    there = datetime.now(UTC).astimezone(timezone(timedelta(hours=14)))
+    decided = []
+    for budgets in (
+        {"deadline": there - timedelta(hours=1)},
+        {"trials": 1},
+        {"deadline": there + timedelta(hours=1e4)},
+        {"trials": 10**6},
+    ):
+        study = optuna.create_study(sampler=_sampler(**budgets), direction="maximize")
+        study.optimize(_objective, n_trials=8)
+        decided.append([trial.system_attrs["decision"] for trial in study.trials])
+    assert decided[0] == decided[1] != decided[2] == decided[3]
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ def test_adopted_trials_teach_but_count_in_no_budget_and_are_never_the_best(
     _adopt(url, _other(tmp_path, SAME, {**SAME, "width_01": 8}, {**SAME, "width_01": 2}))
     study, spec = open_study(url, "tiny")
     assert sum(ADOPTED_KEY in trial.user_attrs for trial in study.trials) == 3
-    assert used_up(spec.study, study.trials, lambda: 0.0) is None
+    assert used_up(spec.study, study.trials, None) is None
     assert summarize(study).best is None
     assert check_study(study, tmp_path) == []
     assert 0.5 < predicted_best(study, spec, {}).value < 1
