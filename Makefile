@@ -6,8 +6,8 @@ DATA ?= $(or $(PHASHOPT_DATA),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/phashopt/da
 DATA_SOURCE ?= ../shared/data
 DEMO_STORAGE := sqlite:///demo/phashopt.db
 
-.PHONY: demo test lint format data bench-signal bench-training bench-inherit bench-pruner bench-search bench-epoch1 bench-live \
-	bench-service section4 table1 gpu-check chaos clean
+.PHONY: demo test lint format data bench-signal bench-training bench-inherit bench-pruner bench-search bench-predict \
+	bench-epoch1 bench-live bench-service section4 table1 gpu-check chaos clean
 
 demo: $(READY)  ## create the digits study, let two workers pull its trials, write the report
 	rm -rf demo && mkdir demo
@@ -50,6 +50,9 @@ bench-pruner: $(READY)  ## what each verdict of the pruner is worth, on digits
 
 bench-search: $(READY)  ## the search beside its ablations, the paper's rule and Optuna's samplers; goes on where it ended
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_search.py
+
+bench-predict: $(READY)  ## how far predictions can be trusted, in the recorded tables
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_predict.py
 
 bench-epoch1: $(READY)  ## what a reading after one epoch adds to accuracy, loss and widths, in the recorded tables
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/bench_epoch1.py

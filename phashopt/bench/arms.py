@@ -97,7 +97,7 @@ def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
     """
     if name.endswith(BELIEF):
         search = make_arm(name.removesuffix(BELIEF), world, seed, trials)
-        search.judge = _ours(PHashSampler, world, seed, trials)
+        search.judge = ours(PHashSampler, world, seed, trials)
         return search
     if name in ARMS:
         return ARMS[name](world, seed, trials)
@@ -132,12 +132,13 @@ def _pair(sampler: str, pruner: str, world: World, seed: int, trials: int) -> Se
     if pruner != OURS:
         stops = named(pruner, optuna.pruners, BasePruner, "--arm", **settings)
     if sampler == OURS:
-        return Search(world, _ours(PHashSampler, world, seed, trials), stops, reads=True)
+        return Search(world, ours(PHashSampler, world, seed, trials), stops, reads=True)
     theirs = named(sampler, optuna.samplers, BaseSampler, "--arm", seed=seed)
     return _theirs(theirs, world, trials, stops, reads=pruner == OURS)
 
 
-def _ours(kind: type[PHashSampler], world: World, seed: int, trials: int, **settings: Any) -> PHashSampler:
+def ours(kind: type[PHashSampler], world: World, seed: int, trials: int, **settings: Any) -> PHashSampler:
+    """Our sampler, or one of its `kind`, in this world."""
     space, widths = world.space, list(world.space.widths)
     grid = {name: list(axis.values) for name, axis in space.axes.items()}
     return kind(
@@ -149,7 +150,7 @@ def _theirs(
     sampler: BaseSampler, world: World, trials: int, pruner: BasePruner | None = None, *, reads: bool = False
 ) -> Search:
     """It knows the cap: its proposals are moved under it and filled up to it. Its first trial is ours."""
-    first = first_values(_ours(PHashSampler, world, 0, trials), world.distributions)
+    first = first_values(ours(PHashSampler, world, 0, trials), world.distributions)
     return Search(world, sampler, pruner, move=under_cap(world.space, coding(world.space).decode(first)), reads=reads)
 
 
@@ -169,16 +170,16 @@ def under_cap(space: Space, first: Params) -> Callable[[int, Params], Params]:
 
 
 ARMS: Mapping[str, Make] = {
-    "model": lambda world, seed, trials: Search(world, _ours(PHashSampler, world, seed, trials), reads=True),
-    "readings off": lambda world, seed, trials: Search(world, _ours(Blind, world, seed, trials)),
-    "readings shuffled": lambda world, seed, trials: Search(world, _ours(Shuffled, world, seed, trials), reads=True),
-    "dead share alone": lambda world, seed, trials: Search(world, _ours(DeadOnly, world, seed, trials), reads=True),
-    "nothing learnt": lambda world, seed, trials: Search(world, _ours(Unlearning, world, seed, trials), reads=True),
+    "model": lambda world, seed, trials: Search(world, ours(PHashSampler, world, seed, trials), reads=True),
+    "readings off": lambda world, seed, trials: Search(world, ours(Blind, world, seed, trials)),
+    "readings shuffled": lambda world, seed, trials: Search(world, ours(Shuffled, world, seed, trials), reads=True),
+    "dead share alone": lambda world, seed, trials: Search(world, ours(DeadOnly, world, seed, trials), reads=True),
+    "nothing learnt": lambda world, seed, trials: Search(world, ours(Unlearning, world, seed, trials), reads=True),
     CHILDREN: lambda world, seed, trials: Search(
-        world, _ours(PHashSampler, world, seed, trials, inherit=world.inherits), reads=True
+        world, ours(PHashSampler, world, seed, trials, inherit=world.inherits), reads=True
     ),
     "paper": lambda world, seed, trials: Search(
-        world, _ours(PHashSampler, world, seed, trials, strategy="paper"), reads=True
+        world, ours(PHashSampler, world, seed, trials, strategy="paper"), reads=True
     ),
     "TPE": lambda world, seed, trials: _theirs(optuna.samplers.TPESampler(seed=seed, multivariate=True), world, trials),
     "GP": lambda world, seed, trials: _theirs(optuna.samplers.GPSampler(seed=seed), world, trials),

@@ -73,6 +73,11 @@ class RecordedWorld:
         axes = {name: IntDistribution(0, len(axis.values) - 1) for name, axis in self.space.axes.items()}
         return {**axes, **self.space.others}
 
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The configurations under the cap."""
+        return [self._shown(place) for place in self.feasible]
+
     @cached_property
     def longest(self) -> list[int]:
         """The feasible configurations of the greatest length, whatever the others."""

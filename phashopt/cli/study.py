@@ -104,7 +104,7 @@ def best(
         settings = ", ".join(f"{key} {shown(value)}" for key, value in prediction.params.items())
         console.print(f"{settings}", soft_wrap=True, markup=False)
         interval = f"{prediction.low:.4g} to {prediction.high:.4g}"
-        console.print(f"predicted {prediction.value:.4g} (90%: {interval})", soft_wrap=True, markup=False)
+        console.print(f"predicted {prediction.value:.4g} (90% of trainings: {interval})", soft_wrap=True, markup=False)
 
 
 @app.command()

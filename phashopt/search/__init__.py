@@ -10,7 +10,7 @@ from phashopt.search.history import (
     is_feasible,
     lengthened,
 )
-from phashopt.search.predict import Prediction, best_under, ranked
+from phashopt.search.predict import Prediction, best_under, predictions_of, ranked
 from phashopt.search.pruner import PHashPruner, Verdict
 from phashopt.search.sampler import DECISION_KEY, PHashSampler
 from phashopt.search.start import NO_PARENT, PARENT_KEY, START_KEY, Start
@@ -34,5 +34,6 @@ __all__ = [
     "best_under",
     "is_feasible",
     "lengthened",
+    "predictions_of",
     "ranked",
 ]

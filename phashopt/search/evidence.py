@@ -132,6 +132,11 @@ class Posterior:
             draws[rows] = self.means[belief] + self.deviations[belief] * spread.T
         return np.where(self.basis.concave, np.maximum(draws, 0), draws)[rng.permutation(count)]
 
+    def noise(self, count: int, rng: np.random.Generator) -> Array:
+        """(count,) nats by which single trainings miss what is expected of them."""
+        sigmas = [belief.sigma for belief in self.beliefs]
+        return rng.choice(sigmas, count, p=self.probabilities) * rng.standard_t(FREEDOM, count)
+
 
 def learn(basis: Basis, seen: Observations, excess: Array) -> Posterior:
     """The posterior of all beliefs; `excess` (L,) is each layer's unexplained redundancy.

@@ -24,7 +24,11 @@ OWN = 0.2
 
 @dataclass(frozen=True)
 class Prediction:
-    """Parameters, the nats that they are expected to reach, and these as a value with a 90% interval."""
+    """Parameters, the nats that they are expected to reach, and these as a value.
+
+    `low` and `high` are the 90% interval of where one training ends that comes to an end: what is not known of the
+    network, and the luck of a seed.
+    """
 
     params: Mapping[str, Any]
     nats: float
@@ -40,7 +44,7 @@ def ranked(model: Model) -> list[tuple[Record, Prediction]]:
     but knows only what is smooth. So most of the order is its prediction, and a part what the trial itself reached.
     """
     records = model.own
-    predictions = _predictions(model, [record.params for record in records], [record.start for record in records])
+    predictions = predictions_of(model, [record.params for record in records], [record.start for record in records])
     reached = model.response.nats([record.score for record in records])
     predicted = np.array([prediction.nats for prediction in predictions])
     order = np.argsort(-(predicted + OWN * (reached - predicted)), kind="stable")
@@ -55,13 +59,18 @@ def best_under(model: Model, limits: Limits) -> Prediction:
     ascent = Ascent(model.basis, Quadratic(space), np.where(model.basis.concave, np.maximum(weights, 0), weights)[None])
     params = model.basis.params(ascent.maximise().coordinates[0])
     best = params | under_caps({name: params[name] for name in space.axes}, space)
-    return _predictions(model, [best], [None])[0]
+    return predictions_of(model, [best])[0]
 
 
-def _predictions(model: Model, points: Sequence[Mapping[str, Any]], starts: Sequence[Start | None]) -> list[Prediction]:
-    draws = model.posterior.draw(DRAWS, np.random.default_rng(0))
+def predictions_of(
+    model: Model, points: Sequence[Mapping[str, Any]], starts: Sequence[Start | None] = ()
+) -> list[Prediction]:
+    """What trainings with these parameters should reach; `starts` are those of children, if there are any."""
+    rng = np.random.default_rng(0)
+    draws, noise = model.posterior.draw(DRAWS, rng), model.posterior.noise(DRAWS, rng)
     worth = model.basis.features(model.basis.coordinates(points, starts)) @ draws.T
-    nats = np.quantile(worth, [0.05, 0.5, 0.95], axis=1).T
+    low, high = np.quantile(worth + noise, [0.05, 0.95], axis=1)
+    nats = np.stack([low, np.median(worth, axis=1), high], axis=1)
     values = np.sort(model.response.value(nats), axis=1)
     return [
         Prediction(dict(params), middle, value, low, high)
