@@ -93,6 +93,7 @@ def environment_of(folder: Path, arguments: argparse.Namespace) -> Mapping[str, 
         **hidden,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PHASHOPT_STORAGE": f"sqlite:///{folder}/phashopt.db",
+        "PHASHOPT_ARTIFACTS": str(folder / "artifacts"),
         "PHASHOPT_DATA": str(arguments.data_dir.absolute()),
         "PHASHOPT_RESULTS": str(arguments.out.absolute()),
     }

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from results import RESULTS, Row, publish, run
 
 from phashopt.bench.walk import SUITABLE, Walk, wasted
+from phashopt.errors import UserError
 from phashopt.figures.export import png_bytes
 from phashopt.figures.labels import layer_label
 from phashopt.figures.maps import map_sheets
@@ -98,11 +99,11 @@ class Replay:
 
     def walk(self) -> None:
         """Train until the walk ends."""
-        self._finish_waiting()
+        self._train_waiting()
         while (step := self._walk.next_step(self.trials())).widths is not None:
             print(f"{step.why}.", flush=True)
             self._study.enqueue_trial(step.widths)
-            self._finish_waiting()
+            self._train_waiting()
 
     def trials(self) -> list[TrialSummary]:
         """The walk so far."""
@@ -174,19 +175,22 @@ class Replay:
         )
         return text + "".join(f"\n![{path.stem}](section4/{path.name})\n" for path in sorted(PICTURES.glob("*.png")))
 
-    def _finish_waiting(self) -> None:
-        """Train what is enqueued, or was left half trained by an earlier call."""
-        while any(trial.state in ("RUNNING", "WAITING") for trial in summarize(self._study).trials):
-            self._worker.work(limit=1)
+    def _train_waiting(self) -> None:
+        """Train what is enqueued, or was left half trained by an earlier call, once its lease has run out."""
+        self._worker.work()
+        last = summarize(self._study).trials[-1]
+        if last.state != "COMPLETE":
+            why = last.attrs.get("error.message", f"it is {last.state}")
+            raise UserError(f"step {last.number} came to no end ({why}); remove {FOLDER} to begin anew")
 
     def _follows(self, trial: TrialSummary) -> str:
         """What the walk made of a step's readings."""
         return self._walk.next_step([each for each in self.trials() if each.number <= trial.number]).why
 
     def _chosen(self) -> TrialSummary:
-        """Where the walk stops: the last network whose grown layer was suitable."""
+        """Where the walk stops: the last network whose grown layer was suitable, or that it could not grow at all."""
         suitable = [trial for trial in self.trials() if wasted(trial, self._walk.grown) <= SUITABLE]
-        return suitable[-1]
+        return (suitable or self.trials())[-1]
 
     def _shown(self) -> list[tuple[TrialSummary, str]]:
         """The layer that is reduced as the walk finds it, the one that is grown as the walk leaves it."""

@@ -60,18 +60,21 @@ def main() -> None:
     known = {
         name: known_part(told[name], *specs[name], size.seeds) for name in asked if arguments.keep and name in told
     }
+    unfinished = []
     for name, (spec, searched) in specs.items():
         if time.time() >= sitting.deadline and not (sitting.work / name).exists():
+            unfinished.append(name)
             continue
         try:
             part = Comparison(spec, size, sitting, searched, known.get(name)).part()
         except OutOfTimeError:
+            unfinished.append(name)
             continue
+        unfinished += [name] if part.missing else []
         found = json.loads(json.dumps(details_of(part, searched)))
         told = published(folder)  # another sitting, on another study, may have added to it
         told[name] = found | options[name] | {"sittings": sittings_of(found["rows"], told.get(name, {}))}
         write(told, folder)
-    unfinished = [name for name in asked if name not in told or part_of(told[name]).missing]
     if unfinished:
         print(f"Out of time; the same command goes on with {', '.join(unfinished)}.", file=sys.stderr)
         raise SystemExit(UNFINISHED)

@@ -203,6 +203,8 @@ class Comparison:
 
     def _finalists(self, name: str, found: tuple[Variant, ...]) -> Contender:
         """The first networks of a search, and the best of them at the rates that every other row may choose from."""
+        if not found:
+            raise UserError(f"{name}: no feasible trial finished; give the search more trials, or raise its cap")
         best = self._choose(Contender(name, found))
         return Contender(name, (*found, *contenders.other_rates(self._spec, best, self._size.rates)))
 

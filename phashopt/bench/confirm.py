@@ -151,7 +151,8 @@ class Race:
         One that diverges is as good as guessing.
         """
         spec, data = self._spec, self._data
-        blueprint = spec.blueprint(spec.widths(entrant.params), data.shape, len(data.classes))
+        widths = [int(entrant.params[name]) for name in spec.grids]  # kernel counts already, on whatever grid
+        blueprint = spec.blueprint(widths, data.shape, len(data.classes))
         recipe = spec.recipe({**entrant.params, "epochs": entrant.epochs}, data.mirrored)
         seed = trial_seed(spec.study.seed, FRESH + number)
         network = entrant.origin.network(seed) if entrant.origin else build(blueprint, seed)

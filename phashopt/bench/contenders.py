@@ -11,7 +11,7 @@ from phashopt.plans import ImageShape
 from phashopt.search.coding import Coding
 from phashopt.search.fit import uniform
 from phashopt.search.space import RATE, Space
-from phashopt.service.ranges import FloatRange, IntRange, middle
+from phashopt.service.ranges import FloatRange, ends, middle
 from phashopt.service.searching import limits
 from phashopt.service.spec import Spec
 from phashopt.service.summary import StudySummary, TrialSummary
@@ -30,16 +30,17 @@ class Contender:
 
 def full_length(spec: Spec) -> int:
     """The most epochs that a trial may have."""
-    length = spec.training.epochs
-    return length.high if isinstance(length, IntRange) else int(middle(length))
+    return int(max(ends(spec.training.epochs)))
 
 
-def variant_of(spec: Spec, trial: TrialSummary) -> Variant:
-    """What a trial trained, for as long as its kernels were, those that it inherited included.
+def variant_of(spec: Spec, summary: StudySummary, trial: TrialSummary) -> Variant:
+    """A trial's network from scratch, for as long as its kernels were trained, those that it inherited included.
 
-    Not beyond the range of lengths, which bounds every other row.
+    Not beyond the range of lengths, which bounds every other row. With the rate and all else that its line began with:
+    a child's own are those to go on with.
     """
-    numbers = {name: trial.params.get(name, middle(entry)) for name, entry in spec.training.numbers.items()}
+    begun = summary.founder(trial).params
+    numbers = {name: begun.get(name, middle(entry)) for name, entry in spec.training.numbers.items()}
     numbers["epochs"] = min(trial.epochs_used + trial.epochs_inherited, full_length(spec))
     return Variant(tuple(int(trial.params[name]) for name in spec.grids), numbers)
 
@@ -50,7 +51,7 @@ def best_of(spec: Spec, summary: StudySummary, order: Sequence[int] | None, top:
     by_accuracy = sorted(finished, key=lambda trial: (-(trial.value or 0.0), trial.number))
     numbers = [trial.number for trial in by_accuracy] if order is None else list(order)
     known = {trial.number: trial for trial in finished}
-    return tuple(variant_of(spec, known[number]) for number in numbers if number in known)[:top]
+    return tuple(variant_of(spec, summary, known[number]) for number in numbers if number in known)[:top]
 
 
 def with_rates(spec: Spec, variant: Variant, count: int) -> tuple[Variant, ...]:
@@ -82,9 +83,8 @@ def bare(spec: Spec, searched: Variant) -> Variant:
 
 def shortest(spec: Spec, searched: Variant) -> Variant:
     """The baseline with the recipe of `searched`, trained as short as the space allows."""
-    open_length = spec.training.epochs
-    low = open_length.low if isinstance(open_length, IntRange) else middle(open_length)
-    return Variant(tuple(spec.network.baseline), searched.numbers).changed(epochs=low)
+    least = int(min(ends(spec.training.epochs)))
+    return Variant(tuple(spec.network.baseline), searched.numbers).changed(epochs=least)
 
 
 def same_training(spec: Spec, searched: Variant) -> Variant:

@@ -165,6 +165,8 @@ class Player:
             self._play()
 
     def _play(self) -> None:
+        if not self._study.get_trials(deepcopy=False):  # what lies there is of a match that was removed
+            shutil.rmtree(study_folder(self._root, self._study.study_name), ignore_errors=True)
         self._study.set_user_attr(BUDGET_KEY, self._budget)
         while not is_over(self._match.arm, trials := self._study.get_trials(deepcopy=False), self._budget):
             self._note_commit()

@@ -24,7 +24,7 @@ def build(blueprint: Blueprint, seed: int) -> Network:
     The draw depends on `seed` alone and leaves the global random state untouched.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed the caller's GPUs as well
         network = Network(blueprint)
         network.apply(_initialise)
     return network

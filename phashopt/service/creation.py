@@ -17,7 +17,7 @@ from phashopt.errors import UserError
 from phashopt.service.images import load_data, probe_indices
 from phashopt.service.searching import check_proposals, limits, make_pruner, make_sampler
 from phashopt.service.spec import PHASH, Spec
-from phashopt.service.storage import artifact_root, check_place, open_storage
+from phashopt.service.storage import artifact_root, check_place, file_path, open_storage, study_folder
 from phashopt.service.study import ARTIFACTS_KEY, CREATED_KEY, Subject
 from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
 from phashopt.signal import content_hash
@@ -30,7 +30,8 @@ def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
     """Check the spec against its data and write the study with its baseline as first trial.
 
     Raises `UserError` before anything is written: unknown or missing data, fewer images than probes, a network that
-    does not fit the images, a cap below the smallest network, a setting of another sampler, a name already taken.
+    does not fit the images, a cap below the smallest network, a setting of another sampler, a name already taken, files
+    of another study of that name.
     """
     data = load_data(spec, data_dir, torch.device("cpu"))
     subject = Subject(data.shape, data.classes)
@@ -38,11 +39,14 @@ def create_study(url: str, spec: Spec, data_dir: Path) -> Study:
     _check(spec, subject)
     _check_probes(spec, len(data.train))
     check_place(url)
+    name = spec.study.name
+    if (database := file_path(url)) and not database.exists():
+        _check_folder(url, name)
     with _artifact_root_made(url):
         storage = open_storage(url, create=True)
-    name = spec.study.name
     if name in optuna.get_all_study_names(storage):
         raise UserError(f"there is a study {name!r} already; choose another --name, or delete it")
+    _check_folder(url, name)
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
     try:
         for key, value in _attributes(url, spec, data, subject).items():
@@ -70,6 +74,12 @@ def _artifact_root_made(url: str) -> Iterator[None]:
         if new:
             root.rmdir()
         raise
+
+
+def _check_folder(url: str, name: str) -> None:
+    """A checkpoint of another study would be gone on with, on images that it holds out perhaps."""
+    if (folder := study_folder(artifact_root(url), name)).exists():
+        raise UserError(f"{folder} holds files of another study; remove it if that is gone, or choose another --name")
 
 
 def _check(spec: Spec, subject: Subject) -> None:

@@ -7,12 +7,14 @@ One small safetensors file a trial, rewritten as the training goes on. Keys: `im
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
@@ -85,8 +87,8 @@ class Camera:
         self._film = Film(pixels.cpu().numpy())
 
     def rewind(self, epoch: int) -> None:
-        """Go on with the folder's film, if any, behind `epoch`."""
-        if (self._folder / FILM).exists():
+        """Go on with the folder's film behind `epoch`; where there is none, or a damaged one, with a new one."""
+        with suppress(FileNotFoundError, SafetensorError, KeyError):
             self._film = Film.load(self._folder).until(epoch)
 
     def shoot(self, network: nn.Module, epoch: int, *, last: bool) -> None:

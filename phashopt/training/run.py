@@ -120,7 +120,8 @@ class Run:
         if saved is not None and saved == self._extends:
             self._clock = Clock(inherited_epochs=self.trainer.epoch)
             self._save_stable()  # what goes on from here may itself be gone on with
-        self._camera.rewind(self.trainer.epoch)
+        if saved is not None and saved != self._extends:
+            self._camera.rewind(self.trainer.epoch)
 
     def train(self) -> Outcome:
         """Train to the end; raises `Interrupted` and `Diverged` as the loop does."""
@@ -138,7 +139,7 @@ class Run:
     def _obey(self, verdict: Verdict) -> None:
         schedule, epoch = self.trainer.schedule, self.trainer.epoch
         match verdict:
-            case Verdict.STOP:
+            case Verdict.STOP if not self.trainer.finished:  # after the last epoch there is nothing left to save
                 self._clock.stopped = True
             case Verdict.FINISH:
                 self.trainer.schedule = schedule.finish_from(epoch)

@@ -13,6 +13,7 @@ from scipy import stats
 
 from phashopt.bench.confirm import FAIR, Entrant, Race, candidates, welch_interval
 from phashopt.networks import Network, build
+from phashopt.plans import Blueprint
 from phashopt.service.images import load_data
 from phashopt.service.spec import parse_spec
 from phashopt.service.summary import StudySummary, TrialSummary
@@ -114,6 +115,27 @@ def test_a_child_runs_from_its_parents_kernels_and_from_scratch_for_as_long_as_a
     assert [entrant.to_json(race.baseline)["start"] for entrant in race.challengers] == ["scratch", "inherited"]
     told = [entrant.to_json(race.baseline)["params"] for entrant in race.challengers]
     assert [(each["width_00"], each["learning_rate"]) for each in told] == [(8, 0.1), (8, 0.05)]
+
+
+def test_listed_widths_are_trained_as_they_are(tiny_spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study stores them as indices; what is told of a trial are kernel counts."""
+    listed = tiny_spec.replace("widths = { low = 2, high = 8, step = 2 }", "widths = { values = [2, 4, 6, 8] }")
+    spec = parse_spec(tomllib.loads(listed), "tiny.toml")
+    assert spec.grids["width_00"].grid
+    trained: list[tuple[int, ...]] = []
+
+    def note(blueprint: Blueprint, seed: int) -> Network:
+        trained.append(blueprint.widths)
+        return build(blueprint, seed)
+
+    monkeypatch.setattr("phashopt.bench.confirm.build", note)
+    numbers = {"epochs": 1, "learning_rate": 0.1}
+    trials = [
+        _trial(0, {"width_00": 2, "width_01": 2, **numbers}),
+        _trial(1, {"width_00": 8, "width_01": 6, **numbers}),
+    ]
+    list(Race(spec, load_data(spec, tmp_path, torch.device("cpu")), trials, "test").run(1))
+    assert trained == [(2, 2), (8, 6)]
 
 
 def test_a_line_begins_with_the_trial_from_scratch() -> None:

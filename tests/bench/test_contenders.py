@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from phashopt.bench.retrain import Variant
 from phashopt.plans import ImageShape
 from phashopt.service.images import load_data
 from phashopt.service.spec import Spec, parse_spec
+from phashopt.service.summary import StudySummary, TrialSummary
+from phashopt.trace import Trace
 
 IMAGE = ImageShape(1, 8, 8)
 SEARCHED = Variant((6, 4), {"epochs": 2, "learning_rate": 0.05, "weight_decay": 1e-3, "label_smoothing": 0.1})
@@ -57,6 +60,28 @@ def test_each_rung_changes_one_thing(spec: Spec) -> None:
     assert bare.widths == recipe.widths == length.widths == spec.network.baseline
     assert {**bare.numbers, "weight_decay": 1e-3, "label_smoothing": 0.1} == recipe.numbers
     assert {**recipe.numbers, "epochs": 2} == length.numbers == SEARCHED.numbers
+
+
+@pytest.mark.parametrize("epochs", ["{ choices = [4, 16, 8] }", "{ choices = [16, 8, 4] }", "{ low = 4, high = 16 }"])
+def test_the_longest_and_the_shortest_training_are_so_in_whatever_order(tiny_spec: str, epochs: str) -> None:
+    spec = parse_spec(tomllib.loads(tiny_spec.replace("{ low = 1, high = 2 }", epochs)), "tiny.toml")
+    assert contenders.full_length(spec) == contenders.before(spec).numbers["epochs"] == 16
+    assert contenders.shortest(spec, SEARCHED).numbers["epochs"] == 4
+
+
+def test_a_child_is_compared_from_scratch_at_the_rate_that_its_line_began_with(spec: Spec) -> None:
+    """Its own is one to go on with: from scratch it would learn nothing."""
+    founder = _trial(0, 0.1, -1, 4)
+    child = replace(_trial(1, 0.004, 0, 8), epochs_used=1, epochs_inherited=1)
+    summary = StudySummary("s", {}, founder, child, [], [founder, child])
+    (variant,) = contenders.best_of(spec, summary, [1], 1)
+    assert variant.widths == (8, 8)
+    assert (variant.numbers["learning_rate"], variant.numbers["epochs"]) == (0.1, 2)
+
+
+def _trial(number: int, rate: float, parent: int, kernels: int) -> TrialSummary:
+    params = {"width_00": kernels, "width_01": kernels, "epochs": 3, "learning_rate": rate}
+    return TrialSummary(number, "COMPLETE", 0.5, True, params, {}, "", parent, 3, None, Trace())
 
 
 @pytest.mark.parametrize(("compute", "most", "epochs"), [(100.0, 50, 12), (100.0, 5, 5), (0.0, 1, 2)])

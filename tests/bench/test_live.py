@@ -20,6 +20,7 @@ from phashopt.search.space import LENGTH
 from phashopt.service.images import load_data
 from phashopt.service.objective import Objective
 from phashopt.service.spec import load_as
+from phashopt.service.storage import artifact_root, trial_folder
 from phashopt.trace import Trace
 from phashopt.training.loop import Diverged
 from phashopt.training.run import Run
@@ -130,6 +131,27 @@ def test_a_match_that_was_cut_off_ends_as_if_it_had_not_been(
     assert not line(open_match(task, match, url), "random", 4).over
     list(play(task, matches_of(task, ["random"]), url, tmp_path, 1))
     assert _told(open_match(task, match, url)) == _told(open_match(task, match, whole))
+
+
+def test_what_lies_there_of_a_match_that_was_removed_is_not_gone_on_with(
+    task_of: Callable[..., LiveTask], url: str, tmp_path: Path
+) -> None:
+    task, match = task_of(), Match("random", 4)
+    study = open_match(task, match, url)
+    stale = trial_folder(artifact_root(url), study.study_name, 0) / "checkpoint.safetensors"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"of another")
+    seen: list[bool] = []
+
+    def look(*_: object) -> None:
+        seen.append(stale.exists())
+        raise StopIteration
+
+    player = Player(task, match, url, load_data(task, tmp_path, torch.device("cpu")))
+    player._prepare = look  # type: ignore[method-assign]
+    with pytest.raises(StopIteration):
+        player.play()
+    assert seen == [False]
 
 
 def test_the_uniform_net_gets_all_of_the_compute_at_once(

@@ -105,6 +105,12 @@ def test_the_searched_network_alone_makes_a_page(main: Main, tmp_path: Path, mon
     assert [sitting["rows"] for sitting in sittings] == [[SEARCHED], [row for row in ROWS if row != SEARCHED]]
 
 
+def test_what_was_not_done_is_not_done_whatever_lies_there(again: Main, tmp_path: Path) -> None:
+    before = details(tmp_path / "page")
+    assert again("one", "--set", "study.seed=7", "--minutes", "0", work="elsewhere") == table1.UNFINISHED
+    assert details(tmp_path / "page") == before
+
+
 def test_published_rows_are_gone_on_with_by_as_many_seeds(
     again: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +130,14 @@ def test_what_was_published_is_gone_on_with_as_it_was_made(main: Main, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "options", [("nosuch",), ("one", "--set", "study.nokey=1"), ("one", "--seeds", "1"), ("one", "--processes", "0")]
+    "options",
+    [
+        ("one", "--set", "study.trials=1", "--set", "limits.macs=5000"),  # the baseline exceeds it, and is all there is
+        ("nosuch",),
+        ("one", "--set", "study.nokey=1"),
+        ("one", "--seeds", "1"),
+        ("one", "--processes", "0"),
+    ],
 )
 def test_what_cannot_be_is_one_line(main: Main, options: tuple[str, ...], tmp_path: Path) -> None:
     assert main(*options) == 2

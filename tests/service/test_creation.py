@@ -10,6 +10,7 @@ import pytest
 from phashopt.errors import UserError
 from phashopt.service.creation import create_study
 from phashopt.service.spec import Spec
+from phashopt.service.storage import artifact_root, trial_folder
 from phashopt.service.study import open_study
 
 SpecOf = Callable[..., Spec]
@@ -60,6 +61,21 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     with pytest.raises(UserError, match=message):
         create_study(url, spec_of(override), tmp_path)
     assert not (tmp_path / "studies.db").exists()
+
+
+def test_files_of_another_study_are_not_gone_on_with(url: str, spec_of: SpecOf, tmp_path: Path) -> None:
+    """Its checkpoints would be, on images that this one holds out."""
+    create_study(url, spec_of(), tmp_path)
+    trial = trial_folder(artifact_root(url), "tiny", 0)
+    trial.mkdir(parents=True)
+    (tmp_path / "studies.db").unlink()
+    with pytest.raises(UserError, match="holds files of another study; remove it"):
+        create_study(url, spec_of("study.seed=3"), tmp_path)
+    assert not (tmp_path / "studies.db").exists()
+    create_study(url, spec_of("study.name='other'"), tmp_path)
+    with pytest.raises(UserError, match="holds files of another study"):
+        create_study(url, spec_of("study.seed=3"), tmp_path)
+    assert trial.exists()
 
 
 def test_a_taken_name_leaves_the_first_study_alone(url: str, study: str, spec_of: SpecOf, tmp_path: Path) -> None:

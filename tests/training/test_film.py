@@ -10,7 +10,7 @@ from phashopt.networks import build
 from phashopt.plans import Blueprint, ResNet
 from phashopt.signal import reconstruct
 from phashopt.training.data import DataSet
-from phashopt.training.film import KERNELS, PEAK, Camera, Film, to_bytes
+from phashopt.training.film import FILM, KERNELS, PEAK, Camera, Film, to_bytes
 
 
 @pytest.fixture
@@ -60,6 +60,17 @@ def test_a_resumed_training_films_over_what_was_given_up(
     film = Film.load(tmp_path)
     assert film.epochs == [0, 1, 2]
     np.testing.assert_array_equal(film.strips["width_00"].maps[1], film.strips["width_00"].maps[2])
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_where_there_is_no_film_to_go_on_with_a_new_one_begins(
+    tmp_path: Path, camera: Camera, plan: Blueprint, damaged: bool
+) -> None:
+    if damaged:
+        (tmp_path / FILM).write_bytes(b"nothing of the kind")
+    camera.rewind(3)
+    camera.shoot(build(plan, 1), 4, last=True)
+    assert Film.load(tmp_path).epochs == [4]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from phashopt.trace import Trace
 from phashopt.training import run as module
 from phashopt.training.data import DataSet
 from phashopt.training.files import CHECKPOINT, STABLE
-from phashopt.training.film import FILM
+from phashopt.training.film import FILM, Film
 from phashopt.training.loop import Diverged, Interrupted
 from phashopt.training.recipe import Recipe
 from phashopt.training.run import Outcome, Run
@@ -233,6 +234,24 @@ def test_stop_ends_at_once_and_says_so(room: Room, tmp_path: Path) -> None:
     outcome = room.run(tmp_path, judge=lambda _: Verdict.STOP).train()
     assert (outcome.epochs_used, outcome.stopped) == (1, True)
     assert outcome.report["layer0.conv"].channels == 4
+
+
+def test_after_the_last_epoch_nobody_can_stop_it(room: Room, tmp_path: Path) -> None:
+    last = room.recipe.epochs
+    outcome = room.run(
+        tmp_path, judge=lambda trace: Verdict.STOP if len(trace.epochs) == last else Verdict.CONTINUE
+    ).train()
+    assert (outcome.epochs_used, outcome.stopped) == (last, False)
+
+
+def test_a_training_from_scratch_keeps_no_frame_of_another(room: Room, tmp_path: Path, plan: Blueprint) -> None:
+    Film(np.zeros((1, 8, 8), np.uint8), [0, 1, 2], {}).save(tmp_path)
+    run = room.run(tmp_path)
+    run.resume()
+    run.train()
+    film = Film.load(tmp_path)
+    assert film.epochs[0] == 0
+    assert all(len(strip.maps) == len(film.epochs) for strip in film.strips.values())
 
 
 def test_compute_is_three_passes_an_image_and_the_readings(room: Room, tmp_path: Path) -> None:
