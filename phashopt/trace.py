@@ -15,6 +15,7 @@ from typing import Any, Protocol
 TRACE_KEY = "trace"
 READING_FIELDS = ("redundancy", "duplicates", "dead")
 SCALARS = ("loss", "accuracy", "learning_rate")
+DIGITS = 6  # significant ones, since a rate or a loss may be tiny
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,18 @@ class Trace:
         """The readings of the last epoch that was read; empty when none was."""
         return next((row.readings for row in reversed(self.epochs) if row.readings), {})
 
-    def to_json(self) -> dict[str, Any]:
-        """Columns instead of rows, layers as they were read, NaN as null and an infinite number as text."""
+    def to_json(self, digits: int | None = DIGITS) -> dict[str, Any]:
+        """Columns instead of rows, layers as they were read, NaN as null and an infinite number as text.
+
+        Of each number so many significant `digits`; all where None.
+        """
         names = list(dict.fromkeys(name for row in self.epochs for name in row.readings))
         document: dict[str, Any] = {"epoch": [row.number for row in self.epochs]}
         for scalar in SCALARS:
-            document[scalar] = [_noted(getattr(row, scalar)) for row in self.epochs]
+            document[scalar] = [_noted(getattr(row, scalar), digits) for row in self.epochs]
         for quantity in READING_FIELDS:
             document[quantity] = {
-                name: [_noted(getattr(row.readings.get(name), quantity, math.nan)) for row in self.epochs]
+                name: [_noted(getattr(row.readings.get(name), quantity, math.nan), digits) for row in self.epochs]
                 for name in names
             }
         return document
@@ -107,11 +111,13 @@ def _row(document: Mapping[str, Any], index: int) -> Epoch:
     return Epoch(number=document["epoch"][index], readings=readings, **scalars)
 
 
-def _noted(number: float) -> float | str | None:
+def _noted(number: float, digits: int | None) -> float | str | None:
     """JSON knows no number that is not finite."""
     if math.isnan(number):
         return None
-    return round(float(number), 5) if math.isfinite(number) else str(float(number))
+    if not math.isfinite(number):
+        return str(float(number))
+    return float(number) if digits is None else float(f"{number:.{digits}g}")
 
 
 def _number(entry: float | str | None) -> float:

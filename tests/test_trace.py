@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ def number(row: Epoch) -> int:
 
 
 def same(left: float, right: float) -> bool:
-    return (math.isnan(left) and math.isnan(right)) or left == right or abs(left - right) <= 1e-5
+    return (math.isnan(left) and math.isnan(right)) or left == right or abs(left - right) <= 5e-6 * left
 
 
 @given(
@@ -38,6 +39,14 @@ def test_json_round_trip_keeps_every_number(rows: list[Epoch]) -> None:
             if not all(math.isnan(value) for value in vars(reading).values()):
                 assert same(reading.redundancy, right.readings[name].redundancy)
                 assert same(reading.dead, right.readings[name].dead)
+
+
+@given(st.lists(st.floats(1e-12, 1e12), min_size=1, max_size=5))
+def test_however_small_numbers_keep_their_digits(numbers: list[float]) -> None:
+    rows = [Epoch(number, loss=value, learning_rate=value) for number, value in enumerate(numbers, 1)]
+    rounded, exact = (Trace.from_json(json.loads(json.dumps(Trace(rows).to_json(digits)))) for digits in (6, None))
+    assert [row.learning_rate for row in rounded.epochs] == pytest.approx(numbers, rel=5e-6)
+    assert [row.loss for row in exact.epochs] == numbers
 
 
 def test_a_repeated_epoch_replaces_what_an_interrupted_attempt_left() -> None:

@@ -53,7 +53,7 @@ def save_checkpoint(path: Path, trainer: Trainer, trace: Trace, clock: Clock) ->
         "groups": [{**group, "lr": float(group["lr"])} for group in optimizer["param_groups"]],
         "scalars": scalars,
         "clock": asdict(clock),
-        "trace": trace.to_json(),
+        "trace": trace.to_json(digits=None),  # what is gone on with ends as it would have
     }
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     save_arrays(path, arrays, {"checkpoint": json.dumps(document)})
