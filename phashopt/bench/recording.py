@@ -23,7 +23,7 @@ from phashopt.networks import build
 from phashopt.plans import Blueprint
 from phashopt.search.space import LENGTH
 from phashopt.service.images import probe_indices
-from phashopt.service.objective import make_probe
+from phashopt.service.objective import CALIBRATION_IMAGES, make_probe
 from phashopt.signal import Probe
 from phashopt.trace import READING_FIELDS, Trace
 from phashopt.training.checkpoint import Clock, load_checkpoint, save_checkpoint
@@ -107,5 +107,6 @@ class Recorder:
     def constants(self, params: Params) -> Row:
         """The columns that are the same in every row of a configuration."""
         blueprint = self._task.blueprint(widths_of(params, self._task), self._data.shape, len(self._data.classes))
-        cost, reading = blueprint.cost, blueprint.reading_macs(len(self._probes))
+        calibration = min(CALIBRATION_IMAGES, len(self._data.train))
+        cost, reading = blueprint.cost, blueprint.reading_macs(len(self._probes), calibration=calibration)
         return {**params, "macs": cost.macs, "params": cost.params, READING_MACS: reading}

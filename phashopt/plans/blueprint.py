@@ -119,11 +119,11 @@ class Blueprint:
         costs = [part.cost for part in self._priced()]
         return Cost(sum(cost.macs for cost in costs), sum(cost.params for cost in costs))
 
-    def reading_macs(self, images: int, channels: int | None = None) -> int:
+    def reading_macs(self, images: int, channels: int | None = None, *, calibration: int = 0) -> int:
         """MACs of one reading of `images` probes (docs/signal.md, 8): a forward pass, then each channel's way back.
 
         The first reverse step of a channel is a convolution from one channel; below it every layer is passed whole.
-        At most `channels` of a layer are read, all by default.
+        At most `channels` of a layer are read, all by default. Batch norm is recalibrated on `calibration` images.
         """
         total, below = self.cost.macs, 0
         for name, part in self.parts.items():
@@ -134,7 +134,11 @@ class Blueprint:
                 below += conv.cost.macs
             if f"{name}.relu" in self.readouts:
                 total += min(part.output.channels, channels or part.output.channels) * below
-        return total * images
+        return total * images + (calibration * self.cost.macs if self._normed else 0)
+
+    @property
+    def _normed(self) -> bool:
+        return any(conv.norm for name, part in self.parts.items() for _, conv in _convolutions(name, part))
 
     def _priced(self) -> Iterator[Conv | Head]:
         for name, part in self.parts.items():

@@ -127,6 +127,11 @@ class Probe:
         return len(self._images)
 
     @property
+    def calibration_images(self) -> int:
+        """How many batch norm is recalibrated on before a reading."""
+        return 0 if self._calibration is None else len(self._calibration)
+
+    @property
     def hash(self) -> str:
         """The images' content hash, the same for every trial of a study."""
         return content_hash(self._images)

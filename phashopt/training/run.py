@@ -262,8 +262,9 @@ class Run:
         own = self._trace.epochs[self._clock.inherited_epochs :]
         full = self._read_in_full
         routine = sum(bool(row.readings) for row in own) + self._clock.lost_readings - (full and self.trainer.finished)
-        small = self.blueprint.reading_macs(min(len(self._probe), ROUTINE_PROBES), ROUTINE_CHANNELS)
-        return routine * small + full * self.blueprint.reading_macs(len(self._probe))
+        probes, calibration = len(self._probe), self._probe.calibration_images
+        price = partial(self.blueprint.reading_macs, calibration=calibration)
+        return routine * price(min(probes, ROUTINE_PROBES), ROUTINE_CHANNELS) + full * price(probes)
 
     @contextmanager
     def _clock_train(self) -> Iterator[None]:

@@ -52,6 +52,12 @@ def test_reading_costs_one_forward_and_every_channels_way_back() -> None:
     assert plan.reading_macs(7) == 7 * (first + second + head + way_back)
 
 
+@pytest.mark.parametrize(("batch_norm", "passes"), [(True, 100), (False, 0)])
+def test_a_reading_pays_for_the_images_that_batch_norm_is_recalibrated_on(batch_norm: bool, passes: int) -> None:
+    plan = Plain(kernel_size=3, pools=(), batch_norm=batch_norm).plan([2, 3], ImageShape(1, 4, 4), 5)
+    assert plan.reading_macs(7, calibration=100) == plan.reading_macs(7) + passes * plan.cost.macs
+
+
 def test_reading_cost_counts_at_most_the_channels_read() -> None:
     plan = Plain(kernel_size=3, pools=()).plan([4, 4], ImageShape(1, 4, 4), 5)
     assert plan.reading_macs(1, 2) < plan.reading_macs(1, 4) == plan.reading_macs(1)
