@@ -102,7 +102,7 @@ def race(device: torch.device, case: Case, folder: Path, *, toy: bool) -> Race:
     count = TOY_IMAGES if toy else case.cpu_images if is_cpu else min(CUDA_IMAGES, A_CORE * cpu_count())
     train = images(case, folder, train=True, count=count).to(device)
     test = images(case, folder, train=False, count=TOY_IMAGES if toy else TEST_IMAGES[device.type]).to(device)
-    warm_up(case, train)
+    warm_up(device, case, folder, train)
     seeds = range(SEEDS[device.type])
     ours: list[Progress] = [[] for _ in seeds]
     theirs: list[Progress] = [[] for _ in seeds]
@@ -172,11 +172,12 @@ def ends(runs: list[Progress]) -> str:
     return f"{mean(last):.2%} +- {stdev(last):.2%}"
 
 
-def warm_up(case: Case, train: Images) -> None:
-    """A few steps of ours before the clock runs, for the kernels to be chosen."""
+def warm_up(device: torch.device, case: Case, folder: Path, train: Images) -> None:
+    """A few steps of both before the clock runs, for the kernels to be chosen."""
     count = WARM_UP_STEPS * RECIPE.batch_size
     first = Images(train.pixels[:count], train.labels[:count], train.standardisation)
     our_loop(case, first, seed=0).train_epoch()
+    PlainLoop(device, case, folder, first, seed=0).train_epoch()
 
 
 def our_loop(case: Case, train: Images, seed: int) -> Trainer:

@@ -36,8 +36,8 @@ HOW_TO_READ = """
   seed that judges nobody. Intervals are Welch's, 90%. What judges is not trained on its validation images; where
   choices were made in small, most of the images that chose are among those that every row is trained on in full.
 - `before` is the spec's baseline at full length with the middle of every other range. The other rows of a study share
-  its augmentation and have the numbers of the searched network, but for the row's own change; the rate is the best of a
-  few in every row.
+  its augmentation and have the numbers of the searched network, but for the row's own change, and TPE's its own; the
+  rate is the best of a few in every row, `trained longer instead` at that of `+ length`.
 - Compute is in multiply-accumulates: three passes an image, and the readings. TPE had the compute of the search; its
   proposals are moved under the caps and filled up to them, and it reads nothing but the network a trial ends with, at
   its own expense.

@@ -149,7 +149,7 @@ def _guessed(use: Use, classes: int) -> Scores:
 
 
 def _judged(trainer: Trainer, data: DataSet) -> Scores:
-    """On the test split, which is opened here and nowhere else; and on the training images, to see what was learnt."""
+    """On the test split, which no choice sees; and on the training images, to see what was learnt."""
     return {
         "test": evaluate(trainer.network, data.test).accuracy,
         f"top{TOP}": top_accuracy(trainer.network, data.test, TOP),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Judge(StrEnum):
-    """Which images judge: only here the test split is opened."""
+    """Which images judge; no trial has seen the test split."""
 
     test = "test"
     held_out = "held_out"

@@ -17,6 +17,7 @@ from phashopt.training.replay import Replay
 from phashopt.training.schedule import Schedule
 
 EVALUATION_BATCH = {"cuda": 10_000, "cpu": 125}  # one batch where the device is fast, else what its caches hold
+EVALUATION_NUMBERS = 2**30  # of one layer's maps at most, 2 GB in bfloat16: a small GPU holds a few of these
 
 
 class Diverged(ArithmeticError):
@@ -133,13 +134,19 @@ def _answers(network: nn.Module, data: Images) -> Iterator[tuple[Tensor, Tensor]
     """Outputs (n, classes) in float32 and labels (n,), batch by batch."""
     was_training = network.training
     network.eval()
-    batch = EVALUATION_BATCH[data.device.type]
+    batch = _evaluation_batch(network, data)
     for pixels, labels in zip(data.pixels.split(batch), data.labels.split(batch), strict=True):
         images = data.standardise(pixels)
         with autocast(images.device):
             outputs = network(images.contiguous(memory_format=torch.channels_last))
         yield outputs.float(), labels
     network.train(was_training)
+
+
+def _evaluation_batch(network: nn.Module, data: Images) -> int:
+    widths = [module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)]
+    numbers = max(widths, default=1) * data.pixels.shape[2] * data.pixels.shape[3]
+    return max(1, min(EVALUATION_BATCH[data.device.type], EVALUATION_NUMBERS // numbers))
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

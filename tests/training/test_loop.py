@@ -115,3 +115,13 @@ def test_the_right_class_among_the_likeliest_few(digits: DataSet) -> None:
     assert shares[0] == evaluate(network, digits.validation).accuracy
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("numbers", [1, 64 * 16 * 7, 2**30])
+def test_scores_do_not_depend_on_how_many_images_the_device_holds_at_once(
+    plan: Blueprint, digits: DataSet, monkeypatch: pytest.MonkeyPatch, numbers: int
+) -> None:
+    network = build(plan, 0)
+    whole = evaluate(network, digits.validation)
+    monkeypatch.setattr("phashopt.training.loop.EVALUATION_NUMBERS", numbers)
+    assert evaluate(network, digits.validation) == pytest.approx(whole)

@@ -48,8 +48,9 @@ def prepare(
 ) -> DataSet:
     """Split `raw` with the shares of its training images and put it on `device` as bytes.
 
-    `limit` keeps that many training images, class-balanced, before anything is split. A set without a test split
-    gives a fifth of its images to one, the same in every study. Raises `DataError` if a class is too small to split.
+    `limit` keeps that many training images, to a whole number of each class, before anything is split. A set without a
+    test split gives a fifth of its images to one, the same in every study. Raises `DataError` if a class is too small
+    to split.
     """
     images, labels, test = raw.images, raw.labels, raw.test
     if test is None:
