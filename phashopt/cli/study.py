@@ -91,20 +91,25 @@ def best(
     """The network to take under any cap, with its predicted accuracy: from what the trials taught, no new one."""
     with plain_errors():
         from phashopt.search.strategy import shown
-        from phashopt.service.belief import predicted_best
+        from phashopt.service.belief import predicted_best, trained_best
         from phashopt.service.storage import default_storage
         from phashopt.service.study import open_study
 
         study, spec = open_study(storage or default_storage(), name)
         caps = {key: cap for key, cap in (("macs", macs), ("params", params)) if cap is not None}
-        prediction = predicted_best(study, spec, caps)
+        prediction, trained = predicted_best(study, spec, caps), trained_best(study, spec, caps)
         if json:
-            print_json(vars(prediction))
+            print_json({**vars(prediction), "trained": trained.number if trained else None})
             return
         settings = ", ".join(f"{key} {shown(value)}" for key, value in prediction.params.items())
         console.print(f"{settings}", soft_wrap=True, markup=False)
         interval = f"{prediction.low:.4g} to {prediction.high:.4g}"
         console.print(f"predicted {prediction.value:.4g} (90% of trainings: {interval})", soft_wrap=True, markup=False)
+        if trained:
+            known = (
+                f"{trained.attrs['kernels']}, trial {trained.number}, reached {trained.value:.4g} under the same caps"
+            )
+            console.print(f"trained: {known}", soft_wrap=True, markup=False)
 
 
 @app.command()

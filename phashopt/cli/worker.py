@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -43,8 +44,6 @@ def run(
     Ctrl-C hands the running trials back, to be gone on with later; a second one leaves at once.
     """
     with plain_errors():
-        from joblib import cpu_count
-
         from phashopt.cli.live import Display
         from phashopt.service.cluster import RaySupervisor
         from phashopt.service.storage import default_storage
@@ -62,7 +61,7 @@ def run(
             url=url,
             name=name,
             data_dir=data_dir or default_data_dir(),
-            threads=max(1, cpu_count() // slots) if ray is None else 1,
+            threads=_threads(slots) if ray is None else 1,
             limit=trials,
         )
         supervisor = (
@@ -100,6 +99,15 @@ def _check_gpus(gpus: str | None) -> None:
     for gpu in map(str.strip, gpus.split(",")):
         if not known or not gpu or (gpu.isdigit() and int(gpu) >= known):
             raise UserError(f"--gpus {gpus}: there are {known} GPUs here; leave it out to train on the CPU")
+
+
+def _threads(slots: int) -> int:
+    """CPU threads a slot: its share of the cores, and no more than `OMP_NUM_THREADS` says where that is set."""
+    from joblib import cpu_count
+
+    share: int = max(1, cpu_count() // slots)
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(given)) if given.isdecimal() and int(given) else share
 
 
 def _slots(processes: int, gpus: str | None, per_gpu: int) -> list[str | None]:

@@ -31,7 +31,7 @@ def shrink(
     labels (K,), as many as the child has kernels, by default of `relative` hashes. Raises `UserError` where a width
     would grow. Source: docs/signal.md, section 7; batch norm is not recalibrated, which gained nothing there.
     """
-    blueprint = parent.blueprint.resized(widths)
+    blueprint = _plan(parent, widths).resized(widths)
     _refuse(parent.blueprint, blueprint, larger=True)
     report = measure(parent, images[:PROBES], layers=list(blueprint.readouts), relative=True)
     kept = {
@@ -50,7 +50,7 @@ def grow(parent: Network, widths: Sequence[int], seed: int = 0) -> Network:
     Raises `UserError` where a width would fall. Source: Chen et al. 2016 (Net2Net), with random kernels in place of
     copies, since copies are what redundancy counts.
     """
-    blueprint = parent.blueprint.resized(widths)
+    blueprint = _plan(parent, widths).resized(widths)
     _refuse(parent.blueprint, blueprint, larger=False)
     child = build(blueprint, seed)
     names = blueprint.readouts.values()
@@ -62,7 +62,7 @@ def grow(parent: Network, widths: Sequence[int], seed: int = 0) -> Network:
 
 def inherit(parent: Network, widths: Sequence[int], images: Tensor, seed: int = 0) -> Network:
     """A child of any widths: shrunk if it has fewer kernels than `parent` anywhere, then grown where it has more."""
-    narrower = [min(pair) for pair in zip(parent.blueprint.widths, widths, strict=True)]
+    narrower = [min(pair) for pair in zip(_plan(parent, widths).widths, widths, strict=True)]
     if narrower != list(parent.blueprint.widths):
         parent = shrink(parent, narrower, images)
     return grow(parent, widths, seed)
@@ -74,6 +74,18 @@ def inherit_macs(parent: Blueprint, widths: Sequence[int], images: int) -> int:
     if narrower == list(parent.widths):
         return 0
     return parent.reading_macs(min(PROBES, images)) + refit_macs(parent, parent.resized(narrower), images)
+
+
+def _plan(parent: Network, widths: Sequence[int]) -> Blueprint:
+    """Raise `UserError` for somebody else's network, and for another number of layers."""
+    if not isinstance(parent, Network):
+        raise UserError(
+            f"a {type(parent).__name__} has no plan to be resized by: build it with phashopt.build; "
+            "'inspect --cap' shrinks any network"
+        )
+    if len(widths) != len(parent.blueprint.widths):
+        raise UserError(f"{len(widths)} widths for {len(parent.blueprint.widths)} layers; give one a layer")
+    return parent.blueprint
 
 
 def _refuse(parent: Blueprint, child: Blueprint, *, larger: bool) -> None:

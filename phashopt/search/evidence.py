@@ -20,6 +20,7 @@ from phashopt.search.basis import Array, Basis
 
 TAUS = (0.25, 0.5, 1.0, 2.0)
 SIGMAS = (0.02, 0.05, 0.1, 0.2)
+OF_ANSWERS = (*SIGMAS, 0.5)  # where rates over decades are searched, networks end further apart than a search expects
 GAMMAS = (0.0, 1.0)
 TRUST: Mapping[float, float] = {
     0.0: 0.5,
@@ -138,8 +139,8 @@ class Posterior:
         return rng.choice(sigmas, count, p=self.probabilities) * rng.standard_t(FREEDOM, count)
 
 
-def learn(basis: Basis, seen: Observations, excess: Array) -> Posterior:
-    """The posterior of all beliefs; `excess` (L,) is each layer's unexplained redundancy.
+def learn(basis: Basis, seen: Observations, excess: Array, sigmas: Sequence[float] = SIGMAS) -> Posterior:
+    """The posterior of all beliefs, with these `sigmas`; `excess` (L,) is each layer's unexplained redundancy.
 
     The noise is Student's t. Under each of its scales, the largest first, outliers are weighed down anew: under one for
     all, a run that failed passes for noise, and noise taken for so large hides the failure. Each scale's evidence is a
@@ -150,7 +151,7 @@ def learn(basis: Basis, seen: Observations, excess: Array) -> Posterior:
     lucks = LUCKS if read else {0.0: 1.0}
     parts: list[Posterior] = []
     squares = np.zeros(len(seen.responses))
-    for sigma in (max(SIGMAS), *sorted(SIGMAS, reverse=True)):
+    for sigma in (max(sigmas), *sorted(sigmas, reverse=True)):
         grid = {Belief(tau, sigma, gamma, luck, 0.0): lucks[luck] for tau, gamma, luck in product(TAUS, GAMMAS, lucks)}
         parts.append(_regression(basis, seen, sigma, squares).posterior(grid, excess))
         squares = parts[-1].silent.squares(seen)

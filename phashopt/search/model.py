@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from phashopt.search.basis import LUCK, Array, Basis
 from phashopt.search.divergence import OF_OTHERS, OF_RATES, OF_WIDTHS, Survival
-from phashopt.search.evidence import Observations, Posterior, learn
+from phashopt.search.evidence import OF_ANSWERS, Observations, Posterior, learn
 from phashopt.search.excess import layer_excess, luck
 from phashopt.search.history import Past, Pending
 from phashopt.search.others import Number
@@ -64,6 +64,11 @@ class Model:
     def posterior(self) -> Posterior:
         """What is known of the weights."""
         return learn(self.basis, self._observations(), self.excess)
+
+    @cached_property
+    def outlook(self) -> Posterior:
+        """The same for whoever asks: noise may be larger than a search had better think, to which failures are news."""
+        return learn(self.basis, self._observations(), self.excess, OF_ANSWERS)
 
     @cached_property
     def own(self) -> list[Record]:

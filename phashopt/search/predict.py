@@ -55,7 +55,7 @@ def best_under(model: Model, limits: Limits) -> Prediction:
     """The best network under other caps, trained as long as may be; raises `UserError` if none keeps them."""
     space = replace(model.space, limits=limits)
     space.require_feasible()
-    weights = model.posterior.mean
+    weights = model.outlook.mean
     ascent = Ascent(model.basis, Quadratic(space), np.where(model.basis.concave, np.maximum(weights, 0), weights)[None])
     params = model.basis.params(ascent.maximise().coordinates[0])
     best = params | under_caps({name: params[name] for name in space.axes}, space)
@@ -67,7 +67,7 @@ def predictions_of(
 ) -> list[Prediction]:
     """What trainings with these parameters should reach; `starts` are those of children, if there are any."""
     rng = np.random.default_rng(0)
-    draws, noise = model.posterior.draw(DRAWS, rng), model.posterior.noise(DRAWS, rng)
+    draws, noise = model.outlook.draw(DRAWS, rng), model.outlook.noise(DRAWS, rng)
     worth = model.basis.features(model.basis.coordinates(points, starts)) @ draws.T
     low, high = np.quantile(worth + noise, [0.05, 0.95], axis=1)
     nats = np.stack([low, np.median(worth, axis=1), high], axis=1)

@@ -121,7 +121,7 @@ class PHashSampler(BaseSampler):
         self._strategy = strategy
         self._budget = Budget(trials, compute, deadline and deadline.astimezone().replace(tzinfo=None))
         self._widths = tuple(widths if widths is not None else [name for name in grid or {} if name != LENGTH])
-        self._limits = {name: (Remembered(cost), cap) for name, (cost, cap) in (limits or {}).items()}
+        self._limits = {name: _limit(name, entry) for name, entry in (limits or {}).items()}
         self._space = dict(space or {})
         self._base = base
         self._inherit = inherit
@@ -140,9 +140,6 @@ class PHashSampler(BaseSampler):
             raise UserError("limits need the widths they are a cost of: PHashSampler(widths=[...], limits=...)")
         for name in (grid or {}).keys() - {*self._widths, LENGTH}:
             raise UserError(f"grid[{name!r}] is neither a width nor {LENGTH}: suggest it as it is")
-        for name, (_, cap) in self._limits.items():
-            if not 0 < cap < math.inf:
-                raise UserError(f"limits[{name!r}] has the cap {cap:g}: it must be finite and more than 0")
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """`space` if it was given, else what the other trials have asked for, running ones included."""
@@ -327,6 +324,16 @@ class PHashSampler(BaseSampler):
 
     def _base_seed(self, *stream: int) -> int:
         return int(self._rng(*stream, BASE_STREAM).integers(2**32))
+
+
+def _limit(name: str, entry: Any) -> tuple[Remembered, float]:
+    """Of a cost that is asked once for each network; raises `UserError` for what is no cost with a cap."""
+    match entry:
+        case [cost, int() | float() as cap] if callable(cost):
+            if not 0 < cap < math.inf:
+                raise UserError(f"limits[{name!r}] has the cap {cap:g}: it must be finite and more than 0")
+            return Remembered(cost), cap
+    raise UserError(f"limits[{name!r}] is {entry!r}: write (cost, cap), a function of all widths and a number")
 
 
 def _as_before(name: str, past: Past, names: Sequence[str]) -> Axis | None:

@@ -99,10 +99,16 @@ class Remembered:
         self._of = lru_cache(COSTS_KEPT)(lambda widths: cost(dict(widths)))
 
     def __call__(self, point: Point) -> float:
+        told = self._of(tuple(point.items()))
         try:
-            return float(self._of(tuple(point.items())))
+            cost = float(told)
         except OverflowError:  # of whole numbers beyond any float
             return math.inf
+        except (TypeError, ValueError):
+            cost = math.nan
+        if math.isnan(cost):
+            raise UserError(f"a cost of limits is {told!r} for {point}: return a number, or inf where nothing fits")
+        return cost
 
     def __reduce__(self) -> tuple[type[Remembered], tuple[Callable[[Point], float]]]:
         return Remembered, (self._cost,)  # a sampler is pickled to go on with a study; what is remembered is not

@@ -52,6 +52,7 @@ class Adoption:
     names: dict[str, str]
     unused: list[str]
     otherwise: list[str]
+    childless: bool  # this study's trials build on no others
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -60,7 +61,7 @@ class Adoption:
     def words(self) -> Iterator[str]:
         """A line for each thing to know."""
         before = f", {self.known} were adopted before" if self.known else ""
-        why = "outside this study's ranges, or children, of which it trains none"
+        why = "outside this study's ranges" + ", or children, of which it trains none" * self.childless
         outside = f", {self.outside} left aside: {why}" if self.outside else ""
         read = ", their values read as percent" * self.percent
         yield f"{counted(self.adopted, 0)} of {self.source} adopted as evidence{read}{before}{outside}."
@@ -115,7 +116,7 @@ def adopt(study: Study, spec: Spec, source: str, renamed: Mapping[str, str], giv
     for each in ready:
         study.add_trial(each)
     unused = sorted(set(_parameters(other)) - set(names.values()))
-    return Adoption(other.study_name, len(ready), percent, known, outside, names, unused, otherwise)
+    return Adoption(other.study_name, len(ready), percent, known, outside, names, unused, otherwise, not spec.inherits)
 
 
 def _require_same(before: FrozenTrial, params: Mapping[str, Any] | None) -> None:
@@ -183,11 +184,13 @@ def _split(source: str) -> tuple[str, str | None]:
     if kind(source) in ("sqlite", "journal"):
         if file_of(source).is_file():
             return source, None
-        folder, _, name = rest.rpartition("/")
-        before = file_of(f"{scheme}://{folder}")
-        if not before.is_file() and not before.is_dir():
-            raise UserError(f"there is no study database {before}, nor {before / name}; give another --from")
-        return (f"{scheme}://{folder}", name) if before.is_file() else (source, None)
+        for place in [place for place, letter in enumerate(rest) if letter == "/"][:0:-1]:  # a name may have slashes
+            if file_of(f"{scheme}://{rest[:place]}").is_file():
+                return f"{scheme}://{rest[:place]}", rest[place + 1 :]
+        before = file_of(source)
+        if not before.parent.is_dir():
+            raise UserError(f"there is no study database {before.parent}, nor {before}; give another --from")
+        return source, None
     parts = rest.split("/")
     behind = 1 if kind(source) == "grpc" else 2  # HOST:PORT, or USER@HOST/DATABASE
     return f"{scheme}://{'/'.join(parts[:behind])}", "/".join(parts[behind:]) or None

@@ -17,6 +17,7 @@ from phashopt.search.worth import layer_worth
 from phashopt.service.searching import limits, make_sampler
 from phashopt.service.spec import Spec
 from phashopt.service.study import read_spec, read_subject
+from phashopt.service.summary import TrialSummary, summarize
 
 FEWEST = 3  # finished trials, below which a curve would show the prior
 
@@ -40,6 +41,16 @@ def predicted_best(study: Study, spec: Spec, caps: Mapping[str, float]) -> Predi
         raise UserError(f"study {study.study_name!r} has no finished trial yet; let workers finish one")
     limited = spec.model_copy(update={"limits": spec.limits.model_copy(update=dict(caps))})
     return best_under(model, limits(limited, subject.image, len(subject.classes)))
+
+
+def trained_best(study: Study, spec: Spec, caps: Mapping[str, float]) -> TrialSummary | None:
+    """The finished trial with the highest accuracy under `caps`, which replace the spec's; None before there is one."""
+    limits = {**spec.limits.caps, **caps}
+    trials = [
+        trial for trial in summarize(study).own if trial.state == "COMPLETE" and trial.attrs.keys() >= limits.keys()
+    ]
+    fitting = [trial for trial in trials if all(trial.attrs[name] <= cap for name, cap in limits.items())]
+    return max(fitting, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
 
 
 def belief_of(study: Study) -> Belief:

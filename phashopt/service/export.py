@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,22 +19,29 @@ from phashopt.service.study import open_scored, read_artifact_root, read_spec, r
 from phashopt.service.summary import StudySummary, TrialSummary, summarize
 from phashopt.training.files import NETWORK, WEIGHTS, save_bytes
 
+logger = logging.getLogger("phashopt")
+
 
 def export_study(url: str, name: str, out: Path, number: int | None = None) -> Iterator[Path]:
     """Write `out/study.json`, `out/trials.csv`, and trial `number`, by default the best, as files of its own.
 
     Those are its weights as safetensors, `network.json`, and `load_network.py`, which needs PyTorch only. Yields each
-    file written. Raises `UserError` for an unknown study, one that maximises no accuracy, a trial that has left no
-    network, or a folder that cannot be written.
+    file written; where no worker trained the best, it has no network, and all others are. Raises `UserError` for an
+    unknown study, one that maximises no accuracy, a trial `number` that has left no network, a best one whose network
+    is gone, or a folder that cannot be written.
     """
     study = open_scored(url, name)
     summary = summarize(study)
     trial = summary.best if number is None else _trial(summary, number)
     folder = trial_folder(read_artifact_root(study, url), name, trial.number) if trial else None
     if trial and folder and not (folder / WEIGHTS).exists():
-        raise UserError(f"trial {trial.number} has left no weights: {_why_none(trial, summary, folder)}")
-    if trial is None and (out / WEIGHTS).exists():
-        raise UserError(f"{out} holds a network, and study {name!r} has none yet; choose another --out")
+        why = f"trial {trial.number} has left no weights: {_why_none(trial, summary, folder)}"
+        if number is not None or trial.trained_here:
+            raise UserError(why)
+        logger.warning("No network is written. %s.", why.capitalize())
+        folder = None
+    if folder is None and (out / WEIGHTS).exists():
+        raise UserError(f"{out} holds a network, and study {name!r} has none; choose another --out")
     try:
         yield _write(out / "study.json", json.dumps(summary.to_json(), indent=2))
         yield _write(out / "trials.csv", summary.table().to_csv(index=False))

@@ -18,6 +18,11 @@ LOOK_SECONDS = 1.0
 def check_at_rest(study: Study) -> None:
     """Raise `UserError` while trials run whose worker lives; takes a few seconds if any are running."""
     before = _running(study.get_trials(deepcopy=False))
+    if strangers := [trial.number for trial in before if read_lease(trial) is None]:
+        raise UserError(
+            f"trial {strangers[0]} of {study.study_name!r} is running in a script of somebody's, of which nothing is "
+            "known here: end it, and if the trial stays so, use 'optuna delete-study'"
+        )
     until = time.monotonic() + WAIT_SECONDS
     while before and time.monotonic() < until:
         time.sleep(min(LOOK_SECONDS, WAIT_SECONDS))

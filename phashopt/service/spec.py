@@ -346,16 +346,18 @@ ECHOED = 40  # characters of what was given
 
 def _explain(error: ValidationError, document: Mapping[str, Any], kind: type[Spec]) -> str:
     """The first error as one line: where, what, and the nearest right spelling of an unknown key."""
-    errors = error.errors(include_url=False, include_context=False)
+    errors = error.errors(include_url=False)
     first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
     keys = [str(part) for part in first["loc"] if not str(part).startswith("<")]
     place = ".".join(keys) or "the file"
     if first["type"] == "extra_forbidden":
-        return f"there is no {place}{meant(keys[-1], _known_keys(keys[:-1], document, kind))}"
+        return f"there is no {place}{meant(keys[-1], _known_keys(first['loc'][:-1], document, kind))}"
     if first["type"] == "missing":
         return f"{place} is missing"
     if first["type"] == "union_tag_invalid":
         return f"{place}: {_mismatch(keys, first['input'])}"
+    if first["type"] == "too_short":
+        return f"{place}: list at least {first['ctx']['min_length']}"
     message = INSTEAD.get(first["type"], first["msg"].removeprefix("Value error, "))
     given = first["input"]
     shown = "" if isinstance(given, dict | list) or first["type"] == "value_error" else f", not {_echo(given)}"
@@ -374,13 +376,15 @@ def _mismatch(keys: Sequence[str], given: Any) -> str:
     if list(keys) == ["network"]:
         family = given.get("family", "plain")
         return f"there is no family {family!r}{meant(str(family), list(FAMILIES))}"
+    if keys[-1] == "optimizer":
+        return 'write "sgd", "adamw" or { choices = ["sgd", "adamw"] }'
     table = "a table such as { low = 1, high = 8 }"
     return f"write {table}, or a list of them" if keys[-1] == "widths" else f"write a number, or {table}"
 
 
-def _known_keys(path: Sequence[str], document: Mapping[str, Any], kind: type[Spec]) -> list[str]:
-    """The keys that the table at `path` may have."""
-    match list(path):
+def _known_keys(path: Sequence[str | int], document: Mapping[str, Any], kind: type[Spec]) -> list[str]:
+    """The keys that the table at `path`, an error's location, may have."""
+    match [str(part) for part in path if not str(part).startswith("<")]:
         case []:
             return list(kind.model_fields)
         case ["network"]:
@@ -394,5 +398,8 @@ def _known_keys(path: Sequence[str], document: Mapping[str, Any], kind: type[Spe
             assert isinstance(model, type)
             assert issubclass(model, BaseModel)
             return list(model.model_fields)
-        case _:
-            return ["low", "high", "step", "log", "values", "choices"]
+        case [*_, name]:
+            whole = "widths" in path or name in ("epochs", "batch_size")
+            ranges = {"<choices>": Choices, "<values>": WidthValues, "<range>": IntRange if whole else FloatRange}
+            return list(ranges[str(next(part for part in reversed(path) if part in ranges))].model_fields)
+    raise AssertionError(path)

@@ -220,7 +220,7 @@ def _exists(url: str, *, create: bool) -> bool:
     path = file_of(url)
     if path.exists():
         return True
-    if not create:
+    if not create and path.parent.is_dir():
         raise UserError(f"there is no study database {path.name}; create a study in it first, or give another URL")
     check_place(url)
     return False
@@ -234,6 +234,10 @@ def _check_sqlite(path: Path, *, create: bool) -> None:
     except sqlite3.OperationalError as error:
         raise UserError(f"{path.name} cannot be opened ({error}); look at its owner and its disk") from error
     except sqlite3.DatabaseError as error:
+        if "malformed" in str(error):
+            raise UserError(
+                f"{path.name} is damaged ({error}); take a backup, or see what 'sqlite3 {path.name} .recover' saves"
+            ) from error
         raise UserError(f"{path.name} is no SQLite database ({error}); give another URL") from error
     if "studies" not in tables and (tables or not create):
         raise UserError(f"{path.name} is a database but holds no Optuna studies; give another URL")

@@ -94,7 +94,7 @@ class Supervisor:
         ear, mouth = self._context.Pipe(duplex=False)
         arguments = (self._assignment, self._devices[slot], self._leave, mouth)
         process = self._context.Process(target=_run_process, args=arguments, name=f"slot-{slot}")
-        with _environment(KEEP_MEMORY):
+        with _environment(KEEP_MEMORY), _deaf():
             process.start()
         mouth.close()
         self._processes[slot] = process
@@ -129,6 +129,16 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C waits. Processes started meanwhile never hear it: the one they are forked from would say so at length."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_process(assignment: Assignment, device: str | None, leave: Flag, mouth: Connection) -> None:

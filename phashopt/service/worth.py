@@ -76,7 +76,7 @@ class Worth:
         first = "; ".join(_shown(training) for training in gain.trainings[:SHOWN])
         more = f" and {count - SHOWN} more" if count > SHOWN else ""
         return (
-            f"{what}: {POINTS * gain.mean:+.2f} points expected ({_interval(gain)}) from {count} "
+            f"{what}: {_points(gain.mean)} points expected ({_interval(gain)}) from {count} "
             f"{kind if count > 1 else kind.replace('trainings', 'training')}: {first}{more}{self._left_over(gain)}."
         )
 
@@ -118,9 +118,14 @@ def _speed(trials: Sequence[TrialSummary]) -> float:
     return float(sum(trial.attrs["train_macs"] for trial in trials) / seconds)
 
 
+def _points(gain: float) -> str:
+    """Percentage points, of which none has no sign but plus."""
+    return f"{round(POINTS * gain, 2) + 0.0:+.2f}"
+
+
 def _interval(gain: Gain) -> str:
     """Of few worlds with a great gain the mean lies beyond it."""
-    low, mean, high = (f"{POINTS * each:+.2f}" for each in (gain.low, gain.mean, gain.high))
+    low, mean, high = (_points(each) for each in (gain.low, gain.mean, gain.high))
     return f"90%: {low} to {high}" + ("; more in one world of twenty" if gain.mean > gain.high and mean != high else "")
 
 

@@ -201,6 +201,10 @@ def _even_steps(length: int, count: int) -> NDArray[np.int64]:
 
 
 def _check_probes(images: Tensor) -> None:
+    if not isinstance(images, Tensor):
+        raise UserError(
+            f"probe images are a tensor (N, C, H, W), not {type(images).__name__}: torch.from_numpy makes one"
+        )
     if images.dim() != 4 or not images.is_floating_point():
         kind = f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
         raise UserError(f"probe images are float tensors (N, C, H, W), normalised as in training, not {kind}")

@@ -35,6 +35,13 @@ def test_the_networks_own_training_does_not_depend_on_what_was_learnt(worlds: Re
     assert none.own_error == pytest.approx(one.own_error, abs=0.01)
 
 
+def test_where_rates_over_decades_are_searched_intervals_hold_what_they_promise() -> None:
+    """Trainings end further apart there than a search expects."""
+    wide = Replayed(TABLE.with_name("mnist_wide.parquet"), 0.75)
+    found = [calibration(wide(draw), 20, np.random.default_rng(draw)) for draw in range(3)]
+    assert np.mean([each.inside for each in found]) > 0.8
+
+
 def test_an_interval_holds_the_luck_of_a_seed_too(worlds: Replayed) -> None:
     """However much is learnt of the networks, nine of ten single trainings stay inside."""
     assert calibration(worlds(0), 200, np.random.default_rng(0)).inside > 0.85

@@ -169,6 +169,16 @@ def test_delete_leaves_a_study_alone_that_is_worked_at(run: Run, monkeypatch: py
     assert run("study", "show", "tiny").exit_code == 0
 
 
+def test_delete_leaves_a_study_alone_that_a_script_is_at_work_on(run: Run) -> None:
+    """Of whose trials nobody holds a lease."""
+    study = optuna.create_study(storage="sqlite:///phashopt.db", study_name="busy")
+    study.ask()
+    refused = run("study", "delete", "busy", "--yes")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "trial 0 of 'busy' is running in a script" in refused.stderr
+    assert [each.state.name for each in study.trials] == ["RUNNING"]
+
+
 def test_an_exported_trial_answers_as_it_did_without_phashopt(run: Run, finished: str, tmp_path: Path) -> None:
     assert run("study", "export", finished, "--trial", "1", "--out", "out").exit_code == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -250,7 +260,13 @@ def test_best_names_a_network_under_any_cap_with_what_it_should_reach(run: Run, 
     assert smaller["params"]["width_00"] + smaller["params"]["width_01"] <= (
         document["params"]["width_00"] + document["params"]["width_01"]
     )
-    assert "predicted" in run("study", "best", finished).stdout
+    words = run("study", "best", finished).stdout
+    assert "predicted" in words
+    trial = next(
+        each for each in open_study("sqlite:///phashopt.db", finished)[0].trials if each.number == document["trained"]
+    )
+    assert f"trained: {trial.user_attrs['kernels']}, trial {trial.number}, reached {trial.value:.4g}" in words
+    assert json.loads(run("study", "best", finished, "--params", "1", "--json").stdout or "{}") == {}
 
 
 def test_best_of_a_study_without_a_model_says_what_it_takes(run: Run) -> None:
@@ -310,6 +326,18 @@ def test_an_export_whose_network_is_gone_is_refused(run: Run, finished: str, tmp
     again = run("study", "export", finished, "--out", str(out))
     assert again.exit_code == 2
     assert "has left no weights" in again.stderr
+
+
+def test_where_no_worker_trained_the_best_all_but_a_network_is_exported(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a script of one's own."""
+    study = optuna.create_study(storage="sqlite:///phashopt.db", study_name="own", direction="maximize")
+    study.add_trial(create_trial(value=0.9, params={}, distributions={}))
+    assert run("study", "export", "own", "--out", "out").exit_code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"study.json", "trials.csv"}
+    assert "No network is written" in caplog.text
+    assert run("study", "export", "own", "--trial", "0", "--out", "out").exit_code == 2
 
 
 def test_a_study_without_a_network_is_not_exported_beside_another_network(run: Run, tmp_path: Path) -> None:

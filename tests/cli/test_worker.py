@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from phashopt.cli.worker import _answer_signals, _slots
+from phashopt.cli.worker import _answer_signals, _slots, _threads
 from phashopt.service.supervisor import Supervisor
 
 from .conftest import Run
@@ -54,6 +54,19 @@ def test_an_unknown_study_is_the_users_to_mend(run: Run) -> None:
     result = run("worker", "tinny")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert "did you mean 'tiny'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"), [(None, 4), ("1", 1), ("3", 3), ("64", 4), ("0", 4), ("many", 4), ("2,1", 4)]
+)
+def test_a_slot_takes_its_share_of_the_cores_and_no_more_threads_than_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, threads: int
+) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert _threads(2) == threads
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -158,6 +158,23 @@ def test_the_price_of_a_refit_is_what_torch_counts(family: str) -> None:
     with FlopCounterMode(display=False) as counter:
         refit(parent, child, kept, torch.rand(96, 3, 16, 16))
     assert refit_macs(parent.blueprint, blueprint, 96) == pytest.approx(counter.get_total_flops() / 2, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda net, widths: shrink(net, widths, torch.rand(8, 1, 8, 8)),
+        grow,
+        lambda net, widths: inherit(net, widths, torch.rand(8, 1, 8, 8)),
+    ],
+)
+def test_another_network_or_number_of_layers_is_the_users_to_mend(
+    parents: dict[str, Network], make: Callable[..., Network]
+) -> None:
+    with pytest.raises(UserError, match="a Sequential has no plan to be resized by"):
+        make(torch.nn.Sequential(), [4, 4])
+    with pytest.raises(UserError, match="1 widths for 2 layers"):
+        make(parents["plain"], [4])
 
 
 def test_growing_is_free_and_shrinking_more_than_a_pass() -> None:

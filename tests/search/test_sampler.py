@@ -525,6 +525,8 @@ def test_a_pickled_sampler_goes_on_as_it_would_have() -> None:
     [
         ({"limits": {"macs": (_cost, 0.0)}}, "it must be finite and more than 0"),
         ({"limits": {"macs": (_cost, float("inf"))}}, "it must be finite and more than 0"),
+        ({"limits": {"macs": 5000}}, r"limits\['macs'\] is 5000: write \(cost, cap\)"),
+        ({"limits": {"macs": (5000, _cost)}}, r"write \(cost, cap\), a function of all widths and a number"),
         ({"grid": {"batch_size": [16, 32]}}, "neither a width nor epochs"),
         ({"strategy": "modle"}, "strategy is 'modle': take one of model, paper"),
         ({"trials": 0}, "a study has at least one"),
@@ -534,6 +536,13 @@ def test_a_pickled_sampler_goes_on_as_it_would_have() -> None:
 def test_what_makes_no_sense_is_refused_at_once(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         _sampler(**settings)
+
+
+@pytest.mark.parametrize("told", [None, float("nan"), "much"])
+def test_a_cost_that_is_no_number_is_named(told: object) -> None:
+    study = optuna.create_study(sampler=_sampler(limits={"macs": (lambda _: told, 1.0)}))
+    with pytest.raises(UserError, match=f"a cost of limits is {told!r} for .*: return a number"):
+        study.ask(SPACE)
 
 
 def test_a_grid_keeps_its_order() -> None:

@@ -44,6 +44,13 @@ def _adopt(url: str, source: str, renamed: dict[str, str] | None = None, **given
     return adopt(*open_study(url, "tiny"), source, renamed or {}, given)
 
 
+def test_a_studys_name_may_have_slashes(url: str, study: str, tmp_path: Path) -> None:
+    source = _other(tmp_path, SAME)
+    named = optuna.create_study(storage=source, study_name="cnn/v1/a", direction="maximize")
+    named.add_trials(optuna.load_study(storage=source, study_name="old").trials)
+    assert _adopt(url, f"{source}/cnn/v1/a").adopted == 1
+
+
 @pytest.mark.parametrize("suffix", ["", "/old"])
 def test_a_study_with_our_names_is_adopted_once(url: str, study: str, tmp_path: Path, suffix: str) -> None:
     source = _other(tmp_path, SAME, {**SAME, "width_01": 8}) + suffix
@@ -154,6 +161,7 @@ def test_what_was_adopted_does_not_become_something_else(url: str, study: str, t
 def test_widths_go_to_the_grid_and_what_lies_outside_is_left_out(url: str, study: str, tmp_path: Path) -> None:
     adoption = _adopt(url, _other(tmp_path, {**SAME, "width_00": 5}, {**SAME, "width_00": 64}, {**SAME, "epochs": 9}))
     assert (adoption.adopted, adoption.outside) == (1, 2)
+    assert "2 left aside: outside this study's ranges." in " ".join(adoption.words())
     assert open_study(url, "tiny")[0].trials[1].params["width_00"] in (4, 6)
 
 

@@ -46,6 +46,20 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path, create: bool) 
     assert path.read_text() == "shopping list " * 99
 
 
+def test_a_damaged_database_is_not_taken_for_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.db"
+    open_storage(url(path), create=True)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"mine\.db is damaged .*take a backup"):
+        open_storage(url(path))
+
+
+def test_where_there_is_no_folder_either_that_is_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere is no folder"):
+        open_storage(url(tmp_path / "nowhere" / "a.db"))
+
+
 @pytest.mark.parametrize("create", [True, False])
 def test_another_programs_database_is_left_alone(tmp_path: Path, create: bool) -> None:
     path = tmp_path / "other.db"

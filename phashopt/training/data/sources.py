@@ -147,12 +147,13 @@ def _folder(root: Path, size: int) -> RawData:
 def _read_folder(root: Path, size: int) -> tuple[tuple[NDArray[np.uint8], NDArray[np.int64]], tuple[str, ...]]:
     from torchvision.datasets import ImageFolder
 
-    if not root.is_dir():
+    if root == Path() or not root.is_dir():  # an empty path would be the current folder
         raise DataError(f"{root} is no folder; data.dataset = 'folder:PATH' wants PATH/CLASS/IMAGE files")
     try:
         folder = ImageFolder(str(root))
     except FileNotFoundError as error:
-        raise DataError(f"{root}: {str(error).splitlines()[0].rstrip('. ')}; it wants CLASS/IMAGE files") from error
+        said = str(error).splitlines()[0].partition(str(root))[0].rstrip(". ")
+        raise DataError(f"{root}: {said} in it; it wants CLASS/IMAGE files") from error
     images = np.stack([read_image(Path(path), size) for path, _ in folder.samples])
     labels = np.array([label for _, label in folder.samples], dtype=np.int64)
     return (images, labels), tuple(folder.classes)

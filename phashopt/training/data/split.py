@@ -62,7 +62,8 @@ def prepare(
         images, labels = images[kept], labels[kept]
     splits = Splits(*stratified(labels, [1 - validation - held_out, validation, held_out], seed))
     if not len(splits.train) or not len(splits.validation):
-        raise DataError(f"{len(labels)} training images are too few to split so: add some, or change data.validation")
+        mend = "add some" if limit is None else "raise data.limit"
+        raise DataError(f"{len(labels)} training images are too few to split so: {mend}, or change data.validation")
     standardisation = Standardisation.of(images[splits.train])
 
     def on_device(pixels: NDArray[np.uint8], targets: NDArray[np.int64]) -> Images:
