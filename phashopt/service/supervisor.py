@@ -62,11 +62,12 @@ class Supervisor:
         self._processes: dict[int, BaseProcess] = {}
         self._ears: dict[Connection, int] = {}
         self._deaths: Counter[int] = Counter()
-        for slot in range(len(devices)):
-            self._start(slot)
 
     def listen(self) -> Iterator[tuple[int, Any]]:
-        """(slot, event) as they come, (-1, None) when it is quiet, until every slot has closed."""
+        """Start the slots; (slot, event) as they come, (-1, None) when it is quiet, until every slot has closed."""
+        for slot in range(len(self._devices)):
+            if not self._leave.is_set():
+                self._start(slot)
         while self._ears:
             heard = [ear for ear in wait(list(self._ears), LISTEN_SECONDS) if isinstance(ear, Connection)]
             if not heard:

@@ -49,6 +49,17 @@ def test_ctrl_c_hands_the_trial_back_and_a_later_worker_goes_on(run: Run, tmp_pa
     assert [trial["state"] for trial in trials(run)] == ["WAITING"]
 
 
+@pytest.mark.parametrize("seconds", [1.0, 2.5, 4.0])
+def test_ctrl_c_is_no_traceback_however_early(run: Run, tmp_path: Path, seconds: float) -> None:
+    run("study", "create", "tiny.toml", "--set", "training.epochs=3000")
+    worker = start(tmp_path, "tiny")
+    time.sleep(seconds)
+    os.killpg(worker.pid, signal.SIGINT)
+    _, said = worker.communicate(timeout=60)
+    assert worker.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in said
+
+
 def test_an_unknown_study_is_the_users_to_mend(run: Run) -> None:
     run("study", "create", "tiny.toml")
     result = run("worker", "tinny")

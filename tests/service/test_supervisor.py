@@ -44,6 +44,13 @@ def test_slots_asked_to_leave_hand_their_trials_back(url: str, study: str, tmp_p
     assert "RUNNING" not in states(url, study)
 
 
+def test_who_leaves_before_the_start_starts_nothing(url: str, study: str, tmp_path: Path) -> None:
+    supervisor = Supervisor(assignment(url, study, tmp_path), [None])
+    supervisor.leave()
+    assert list(supervisor.listen()) == []
+    assert states(url, study) == ["WAITING"]
+
+
 def test_a_killed_slot_is_reported(url: str, study: str, tmp_path: Path) -> None:
     supervisor = Supervisor(assignment(url, study, tmp_path), [None])
     last = None
@@ -57,12 +64,13 @@ def test_a_killed_slot_is_reported(url: str, study: str, tmp_path: Path) -> None
 
 def test_a_slot_whose_process_dies_is_started_again(url: str, study: str, tmp_path: Path) -> None:
     supervisor = Supervisor(assignment(url, study, tmp_path), [None])
-    victim = supervisor._processes[0]
-    victim.kill()
-    last = None
+    victims, last = [], None
     for _, event in supervisor.listen():
+        if not victims:
+            victims.append(supervisor._processes[0])
+            victims[0].kill()
         last = event or last
-    assert supervisor._processes[0].pid != victim.pid
+    assert supervisor._processes[0].pid != victims[0].pid
     assert isinstance(last, Closed)
     assert (last.error, last.ends.total()) == (None, 3)
 
