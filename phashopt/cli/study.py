@@ -135,6 +135,30 @@ def worth(
 
 
 @app.command()
+def extend(
+    name: Name,
+    trials: Annotated[int, typer.Option(min=0, help="So many trials more.")] = 0,
+    compute: Annotated[float, typer.Option(min=0, help="So many MACs more than max_compute.")] = 0.0,
+    hours: Annotated[float, typer.Option(min=0, max=1e6, help="Until so many hours from now.")] = 0.0,
+    storage: Storage = None,
+) -> None:
+    """Raise the budget of a study, finished or not; workers started from now on go by it."""
+    with plain_errors():
+        from phashopt.service.storage import default_storage
+        from phashopt.service.study import open_study, raise_budget
+
+        study, spec = open_study(storage or default_storage(), name)
+        table = raise_budget(study, spec, trials=trials, compute=compute, hours=hours).study
+        limits = {"trials": table.trials, "MACs": table.max_compute, "hours": table.max_hours}
+        words = ", ".join(f"{limit:,.4g} {unit}" for unit, limit in limits.items() if limit is not None)
+        console.print(
+            f"{name} may take {words} in all; start workers with: python -m phashopt worker {name}",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+@app.command()
 def adopt(
     name: Name,
     source: Annotated[

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -26,6 +26,7 @@ from phashopt.service.summary import SPEC_KEY
 STOP_KEY = "stops_requested"
 ARTIFACTS_KEY = "artifacts"
 CREATED_KEY = "created"
+RAISED_KEY = "raised"  # what the study may take where that was raised: entries of [study]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,10 @@ def check_ours(study: Study) -> None:
 
 
 def read_spec(study: Study) -> Spec:
-    """The spec a study was created from; `UserError` if it is none of ours or was changed since."""
+    """The spec a study was created from, with its budget as it is now.
+
+    Raises `UserError` if the study is none of ours or its spec was changed since.
+    """
     check_ours(study)
     spec = parse_spec(json.loads(study.user_attrs[SPEC_KEY]), f"the spec of {study.study_name!r}")
     if spec.hash != study.user_attrs["spec_hash"]:
@@ -89,7 +93,7 @@ def read_spec(study: Study) -> Spec:
             f"the spec of {study.study_name!r} reads differently here than where it was made; "
             "use the phashopt version it names, or create the study anew"
         )
-    return spec
+    return spec.model_copy(update={"study": spec.study.model_copy(update=study.user_attrs.get(RAISED_KEY, {}))})
 
 
 def read_subject(study: Study) -> Subject:
@@ -113,6 +117,28 @@ def deadline_of(study: Study, spec: Spec) -> datetime | None:
     if hours is None:
         return None
     return datetime.fromisoformat(study.user_attrs[CREATED_KEY]) + timedelta(hours=hours)
+
+
+def raise_budget(study: Study, spec: Spec, *, trials: int = 0, compute: float = 0.0, hours: float = 0.0) -> Spec:
+    """Let a study take so many trials and MACs more, and so many hours from now; workers started from now on see it.
+
+    Raises `UserError` where nothing is given, or what is given is not limited.
+    """
+    now = spec.study
+    more: dict[str, float] = {"trials": now.trials + trials} if trials else {}
+    for option, given, key in (("--compute", compute, "max_compute"), ("--hours", hours, "max_hours")):
+        if given and getattr(now, key) is None:
+            raise UserError(f"{option} {given:g}: the study has no {key} to be raised")
+    if compute:
+        more["max_compute"] = (now.max_compute or 0.0) + compute
+    if hours:
+        age = datetime.now(UTC) - datetime.fromisoformat(study.user_attrs[CREATED_KEY])
+        more["max_hours"] = max(now.max_hours or 0.0, age / timedelta(hours=1) + hours)
+    if not more:
+        raise UserError("say by how much: --trials, --compute or --hours")
+    budget = {**study.user_attrs.get(RAISED_KEY, {}), **more}
+    study.set_user_attr(RAISED_KEY, budget)
+    return spec.model_copy(update={"study": now.model_copy(update=budget)})
 
 
 def request_stop(study: Study) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -14,10 +15,10 @@ from optuna.trial import create_trial
 from safetensors.torch import load_file, save_file
 
 from phashopt.inspection import load_subject
-from phashopt.search import ADOPTED_KEY
+from phashopt.search import ADOPTED_KEY, PHashSampler
 from phashopt.service import resting
 from phashopt.service.lease import Lease
-from phashopt.service.study import open_study
+from phashopt.service.study import CREATED_KEY, open_study
 
 from .conftest import Run
 
@@ -356,3 +357,42 @@ def test_who_asks_a_study_does_not_wait_for_torch(finished: str, tmp_path: Path,
     imported = {line.rpartition("|")[2].strip() for line in asked.stderr.splitlines()}
     assert "phashopt.service.storage" in imported
     assert "torch" not in imported
+
+
+def test_a_finished_study_goes_on_with_a_larger_budget(run: Run, finished: str) -> None:
+    told = run("study", "extend", finished, "--trials", "1")
+    assert told.stdout == "tiny may take 4 trials in all; start workers with: python -m phashopt worker tiny\n"
+    assert run("study", "check", finished).exit_code == 0
+    assert run("worker", finished).exit_code == 0
+    study, spec = open_study("sqlite:///phashopt.db", finished)
+    assert (len(study.trials), spec.study.trials) == (4, 4)
+    assert isinstance(study.sampler, PHashSampler)
+    assert study.sampler._budget.trials == 4  # the search knows
+    assert run("study", "extend", finished, "--trials", "2").exit_code == 0
+    assert open_study("sqlite:///phashopt.db", finished)[1].study.trials == 6
+
+
+def test_compute_and_hours_are_raised_where_they_are_limited(run: Run) -> None:
+    run("study", "create", "tiny.toml", "--set", "study.max_compute=1e9", "--set", "study.max_hours=0.5")
+    study, _ = open_study("sqlite:///phashopt.db", "tiny")
+    long_ago = datetime.now(UTC) - timedelta(hours=10)
+    study.set_user_attr(CREATED_KEY, long_ago.isoformat())
+    assert run("study", "extend", "tiny", "--compute", "1e9", "--hours", "2").exit_code == 0
+    _, spec = open_study("sqlite:///phashopt.db", "tiny")
+    assert (spec.study.trials, spec.study.max_compute) == (3, 2e9)
+    assert spec.study.max_hours == pytest.approx(12, abs=0.1)  # those since it was made, and two
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ((), "say by how much: --trials, --compute or --hours"),
+        (("--hours", "1"), "--hours 1: the study has no max_hours to be raised"),
+        (("--trials", "1", "--compute", "1e9"), "--compute 1e+09: the study has no max_compute to be raised"),
+    ],
+)
+def test_a_budget_that_cannot_be_raised_stays(run: Run, options: tuple[str, ...], line: str) -> None:
+    run("study", "create", "tiny.toml")
+    refused = run("study", "extend", "tiny", *options)
+    assert (refused.exit_code, refused.stderr) == (2, f"phashopt: {line}\n")
+    assert open_study("sqlite:///phashopt.db", "tiny")[1].study.trials == 3
