@@ -21,7 +21,7 @@ from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
 from phashopt.search.model import Model
-from phashopt.search.options import further
+from phashopt.search.options import children, further
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
 from phashopt.search.start import Start
@@ -37,16 +37,25 @@ Price = Callable[[Mapping[str, Any], int], float]  # parameters and epochs paid 
 
 @dataclass(frozen=True)
 class Training:
-    """A training that could be bought; `extends` is the finished one that it goes on from."""
+    """A training that could be bought: from scratch, or of a finished `parent`, gone on with or in a child.
+
+    A child has a `start` of its own, what is gone on with that of its parent.
+    """
 
     params: Mapping[str, Any]
     price: float
-    extends: Record | None = None
+    parent: Record | None = None
+    start: Start | None = None
 
     @property
-    def start(self) -> Start | None:
-        """That of the one that is extended, if it was a child."""
-        return self.extends.start if self.extends else None
+    def extends(self) -> Record | None:
+        """The finished one that it goes on from."""
+        return self.parent if self.parent and self.start == self.parent.start else None
+
+    @property
+    def known(self) -> Record | None:
+        """The finished one that is the same network."""
+        return self.parent if self.extends or (self.start and not self.start.moves) else None
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,10 @@ def in_hand(model: Model) -> Record | None:
 
 
 def by_searching(model: Model, budget: float, price: Price) -> Gain:
-    """New networks within `budget`, the most promising first, each as long as can be paid."""
+    """New networks within `budget`, the most promising first, each as long as can be paid.
+
+    Where trials build on others they are also children of finished ones, and these gone on with: that is searching.
+    """
     draws = model.posterior.draw(WORLDS, np.random.default_rng(1))
     rows = Ascent(model.basis, Quadratic(model.space), draws).maximise().coordinates
     wanted = [model.basis.params(row) for row in np.unique(rows, axis=0)]
@@ -84,14 +96,31 @@ def by_searching(model: Model, budget: float, price: Price) -> Gain:
         versions = [{**params, LENGTH: epochs} for epochs in lengths] or [params]
         priced = (Training(version, price(version, 0)) for version in versions)
         options += [next((each for each in priced if each.price <= budget), None)]
+    if model.space.inherits:
+        options += [*_children(model, wanted, budget, price), *_longer(model, price)]
     return _gain(model, budget, [option for option in options if option])
 
 
 def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None:
     """Finished networks trained on, to the longest length and beyond it; None if that is fixed."""
+    return _gain(model, budget, _longer(model, price)) if model.space.length else None
+
+
+def _children(model: Model, networks: Sequence[Mapping[str, Any]], budget: float, price: Price) -> list[Training]:
+    """Of each parent and network the longest that can be paid."""
+    longest: dict[tuple[Any, ...], Training] = {}
+    for option in children(model, networks):  # of a network the longest last
+        training = Training(option.params, price(option.params, 0), option.parent, option.start)
+        if training.price <= budget:
+            longest[option.start, *(option.params[name] for name in model.space.widths)] = training
+    return list(longest.values())
+
+
+def _longer(model: Model, price: Price) -> list[Training]:
+    """The most promising finished networks, at the longest length and beyond it."""
     length = model.space.length
     if length is None:
-        return None
+        return []
     able = model.own
     order = np.argsort(-_worth(model, able, model.posterior.mean[None])[:, 0], kind="stable")[:CANDIDATES]
     longest = length.values[-1]
@@ -100,8 +129,8 @@ def by_training_longer(model: Model, budget: float, price: Price) -> Gain | None
         within = [longest] if record.params[LENGTH] < longest else []
         for epochs in (*within, *further(record, longest, math.inf)):
             params = {**record.params, LENGTH: epochs}
-            options.append(Training(params, price(params, record.stable_epochs or 0), record))
-    return _gain(model, budget, options)
+            options.append(Training(params, price(params, record.stable_epochs or 0), record, record.start))
+    return options
 
 
 def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
@@ -120,14 +149,14 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
     bought: list[Training] = []
     for index in np.argsort(-promise, kind="stable"):
         option = options[index]
-        again = option.extends is not None and any(option.extends is each.extends for each in bought)
+        again = option.known is not None and any(option.known is each.known for each in bought)
         if not again and len(bought) < MOST and sum(each.price for each in bought) + option.price <= budget:
             bought.append(option)
     scores = model.response.score(before[hand])
     if not bought:
         return Gain([], float(scores.mean()), 0.0, 0.0, 0.0)
     after = _worth(model, bought, draws) + _kept(bought, kept)
-    new = np.array([each.extends is None for each in bought])
+    new = np.array([each.known is None for each in bought])
     after[new] += sigma * MERIT**0.5 * rng.standard_normal((int(new.sum()), DRAWS))
     worth = chosen(before, after, sigma * (1 - MERIT) ** 0.5, rng)
     gains = model.response.score(worth) - scores
@@ -136,8 +165,8 @@ def _gain(model: Model, budget: float, options: Sequence[Training]) -> Gain:
 
 
 def _kept(trainings: Sequence[Training], merits: Mapping[int, Array]) -> Array:
-    """(n, S) the merit of the networks that are trained on, by the number of the trial; 0 of those that are new."""
-    rows = [merits[each.extends.number] if each.extends else np.zeros(DRAWS) for each in trainings]
+    """(n, S) the merit of the networks that are known, by the number of the trial; 0 of those that are new."""
+    rows = [merits[each.known.number] if each.known else np.zeros(DRAWS) for each in trainings]
     return np.array(rows).reshape(len(rows), DRAWS)
 
 

@@ -60,7 +60,7 @@ class Worth:
             f"In hand: trial {self.hand.number} ({self.hand.value:.2%} of the validation images). "
             f"Without its luck {self.searching.before:.2%} are expected of it: from there gains count."
         )
-        yield self._line("Searching on", self.searching, "new trainings")
+        yield self._line("Searching on", self.searching, "trainings")
         if self.longer is None:
             yield "Training longer: nothing is known of it, since the spec fixes the epochs."
             return
@@ -133,7 +133,8 @@ def _shown(training: Training) -> str:
     if training.extends is not None:
         return f"trial {training.extends.number} to {training.params[LENGTH]} epochs"
     widths = "-".join(str(value) for name, value in training.params.items() if name.startswith("width_"))
-    return f"{widths} for {training.params[LENGTH]} epochs" if LENGTH in training.params else widths
+    whose = f" with the kernels of trial {training.parent.number}" if training.parent else ""
+    return widths + (f" for {training.params[LENGTH]} epochs" if LENGTH in training.params else "") + whose
 
 
 def _gain_json(gain: Gain) -> dict[str, Any]:
@@ -142,6 +143,7 @@ def _gain_json(gain: Gain) -> dict[str, Any]:
             "params": dict(training.params),
             "macs": training.price,
             "extends": training.extends.number if training.extends else None,
+            "parent": training.parent.number if training.parent else None,
         }
         for training in gain.trainings
     ]

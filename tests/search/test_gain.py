@@ -124,3 +124,18 @@ def test_a_network_keeps_its_own_merit_when_it_is_trained_on(make_space: MakeSpa
 def test_of_a_fixed_length_nothing_is_known(make_space: MakeSpace, records: list[Record]) -> None:
     space = replace(make_space(), length=None)
     assert by_training_longer(Model(space, Past(records, [], [], {})), 100.0, _price) is None
+
+
+def test_where_trials_build_on_others_searching_on_does_so_too(make_space: MakeSpace, records: list[Record]) -> None:
+    """The best is gone on with at least, each network known is bought once, and what inherits says whose kernels."""
+    past = Past(records, [], [], {})
+    scratch = by_searching(Model(make_space(), past), 60.0, _price)
+    gain = by_searching(Model(replace(make_space(), inherits=True), past), 60.0, _price)
+    assert all(each.parent is None for each in scratch.trainings)
+    assert gain.mean > scratch.mean
+    born = [each for each in gain.trainings if each.parent and not each.extends]
+    assert any(each.extends for each in gain.trainings)
+    assert all(each.start and each.start.epochs >= each.parent.params[LENGTH] for each in born if each.parent)
+    known = [each.known.number for each in gain.trainings if each.known]
+    assert len(set(known)) == len(known)
+    assert sum(each.price for each in gain.trainings) <= 60.0
