@@ -29,6 +29,7 @@ def create(
         from phashopt.service.creation import create_study
         from phashopt.service.spec import load_spec
         from phashopt.service.storage import default_storage
+        from phashopt.service.summary import counted
         from phashopt.training.datasets import default_data_dir
 
         named = [] if name is None else [f'study.name="{name}"']
@@ -37,7 +38,7 @@ def create(
         if json:
             print_json({"name": checked.study.name, "trials": checked.study.trials})
         else:
-            console.print(f"Study {checked.study.name} created: {checked.study.trials} trials to come.")
+            console.print(f"Study {checked.study.name} created: {counted(checked.study.trials, 0)} to come.")
             console.print(f"Start workers with: python -m phashopt worker {checked.study.name}", soft_wrap=True)
 
 
