@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from difflib import get_close_matches
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from zlib import crc32
 
@@ -329,10 +330,10 @@ class PHashSampler(BaseSampler):
 def _limit(name: str, entry: Any) -> tuple[Remembered, float]:
     """Of a cost that is asked once for each network; raises `UserError` for what is no cost with a cap."""
     match entry:
-        case [cost, int() | float() as cap] if callable(cost):
+        case [cost, Real() as cap] if callable(cost):
             if not 0 < cap < math.inf:
                 raise UserError(f"limits[{name!r}] has the cap {cap:g}: it must be finite and more than 0")
-            return Remembered(cost), cap
+            return Remembered(cost), float(cap)
     raise UserError(f"limits[{name!r}] is {entry!r}: write (cost, cap), a function of all widths and a number")
 
 

@@ -545,6 +545,11 @@ def test_a_cost_that_is_no_number_is_named(told: object) -> None:
         study.ask(SPACE)
 
 
+def test_a_cap_may_be_a_number_of_numpys() -> None:
+    limits = {"a": (_cost, np.int64(700)), "b": (_cost, np.float32(700))}
+    assert [cap for _, cap in _sampler(limits=limits)._limits.values()] == [700, 700]
+
+
 def test_a_grid_keeps_its_order() -> None:
     grid = {"width_01": [8, 16], "width_00": [8, 16], "epochs": [2, 4]}
     assert PHashSampler(0, grid=grid)._widths == ("width_01", "width_00")
