@@ -330,10 +330,10 @@ class PHashSampler(BaseSampler):
 def _limit(name: str, entry: Any) -> tuple[Remembered, float]:
     """Of a cost that is asked once for each network; raises `UserError` for what is no cost with a cap."""
     match entry:
-        case [cost, Real() as cap] if callable(cost):
-            if not 0 < cap < math.inf:
+        case [cost, Real() as given] if callable(cost):
+            if not 0 < (cap := float(given)) < math.inf:
                 raise UserError(f"limits[{name!r}] has the cap {cap:g}: it must be finite and more than 0")
-            return Remembered(cost), float(cap)
+            return Remembered(cost), cap
     raise UserError(f"limits[{name!r}] is {entry!r}: write (cost, cap), a function of all widths and a number")
 
 
