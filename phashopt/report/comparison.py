@@ -13,9 +13,8 @@ from phashopt.service.summary import StudySummary, TrialSummary
 RECORDED: dict[str, tuple[str, Callable[[float], str]]] = {
     "MACs per image": ("macs", amount),
     "Parameters": ("params", amount),
-    "Epochs": ("epochs_used", "{:.0f}".format),
     "Training images seen": ("images_seen", amount),
-    "Training time, s": ("train_seconds", "{:.1f}".format),
+    "Training time, its ancestors' left out, s": ("train_seconds", "{:.1f}".format),
     "Mean redundancy": ("redundancy.mean", "{:.2f}".format),
     "Mean duplicates": ("duplicates.mean", "{:.2f}".format),
 }
@@ -52,6 +51,7 @@ def before_after(summary: StudySummary, measured: Mapping[str, Measured]) -> lis
     if any(share is not None for share in training):
         rows += [_points("Training accuracy *", training), _gap(gaps)]
     rows.append(Change("Kernels per layer", _kernels(trials[0]), _kernels(trials[1]), ""))
+    rows += _row("Epochs, its ancestors' included", "{:.0f}".format, [_epochs(trial) for trial in trials])
     for quantity, (key, show) in RECORDED.items():
         rows += _row(quantity, show, [number(trial.attrs.get(key)) if trial else None for trial in trials])
     for quantity, (key, show) in MEASURED.items():
@@ -93,6 +93,12 @@ def _ratio(before: float | None, after: float | None) -> str:
     if not before or after is None:
         return ""
     return f"{100 * (after / before - 1):+.0f}%"
+
+
+def _epochs(trial: TrialSummary | None) -> float | None:
+    """Those that its kernels were trained for, in whatever trials."""
+    used = number(trial.attrs.get("epochs_used")) if trial else None
+    return used if trial is None or used is None else used + trial.epochs_inherited
 
 
 def _kernels(trial: TrialSummary | None) -> str:

@@ -16,6 +16,14 @@ def test_before_and_after_are_baseline_and_best(summary: StudySummary) -> None:
     assert table["Training images seen"].change == "same"
 
 
+def test_a_childs_epochs_are_those_of_all_its_line(summary: StudySummary) -> None:
+    child = replace(summary.trials[1], attrs={"epochs_used": 11}, epochs_inherited=160)
+    scratch = replace(summary.trials[0], attrs={"epochs_used": 16})
+    rows = {row.quantity: row for row in before_after(replace(summary, baseline=scratch, best=child), {})}
+    epochs = rows["Epochs, its ancestors' included"]
+    assert (epochs.before, epochs.after) == ("16", "171")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "change"), [(200, 150, "-25%"), (200, 300, "+50%"), (7, 7, "same"), (0, 0, "same"), (0, 3, "")]
 )
