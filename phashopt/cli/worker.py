@@ -43,6 +43,7 @@ def run(
 
     Ctrl-C hands the running trials back, to be gone on with later; a second one leaves at once.
     """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until there is what to hand back: imports may swallow it
     with plain_errors():
         from phashopt.cli.live import Display
         from phashopt.service.cluster import RaySupervisor
