@@ -40,7 +40,7 @@ class Calibration:
 
 
 def calibration(world: RecordedWorld, trainings: int, rng: np.random.Generator) -> Calibration:
-    """Of the longest networks that are not among so many `trainings`, drawn from all under the cap.
+    """Of the longest networks that are not among so many `trainings`, drawn from all under the cap by `rng`.
 
     Those that diverged are left out: predictions are of trainings that come to an end.
     """

@@ -65,7 +65,10 @@ def best_under(model: Model, limits: Limits) -> Prediction:
 def predictions_of(
     model: Model, points: Sequence[Mapping[str, Any]], starts: Sequence[Start | None] = ()
 ) -> list[Prediction]:
-    """What trainings with these parameters should reach; `starts` are those of children, if there are any."""
+    """What trainings with these parameters should reach, in the order of the n `points`.
+
+    `starts` (n,) are those of children, if there are any. Source: docs/search.md, 9.
+    """
     rng = np.random.default_rng(0)
     draws, noise = model.outlook.draw(DRAWS, rng), model.outlook.noise(DRAWS, rng)
     worth = model.basis.features(model.basis.coordinates(points, starts)) @ draws.T

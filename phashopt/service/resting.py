@@ -16,7 +16,10 @@ LOOK_SECONDS = 1.0
 
 
 def check_at_rest(study: Study) -> None:
-    """Raise `UserError` while trials run whose worker lives; takes a few seconds if any are running."""
+    """Raise `UserError` while trials run whose worker lives, or in a script, which says nothing of its life.
+
+    Takes a few seconds if any are running.
+    """
     before = _running(study.get_trials(deepcopy=False))
     if strangers := [trial.number for trial in before if read_lease(trial) is None]:
         raise UserError(
