@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phashopt.search.basis import Array, Basis, top
+from phashopt.search.basis import Array, Basis
 from phashopt.search.costs import Quadratic
-from phashopt.search.others import Number
+from phashopt.search.rest import Rest
 from phashopt.search.utility import ALL, Indices, Utility
 
 PRICES = np.array([0.0, *np.geomspace(1e-3, 1e3, 13)])  # nats for the whole of a cap
@@ -40,16 +40,17 @@ class Ascent:
         self._cost = cost
         self._weights = weights
         self._utility = Utility.of(basis, weights)
+        self._rest = Rest(basis, weights)
         self._grid = self._utility.grid
 
     def maximise(self) -> Optima:
         """The best feasible network of each world, with the other parameters at their best."""
         worlds = len(self._weights)
-        _, slopes = self._others(np.full(worlds, 0.5))
+        _, slopes = self._rest.best(np.full(worlds, 0.5))
         indices = self._bought(self._utility.steeper(slopes))
-        _, slopes = self._others(self.coordinates(indices).mean(1))
+        _, slopes = self._rest.best(self.coordinates(indices).mean(1))
         indices = self._exchanged(self._utility.steeper(slopes), indices)
-        others, _ = self._others(self.coordinates(indices).mean(1))
+        others, _ = self._rest.best(self.coordinates(indices).mean(1))
         longest, scratch = np.zeros((worlds, 1)), np.zeros((worlds, self._basis.starts))
         return Optima(indices, np.concatenate([self.coordinates(indices), longest, others, scratch], 1))
 
@@ -123,23 +124,3 @@ class Ascent:
         """(caps, ..., L, G) what each width of each of `layers` changes the shares of the caps by."""
         widths = self._grid.widths_at(indices)
         return self._cost.changes(widths, self._grid.widths[layers] - widths[..., layers, None], layers)
-
-    def _others(self, means: Array) -> tuple[Array, Array]:
-        """Each world's best place (S, K - L - 1) of every other parameter, and what they add to every layer's slope.
-
-        `means` (S,) is the mean log-width.
-        """
-        places, slopes = [], np.zeros(len(means))
-        for name, parameter in self._basis.others.items():
-            weights = self._weights[:, self._basis.effects[name]]
-            if name in self._basis.settled:
-                best = np.repeat(parameter.encode([self._basis.settled[name]]), len(means), axis=0)
-            elif isinstance(parameter, Number):
-                linear, bend, coupling = weights.T
-                best = top(linear + coupling * means, bend)[:, None]
-            else:
-                best = np.eye(parameter.size)[weights.argmax(1)]
-            if isinstance(parameter, Number):
-                slopes = slopes + weights[:, 2] * best[:, 0] / self._basis.layers
-            places.append(best)
-        return np.concatenate(places, 1) if places else np.zeros((len(means), 0)), slopes

@@ -83,8 +83,13 @@ class Basis:
 
     @cached_property
     def effects(self) -> dict[str, slice]:
-        """The weights of each other parameter: of a number its slope, its bend, and how its slope moves with width."""
-        sizes = {name: each.size if isinstance(each, Category) else 3 for name, each in self.others.items()}
+        """The weights of each other parameter.
+
+        Of a number its slope, its bend, and how its slope moves with width. Of a category the level of each value and,
+        where a learning rate is searched, what each adds to the slope of that.
+        """
+        kinds = 2 if self.rate else 1
+        sizes = {name: kinds * each.size if isinstance(each, Category) else 3 for name, each in self.others.items()}
         return _slices(sizes, start=self.parts["luck"].stop)
 
     @property
@@ -163,6 +168,8 @@ class Basis:
             columns.append(places)
             if isinstance(parameter, Number):
                 columns += [-(places**2), places * mean[:, None]]
+            elif self.rate:
+                columns.append(places * lasting[:, self._within(RATE)])
         if self.inherits:
             moves = coordinates[:, self.begun["moves"]]
             columns.append(moves)
@@ -177,7 +184,7 @@ class Basis:
         """
         slope, count = tau / self.layers, self.layers
         bend = 3 / 8 * slope if self.bumps == 1 else slope
-        one, none = np.ones_like(tau), np.zeros_like(tau)
+        one, none, rate = np.ones_like(tau), np.zeros_like(tau), self.others.get(RATE)
         terms = [
             (one, 2 * one, 1),
             (slope, SPREAD * slope, count),
@@ -193,6 +200,7 @@ class Basis:
         for name, parameter in self.others.items():
             if isinstance(parameter, Category):
                 terms.append((none, one / 4, parameter.size))
+                terms += [(none, rate.reach / 4 * one, parameter.size)] if isinstance(rate, Number) else []
             else:  # the optimum of a learning rate lies inside its range, and moves with width
                 decade, reach = one / 2 if name == RATE else one / 4, parameter.reach
                 linear, curved = (none, decade / 2 * reach, 1), (decade * reach**2, decade / 2 * reach**2, 1)

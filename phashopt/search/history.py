@@ -95,8 +95,8 @@ class Past:
 
     @property
     def fates_were_read(self) -> bool:
-        """Whether a reading alone says of a stopped trial that it came to nothing."""
-        return any(each.collapsed_as_read for each in self.stopped)
+        """Whether a reading alone says of a trial that it came to nothing."""
+        return any(each.collapsed_as_read for each in (*self.records, *self.stopped))
 
     @property
     def points(self) -> list[Mapping[str, Any]]:

@@ -24,6 +24,7 @@ from phashopt.search.fit import filled, uniform
 from phashopt.search.model import Model
 from phashopt.search.options import Option, children, extensions, from_scratch, lengths_of
 from phashopt.search.record import Record
+from phashopt.search.rest import RATES
 from phashopt.search.space import LENGTH, RATE
 from phashopt.search.start import Start
 from phashopt.search.tried import Tried
@@ -32,7 +33,6 @@ DRAWS = 128
 WORLDS = 12
 FINALISTS = 8
 FILLED = 64  # networks at most that are filled up one by one, under a cost that is not searched by itself
-PLACES = np.linspace(-1, 1, 17)  # of learning rates: of children, and of all once a training has come to nothing
 EVEN = 0.5  # chance of survival below which a training is a gamble
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
 
@@ -171,8 +171,8 @@ class Improvement:
         """(n, 18, K) coordinates of `options` at their own learning rate, and at every place of it."""
         basis = self._model.basis
         own = basis.coordinates([option.params for option in options], [option.start for option in options])
-        rows = np.repeat(own[:, None], 1 + len(PLACES), axis=1)
-        rows[:, 1:, basis.columns[RATE].start] = PLACES
+        rows = np.repeat(own[:, None], 1 + len(RATES), axis=1)
+        rows[:, 1:, basis.columns[RATE].start] = RATES
         return rows
 
     def _with_rates(self, options: Sequence[Option], rows: Array, places: NDArray[np.intp]) -> list[Option]:

@@ -30,7 +30,7 @@ from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, RATE, Space
 from phashopt.search.start import Footing, Start, footing
-from phashopt.search.stopping import EXPLODED, PEERS, Curve, chance, collapsed, exploded, guessing_below
+from phashopt.search.stopping import EXPLODED, GUESSING, PEERS, Curve, chance, exploded, guessing_below
 from phashopt.trace import Reading
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
@@ -138,9 +138,9 @@ class Model:
         return self.basis.features(self.places)
 
     def _nats_of(self, records: Sequence[Record]) -> Array:
-        """(n,) nats as they were told; -inf where a value is infinite, which is no value at all."""
+        """(n,) nats as they were told; -inf where a value is infinite, which is no value at all, or that of a guess."""
         scores = np.array([record.score for record in records], dtype=float)
-        known = np.isfinite(scores)
+        known = np.array([math.isfinite(each.score) and not _guesses(each) for each in records], dtype=np.bool_)
         nats = np.full(len(scores), -math.inf)
         nats[known] = self.response.nats(scores[known])
         return nats
@@ -218,12 +218,20 @@ class Model:
         return np.column_stack([first, *(coordinates[:, columns[name]] for name in numbers)])
 
 
+def _guesses(record: Record) -> bool:
+    """Whether it collapsed, and was told so: somebody may tell the best epoch.
+
+    Where many trainings do, what the others have reached does not say that these came to nothing.
+    """
+    return record.collapsed and not record.score > GUESSING * record.trace.epochs[-1].accuracy
+
+
 def _came_to_nothing(record: Record, line: Callable[[int], float]) -> bool:
     """Whether a stopped training exploded, collapsed to guessing, or guessed at an epoch, below its `line`."""
     if not record.learnt:
         return record.failed or exploded(record.trace)
     last, child = max(record.curve), record.start is not None
-    return exploded(record.trace, child=child) or collapsed(record.trace) or -math.inf < record.curve[last] < line(last)
+    return exploded(record.trace, child=child) or record.collapsed or -math.inf < record.curve[last] < line(last)
 
 
 def _usual_epochs(records: Sequence[Record]) -> int:

@@ -59,9 +59,14 @@ class Record:
         return any(math.isfinite(nats) for nats in self.curve.values())
 
     @cached_property
+    def collapsed(self) -> bool:
+        """Whether it guessed at its end, and would not have learnt any more."""
+        return bool(self.trace.epochs) and collapsed(self.trace)
+
+    @cached_property
     def collapsed_as_read(self) -> bool:
         """Whether a reading alone says that it would not have learnt any more."""
-        return bool(self.trace.epochs) and collapsed(self.trace) and not collapsed(self.trace.unread)
+        return self.collapsed and not collapsed(self.trace.unread)
 
     @cached_property
     def curve(self) -> dict[int, float]:

@@ -6,12 +6,14 @@ import json
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from phashopt.search import PHashSampler
+from phashopt.search.sampler import Strategy
 from phashopt.trace import Epoch, Reading, Trace, write_trace
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -21,32 +23,41 @@ SPACE: dict[str, BaseDistribution] = {
     "epochs": IntDistribution(2, 12),
     "learning_rate": FloatDistribution(1e-3, 0.3, log=True),
 }
-STRATEGIES = ("model", "paper")
+BEST_RATES = {"sgd": 0.03, "adam": 0.003}
+WITH_CATEGORIES = SPACE | {"optimizer": CategoricalDistribution(list(BEST_RATES))}
+CASES: dict[str, tuple[Strategy, dict[str, BaseDistribution]]] = {
+    "model": ("model", SPACE),
+    "paper": ("paper", SPACE),
+    "model, categories": ("model", WITH_CATEGORIES),
+}
 
 
-def proposals(strategy: str) -> list[list[int]]:
-    """Widths and length of twenty trials in a world that follows from its parameters alone."""
+def proposals(case: str) -> list[list[Any]]:
+    """Widths, length and categories of twenty trials in a world that follows from its parameters alone."""
+    strategy, space = CASES[case]
     limits = {"macs": (lambda w: 9 * sum(w[a] * w[b] for a, b in pairwise(NAMES)), 30_000.0)}
-    sampler = PHashSampler(3, strategy=strategy, widths=NAMES, limits=limits, space=SPACE, trials=20)
+    sampler = PHashSampler(3, strategy=strategy, widths=NAMES, limits=limits, space=space, trials=20)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for _ in range(20):
-        trial = study.ask(SPACE)
+        trial = study.ask(space)
         widths = [trial.params[name] for name in NAMES]
         error = (
             0.02 + sum(0.2 * (layer + 1) / width for layer, width in enumerate(widths)) / trial.params["epochs"] ** 0.3
         )
-        error = (0.02 + error) * (1 + 0.1 * math.log10(trial.params["learning_rate"] / 0.03) ** 2)
+        best = BEST_RATES[trial.params.get("optimizer", "sgd")]
+        error = (0.02 + error) * (1 + 0.1 * math.log10(trial.params["learning_rate"] / best) ** 2)
         readings = {name: Reading(0.0, width / 128, 0.0) for name, width in zip(NAMES, widths, strict=True)}
         write_trace(trial, Trace([Epoch(trial.params["epochs"], error, 1 - error, 0.1, readings)]))
         study.tell(trial, 1 - error)
-    return [[*(trial.params[name] for name in NAMES), trial.params["epochs"]] for trial in study.trials]
+    shown = [name for name in space if name != "learning_rate"]
+    return [[trial.params[name] for name in shown] for trial in study.trials]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_proposals_are_those_written_down(strategy: str) -> None:
-    assert proposals(strategy) == json.loads(GOLDEN.read_text())[strategy]
+@pytest.mark.parametrize("case", CASES)
+def test_proposals_are_those_written_down(case: str) -> None:
+    assert proposals(case) == json.loads(GOLDEN.read_text())[case]
 
 
 if __name__ == "__main__":
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    GOLDEN.write_text(json.dumps({strategy: proposals(strategy) for strategy in STRATEGIES}) + "\n")
+    GOLDEN.write_text(json.dumps({case: proposals(case) for case in CASES}) + "\n")

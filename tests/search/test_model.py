@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from phashopt.search.history import Past, Pending
 from phashopt.search.model import Model
@@ -82,6 +82,23 @@ def test_what_came_to_nothing_is_no_evidence_of_a_network(
     assert after.survival(same)[0] < before.survival(same)[0]
 
 
+@pytest.mark.parametrize(
+    ("rows", "value", "lost"),
+    [
+        ([Epoch(number, 2.3, 0.1) for number in range(1, 7)], 0.1, True),
+        ([Epoch(1, 1.0, 0.6), Epoch(2, 2.3, 0.1), Epoch(3, 2.3, 0.1)], 0.1, True),
+        ([Epoch(1, 1.0, 0.6), Epoch(2, 2.3, 0.1), Epoch(3, 2.3, 0.1)], 0.6, False),
+        ([Epoch(number, 2.3 - 0.2 * number, 0.1 + 0.01 * number) for number in range(1, 7)], 0.16, False),
+    ],
+    ids=["never learnt", "fell to guessing", "fell, and its best epoch is told", "slow"],
+)
+def test_guessing_is_known_where_most_trainings_do(
+    make_space: MakeSpace, finished: list[Record], rows: list[Epoch], value: float, lost: bool
+) -> None:
+    guesses = [replace(record, value=value, score=value, trace=Trace(rows)) for record in finished[:15]]
+    assert Model(make_space(), _past([*guesses, *finished[15:]])).lost == guesses * lost
+
+
 @pytest.mark.parametrize("scale", [-5.0, 100.0])
 def test_losses_above_one_and_odd_units_are_no_failures(
     make_space: MakeSpace, finished: list[Record], scale: float
@@ -142,6 +159,30 @@ def test_while_there_is_no_child_luck_is_read_as_if_there_could_be_none(
     none, some = (model._observations().features[:, model.basis.parts["luck"]] for model in models)
     assert none.any()
     assert (none == some).all()
+
+
+def test_each_value_of_a_category_has_a_learning_rate_of_its_own(
+    make_space: MakeSpace, make_record: MakeRecord
+) -> None:
+    """Batches and optimizers do."""
+    best = {"sgd": 0.1, "adam": 0.003}
+    space = make_space()
+    space = replace(space, others={**space.others, "optimizer": CategoricalDistribution(list(best))})
+    records = []
+    for number, rate in enumerate(np.geomspace(1e-3, 0.3, 20).tolist()):
+        for optimizer, middle in best.items():
+            value = 1 - 0.1 * math.exp(0.3 * math.log10(rate / middle) ** 2)
+            record = make_record(len(records), (32, 32, 32), (0.1,) * 3, value=value, accuracies=CURVE)
+            params = {**record.params, "learning_rate": rate, "optimizer": optimizer}
+            records.append(replace(record, number=2 * number, params=params))
+    model = Model(space, _past(records))
+    for optimizer, rate in best.items():
+        own, others = (
+            {**records[0].params, "optimizer": optimizer, "learning_rate": each} for each in (rate, 3e-4 / rate)
+        )
+        assert _predicted(model, replace(records[0], params=own)) > _predicted(
+            model, replace(records[0], params=others)
+        )
 
 
 @pytest.mark.parametrize("child", [False, True])

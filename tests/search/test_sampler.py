@@ -267,20 +267,22 @@ def test_the_proposal_without_reading_is_what_a_blank_study_would_have_proposed(
     assert blank.trials[-1].system_attrs["proposal"] == study.trials[-1].system_attrs["proposal_without_reading"]
 
 
-def test_without_the_reading_nobody_knows_of_a_dead_layer_in_what_was_stopped() -> None:
+@pytest.mark.parametrize("state", [TrialState.PRUNED, TrialState.COMPLETE])
+def test_without_the_reading_nobody_knows_of_a_dead_layer(state: TrialState) -> None:
     study = _study(_sampler(), 8)
     rows = [Epoch(1, loss=0.7, accuracy=0.5, readings={WIDTHS[-1]: Reading(0.0, 0.0, 1.0)})]
     blank = optuna.create_study(direction="maximize", sampler=_sampler())
-    stopped = [
+    dead = [
         create_trial(
-            state=TrialState.PRUNED,
+            state=state,
+            value=0.5 if state == TrialState.COMPLETE else None,
             params={**study.trials[0].params, "decay": decay},
             distributions=study.trials[0].distributions,
             system_attrs={TRACE_KEY: Trace(rows).to_json()},
         )
         for decay in (1e-4, 2e-4, 5e-4)
     ]
-    for trial in stopped:
+    for trial in dead:
         study.add_trial(trial)
     for trial in study.trials:
         trace = Trace.from_json(trial.system_attrs[TRACE_KEY]).unread.to_json()
