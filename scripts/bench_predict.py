@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 import warnings
 from dataclasses import asdict
@@ -33,7 +34,9 @@ NOTES = f"""
   itself` are the same of a training of each of these networks, with the seed that was learnt from: what it takes one
   training of every network to know, and all that a seed can tell.
 - Inside are the networks that lie in the 90% interval which `study best` states for one training, `best` those of the
-  {BEST:.0%} that most is predicted of. Trainings that diverged are left out, as these intervals leave them out.
+  {BEST:.0%} that most is predicted of. Trainings that came to nothing, which diverged or guess at their end, are left
+  out of all these, as the intervals leave them out.
+- Survives is the chance to come to anything that was given to those that did, `lost` to those that did not.
 - `mnist_mixed` and `mnist_wide` vary rate and decay over decades, the others widths and length alone.
 """
 
@@ -62,6 +65,8 @@ def row(path: Path, trainings: int) -> Row:
         "error of itself": f"{mean['own_error']:.3f}",
         "inside": f"{mean['inside']:.0%}",
         "inside, best": f"{mean['best_inside']:.0%}",
+        "survives": f"{mean['survives']:.0%}",
+        "survives, lost": "" if math.isnan(mean["survives_lost"]) else f"{mean['survives_lost']:.0%}",
     }
 
 

@@ -17,6 +17,7 @@ from phashopt.search import PHashSampler, predictions_of
 from phashopt.search.basis import Array
 from phashopt.search.curve import nats
 from phashopt.search.model import Model
+from phashopt.search.stopping import collapsed
 from phashopt.trace import Epoch
 
 BEST = 0.1  # the share of the networks that most is predicted of
@@ -28,7 +29,8 @@ class Calibration:
 
     `order` is Spearman's correlation and `error` the root mean square of the difference in nats; `own_order` and
     `own_error` are the same of a training of each of these very networks with the seed that was learnt from. `inside`
-    is the share in the 90% intervals, `best_inside` that of the networks that most is predicted of.
+    is the share in the 90% intervals, `best_inside` that of the networks that most is predicted of. `survives` is the
+    chance to survive that was given to those that did, `survives_lost` to those that came to nothing (NaN without any).
     """
 
     order: float
@@ -37,22 +39,25 @@ class Calibration:
     own_error: float
     inside: float
     best_inside: float
+    survives: float
+    survives_lost: float
 
 
 def calibration(world: RecordedWorld, trainings: int, rng: np.random.Generator) -> Calibration:
     """Of the longest networks that are not among so many `trainings`, drawn from all under the cap by `rng`.
 
-    Those that diverged are left out: predictions are of trainings that come to an end.
+    Order, errors and intervals are of those that come to anything with both seeds, as predictions are.
     """
     drawn = [world.points[place] for place in rng.permutation(len(world.points))[:trainings]]
     seen = {world.key(params) for params in drawn}
     rest = [params for params in world.ordered(lambda _: 0.0) if world.key(params) not in seen]
-    reached = np.array([world.worth(params) for params in rest])
+    foretold = predictions_of(_model(world, drawn), rest)
+    values, low, high, survives = np.array([(each.value, each.low, each.high, each.survives) for each in foretold]).T
+    ended = np.array([world.ended(params) for params in rest])
     own = np.array([_ended(world, params) for params in rest])
-    known = (reached > 0) & np.isfinite(own)
-    foretold = predictions_of(_model(world, drawn), [params for params, each in zip(rest, known, strict=True) if each])
-    values, low, high = np.array([(each.value, each.low, each.high) for each in foretold]).T
-    reached, own, expected = reached[known], own[known], _nats(values)
+    known = ended & np.isfinite(own)
+    reached = np.array([world.worth(params) for params in rest])[known]
+    own, expected, low, high = own[known], _nats(values[known]), low[known], high[known]
     inside = (_nats(low) <= reached) & (reached <= _nats(high))
     best = np.argsort(-expected)[: max(1, round(BEST * len(expected)))]
     return Calibration(
@@ -62,6 +67,8 @@ def calibration(world: RecordedWorld, trainings: int, rng: np.random.Generator) 
         own_error=_distance(own, reached),
         inside=float(inside.mean()),
         best_inside=float(inside[best].mean()),
+        survives=float(survives[ended].mean()),
+        survives_lost=float(survives[~ended].mean()) if not ended.all() else math.nan,
     )
 
 
@@ -75,8 +82,9 @@ def _model(world: RecordedWorld, drawn: list[dict[str, Any]]) -> Model:
 
 
 def _ended(world: RecordedWorld, params: dict[str, Any]) -> float:
-    """The nats that it ends with on the seed that is learnt from; NaN if it diverged."""
-    return nats(world.train(params, 0).trace.epochs[-1])
+    """The nats that it ends with on the seed that is learnt from; NaN if it came to nothing."""
+    trace = world.train(params, 0).trace
+    return math.nan if collapsed(trace) else nats(trace.epochs[-1])
 
 
 def _nats(accuracies: Array) -> Array:

@@ -20,6 +20,7 @@ from phashopt.search.curve import nats
 from phashopt.search.others import other
 from phashopt.search.space import LENGTH, Axis, Point, Space
 from phashopt.search.start import Start
+from phashopt.search.stopping import collapsed
 from phashopt.trace import Epoch
 
 LOG_RATIO = 10  # between the ends of a real parameter: from here on it is searched on a log scale
@@ -111,6 +112,11 @@ class RecordedWorld:
     def worth(self, params: Params, _start: Start | None = None) -> float:
         """Nats of error of the seed that judges; 0 if it diverged."""
         return self._worth(self._place(params))
+
+    def ended(self, params: Params) -> bool:
+        """Whether the training of the seed that judges came to anything: it neither diverged nor guesses."""
+        training = self._table.trainings[self._place(params), self._table.held_out]
+        return math.isfinite(training.accuracy) and not collapsed(training.trace)
 
     @cached_property
     def usual(self) -> float:

@@ -91,6 +91,7 @@ def best(
 ) -> None:
     """The network to take under any cap, with its predicted accuracy: from what the trials taught, no new one."""
     with plain_errors():
+        from phashopt.cli.tables import foretold
         from phashopt.search.strategy import shown
         from phashopt.service.belief import predicted_best, trained_best
         from phashopt.service.storage import default_storage
@@ -104,8 +105,7 @@ def best(
             return
         settings = ", ".join(f"{key} {shown(value)}" for key, value in prediction.params.items())
         console.print(f"{settings}", soft_wrap=True, markup=False)
-        interval = f"{prediction.low:.4g} to {prediction.high:.4g}"
-        console.print(f"predicted {prediction.value:.4g} (90% of trainings: {interval})", soft_wrap=True, markup=False)
+        console.print(foretold(prediction), soft_wrap=True, markup=False)
         if trained:
             known = (
                 f"{trained.attrs['kernels']}, trial {trained.number}, reached {trained.value:.4g} under the same caps"

@@ -12,9 +12,11 @@ from rich.text import Text
 
 from phashopt.cli.output import LEAST_WIDTH
 from phashopt.figures.labels import amount, percent
+from phashopt.search import Prediction
 from phashopt.service.summary import StudySummary, TrialSummary, counted
 
 DECISIONS_SHOWN = 12
+SAFE = 0.95  # chance that a training comes to an end
 
 
 def study_tables(summary: StudySummary) -> Iterator[RenderableType]:
@@ -32,6 +34,12 @@ def answer(summary: StudySummary) -> RenderableType:
     states = Text(f"{summary.name}: {trials}; {_states(summary)}")
     rows = list({trial.number: trial for trial in (summary.baseline, summary.best) if trial is not None}.values())
     return Group(states, _trial_table("Before and after", rows)) if rows else states
+
+
+def foretold(prediction: Prediction) -> str:
+    """What trainings of a network should reach, and how many come to nothing where that is worth a word."""
+    risk = f"; {1 - prediction.survives:.0%} come to nothing" if prediction.survives < SAFE else ""
+    return f"predicted {prediction.value:.4g} (90% of trainings: {prediction.low:.4g} to {prediction.high:.4g}{risk})"
 
 
 def confirmation_table(rows: list[dict[str, Any]], chosen: int, split: str) -> Table:

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from phashopt.search.ascent import Ascent
+from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
 from phashopt.search.fit import under_caps
 from phashopt.search.model import Model
+from phashopt.search.others import Number
 from phashopt.search.record import Record
+from phashopt.search.rest import RATES
 from phashopt.search.space import Limits
 from phashopt.search.start import Start
 
@@ -27,7 +30,7 @@ class Prediction:
     """Parameters, the nats that they are expected to reach, and these as a value.
 
     `low` and `high` are the 90% interval of where one training ends that comes to an end: what is not known of the
-    network, and the luck of a seed.
+    network, and the luck of a seed. `survives` is the chance that it does.
     """
 
     params: Mapping[str, Any]
@@ -35,6 +38,7 @@ class Prediction:
     value: float
     low: float
     high: float
+    survives: float
 
 
 def ranked(model: Model) -> list[tuple[Record, Prediction]]:
@@ -56,10 +60,25 @@ def best_under(model: Model, limits: Limits) -> Prediction:
     space = replace(model.space, limits=limits)
     space.require_feasible()
     weights = model.outlook.mean
-    ascent = Ascent(model.basis, Quadratic(space), np.where(model.basis.concave, np.maximum(weights, 0), weights)[None])
-    params = model.basis.params(ascent.maximise().coordinates[0])
+    weights = np.where(model.basis.concave, np.maximum(weights, 0), weights)
+    optimum = Ascent(model.basis, Quadratic(space), weights[None]).maximise().coordinates[0]
+    params = model.basis.params(_surviving(model, optimum, weights))
     best = params | under_caps({name: params[name] for name in space.axes}, space)
     return predictions_of(model, [best])[0]
+
+
+def _surviving(model: Model, row: Array, weights: Array) -> Array:
+    """The network (K,), the rate and all other numbers in turn where what is expected, and may survive, is most.
+
+    Where half of the trainings come to nothing, log 2 nats more must be expected of the others.
+    """
+    basis = model.basis
+    for name, parameter in basis.others.items():
+        if isinstance(parameter, Number) and name not in basis.settled:
+            rows = np.repeat(row[None], 1 + len(RATES), axis=0)
+            rows[1:, basis.columns[name].start] = RATES
+            row = rows[(basis.features(rows) @ weights + np.log(model.survival(rows))).argmax()]
+    return row
 
 
 def predictions_of(
@@ -71,11 +90,14 @@ def predictions_of(
     """
     rng = np.random.default_rng(0)
     draws, noise = model.outlook.draw(DRAWS, rng), model.outlook.noise(DRAWS, rng)
-    worth = model.basis.features(model.basis.coordinates(points, starts)) @ draws.T
+    coordinates = model.basis.coordinates(points, starts)
+    worth = model.basis.features(coordinates) @ draws.T
     low, high = np.quantile(worth + noise, [0.05, 0.95], axis=1)
     nats = np.stack([low, np.median(worth, axis=1), high], axis=1)
     values = np.sort(model.response.value(nats), axis=1)
     return [
-        Prediction(dict(params), middle, value, low, high)
-        for params, (_, middle, _), (low, value, high) in zip(points, nats.tolist(), values.tolist(), strict=True)
+        Prediction(dict(params), middle, value, low, high, survives)
+        for params, (_, middle, _), (low, value, high), survives in zip(
+            points, nats.tolist(), values.tolist(), model.survival(coordinates).tolist(), strict=True
+        )
     ]

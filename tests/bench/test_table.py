@@ -195,3 +195,13 @@ def test_a_run_that_diverged_is_worth_nothing(tmp_path: Path) -> None:
 def test_where_all_is_alike_there_is_no_search(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="better than usual"):
         RecordedWorld(read_table(foreign(tmp_path / "foreign.parquet", val_accuracy=0.5)), 1.0, 3)
+
+
+def test_a_network_whose_judge_guesses_came_to_nothing(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "foreign.parquet")
+    frame = pd.read_parquet(path)
+    guesses = (frame.config == 3) & (frame.seed == 5)
+    frame.loc[guesses, ["val_accuracy", "train_loss"]] = (0.1, 2.3)
+    frame.to_parquet(path)
+    world = RecordedWorld(read_table(path), 1.0, 3)
+    assert [world.ended(params) for params in world.points] == [place != 3 for place in range(len(world.points))]

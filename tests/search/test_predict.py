@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from phashopt.errors import UserError
 from phashopt.search.history import Past
 from phashopt.search.model import Model
 from phashopt.search.predict import best_under, ranked
+from phashopt.search.record import Record
 
 Cost = Callable[[Mapping[str, int]], int]
 
@@ -49,3 +52,26 @@ def test_a_looser_cap_promises_more(model: Model, chain_cost: Cost) -> None:
 def test_a_cap_that_nothing_keeps_is_refused(model: Model, chain_cost: Cost) -> None:
     with pytest.raises(UserError, match="no network of the grid keeps macs <= 10"):
         best_under(model, {"macs": (chain_cost, 10)})
+
+
+def test_the_best_network_is_trained_at_a_rate_that_it_survives(
+    model: Model, chain_cost: Cost, make_record: Callable[..., Record]
+) -> None:
+    """What survived is the better the higher the rate, and at the highest ones nothing did."""
+    rates = np.geomspace(1e-3, 0.3, 25).tolist()
+    records = []
+    for record, rate in zip(model.finished, rates, strict=True):
+        params = {**record.params, "learning_rate": rate}
+        guess = make_record(record.number, (8, 8, 8), (0.1,) * 3, value=0.1, accuracies=[0.1] * 6)
+        value = 0.7 + 0.05 * math.log10(rate / 1e-3)
+        lost = rate > 0.05
+        records.append(replace(guess if lost else replace(record, value=value, score=value), params=params))
+    taught = Model(model.space, Past(records, [], [], {}))
+    found = best_under(taught, {"macs": (chain_cost, 800)})
+    assert len(taught.lost) == sum(rate > 0.05 for rate in rates)
+    assert 0.005 < found.params["learning_rate"] < 0.06
+    assert found.survives > 0.7
+
+
+def test_while_nothing_was_lost_everything_survives(model: Model) -> None:
+    assert {prediction.survives for _, prediction in ranked(model)} == {1.0}
