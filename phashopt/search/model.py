@@ -30,7 +30,7 @@ from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, RATE, Space
 from phashopt.search.start import Footing, Start, footing
-from phashopt.search.stopping import EXPLODED, GUESSING, PEERS, Curve, chance, exploded, guessing_below
+from phashopt.search.stopping import EXPLODED, GUESSING, PEERS, Curve, chance, exploded, guessing_below, never_learnt
 from phashopt.trace import Reading
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
@@ -219,11 +219,12 @@ class Model:
 
 
 def _guesses(record: Record) -> bool:
-    """Whether it collapsed, and was told so: somebody may tell the best epoch.
+    """Whether it collapsed or, from scratch, never learnt, and was told so: somebody may tell the best epoch.
 
     Where many trainings do, what the others have reached does not say that these came to nothing.
     """
-    return record.collapsed and not record.score > GUESSING * record.trace.epochs[-1].accuracy
+    vain = record.collapsed or (record.start is None and never_learnt(record.trace))
+    return vain and not record.score > GUESSING * record.trace.epochs[-1].accuracy
 
 
 def _came_to_nothing(record: Record, line: Callable[[int], float]) -> bool:

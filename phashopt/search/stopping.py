@@ -77,7 +77,9 @@ def collapsed(trace: Trace) -> bool:
 
 
 def never_learnt(trace: Trace) -> bool:
-    """Whether no epoch was better than the first one, and that one not half right."""
+    """Whether no epoch was better than the first one, and that one not half right; of a few epochs nobody knows."""
+    if len(trace.epochs) < PLATEAU_EPOCHS:
+        return False
     first = nats(trace.epochs[0])
     return _best(trace.epochs) - first < PLATEAU_GAIN and trace.epochs[0].accuracy < 0.5
 

@@ -89,14 +89,25 @@ def test_what_came_to_nothing_is_no_evidence_of_a_network(
         ([Epoch(1, 1.0, 0.6), Epoch(2, 2.3, 0.1), Epoch(3, 2.3, 0.1)], 0.1, True),
         ([Epoch(1, 1.0, 0.6), Epoch(2, 2.3, 0.1), Epoch(3, 2.3, 0.1)], 0.6, False),
         ([Epoch(number, 2.3 - 0.2 * number, 0.1 + 0.01 * number) for number in range(1, 7)], 0.16, False),
+        ([Epoch(number, math.nan, 0.1) for number in range(1, 7)], 0.1, True),
+        ([Epoch(number, math.nan, 0.1) for number in range(1, 4)], 0.1, False),
     ],
-    ids=["never learnt", "fell to guessing", "fell, and its best epoch is told", "slow"],
+    ids=["never learnt", "fell to guessing", "fell, its best epoch told", "slow", "no loss", "no loss, few epochs"],
 )
 def test_guessing_is_known_where_most_trainings_do(
     make_space: MakeSpace, finished: list[Record], rows: list[Epoch], value: float, lost: bool
 ) -> None:
     guesses = [replace(record, value=value, score=value, trace=Trace(rows)) for record in finished[:15]]
     assert Model(make_space(), _past([*guesses, *finished[15:]])).lost == guesses * lost
+
+
+def test_a_child_that_stays_where_it_began_guesses_nothing(make_space: MakeSpace, finished: list[Record]) -> None:
+    """Its parent had learnt what there was."""
+    same = Trace([Epoch(number, math.nan, 0.4) for number in range(1, 7)])
+    start = Start(10, 0.0, 0.0)
+    children = [replace(record, value=0.4, score=0.4, trace=same, start=start) for record in finished[:15]]
+    space = replace(make_space(), inherits=True)
+    assert Model(space, _past([*children, *finished[15:]])).lost == []
 
 
 @pytest.mark.parametrize("scale", [-5.0, 100.0])

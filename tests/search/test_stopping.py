@@ -68,7 +68,11 @@ def test_a_collapsed_network_guesses_and_will_not_learn(
     assert collapsed(Trace(epochs)) == lost
 
 
-@pytest.mark.parametrize(("accuracies", "nothing"), [([0.1, 0.1, 0.1], True), ([0.1, 0.2], False), ([0.9, 0.9], False)])
+@pytest.mark.parametrize(
+    ("accuracies", "nothing"),
+    [([0.1] * 4, True), ([0.1] * 3, False), ([0.1, 0.1, 0.1, 0.2], False), ([0.9] * 4, False)],
+    ids=["flat", "too few epochs", "rose", "right"],
+)
 def test_a_flat_curve_below_one_half_shows_no_learning(
     accuracies: list[float], nothing: bool, make_trace: Callable[..., Trace]
 ) -> None:
