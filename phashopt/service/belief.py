@@ -37,10 +37,20 @@ def predicted_best(study: Study, spec: Spec, caps: Mapping[str, float]) -> Predi
     """
     subject = read_subject(study)
     model = _model(study, spec, children=False)
+    require_lessons(study, model)
     if not model.finished:
         raise UserError(f"study {study.study_name!r} has no finished trial yet; let workers finish one")
     limited = spec.model_copy(update={"limits": spec.limits.model_copy(update=dict(caps))})
     return best_under(model, limits(limited, subject.image, len(subject.classes)))
+
+
+def require_lessons(study: Study, model: Model) -> None:
+    """Raise `UserError` if trainings have ended, and every one of them came to nothing."""
+    if model.lost and not model.finished:
+        raise UserError(
+            f"no training of study {study.study_name!r} came to anything yet: all {len(model.lost)} diverged or guess; "
+            "let workers go on, or create another with other learning rates"
+        )
 
 
 def trained_best(study: Study, spec: Spec, caps: Mapping[str, float]) -> TrialSummary | None:

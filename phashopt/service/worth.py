@@ -13,6 +13,7 @@ from phashopt.search import PHashSampler
 from phashopt.search.gain import Gain, Training, by_searching, by_training_longer, in_hand
 from phashopt.search.record import Record
 from phashopt.search.space import LENGTH
+from phashopt.service.belief import require_lessons
 from phashopt.service.ranges import middle
 from phashopt.service.spec import Spec
 from phashopt.service.study import read_subject
@@ -93,6 +94,7 @@ def worth(study: Study, spec: Spec, hours: float, workers: int) -> Worth:
     if not isinstance(study.sampler, PHashSampler):
         raise UserError(f"there is no model of a study whose sampler is {spec.search.sampler}")
     model = study.sampler.model(study)
+    require_lessons(study, model)
     complete = [trial for trial in summarize(study).own if trial.state == "COMPLETE"]
     own = [trial for trial in complete if trial.epochs_used > 0 and trial.attrs.keys() >= {*TIMED}]
     hand = in_hand(model)

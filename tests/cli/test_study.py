@@ -19,6 +19,7 @@ from phashopt.search import ADOPTED_KEY, PHashSampler
 from phashopt.service import resting
 from phashopt.service.lease import Lease
 from phashopt.service.study import CREATED_KEY, open_study
+from phashopt.trace import TRACE_KEY, Epoch, Trace
 
 from .conftest import Run
 
@@ -291,6 +292,27 @@ def test_worth_tells_of_both_ways_to_spend_an_hour(run: Run, finished: str) -> N
         assert document["expected_in_hand"] + way["gain"] <= 1
         assert way["low"] <= way["gain"] <= way["high"]
         assert sum(training["macs"] for training in way["trainings"]) <= document["macs"]
+
+
+@pytest.mark.parametrize("word", ["best", "worth"])
+def test_where_all_trainings_came_to_nothing_answers_say_so(run: Run, finished: str, word: str) -> None:
+    run("study", "create", "tiny.toml", "--name", "vain")
+    study, vain = (open_study("sqlite:///phashopt.db", name)[0] for name in (finished, "vain"))
+    guess = Trace([Epoch(number, loss=2.3, accuracy=0.1) for number in range(1, 6)])
+    for trial in study.trials:
+        attrs = {**trial.system_attrs, TRACE_KEY: guess.to_json()}
+        vain.add_trial(
+            create_trial(
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs=trial.user_attrs,
+                system_attrs=attrs,
+                value=0.1,
+            )
+        )
+    result = run("study", word, "vain")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "no training of study 'vain' came to anything yet: all 3 diverged or guess" in result.stderr
 
 
 def test_worth_needs_a_finished_trial(run: Run) -> None:
