@@ -48,8 +48,8 @@ def require_lessons(study: Study, model: Model) -> None:
     """Raise `UserError` if trainings have ended, and every one of them came to nothing."""
     if model.lost and not model.finished:
         raise UserError(
-            f"no training of study {study.study_name!r} came to anything yet: all {len(model.lost)} diverged or guess; "
-            "let workers go on, or create another with other learning rates"
+            f"no training of study {study.study_name!r} came to anything yet, they diverged or guess; let workers go "
+            "on, or create another with other learning rates"
         )
 
 
