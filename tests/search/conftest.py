@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
+from phashopt.search.basis import Array, Basis
 from phashopt.search.history import Past
 from phashopt.search.model import Model
 from phashopt.search.record import Record
@@ -128,3 +129,12 @@ def model(make_space: Callable[..., Space], make_record: MakeRecord) -> Model:
         records.append(make_record(number, widths.tolist(), (0.1,) * 3, value=value, epochs=16))
     records.append(make_record(24, (40, 8, 40), (0.1,) * 3, value=0.97, epochs=16))
     return Model(make_space(), Past(records, [], [], {}))
+
+
+def worlds_of(basis: Basis, count: int) -> Array:
+    """(count, d) weights as they are believed in beforehand."""
+    rng = np.random.default_rng(5)
+    belief = (np.array([each]) for each in (1.0, 0.3, 0.05))
+    (means,), (deviations,) = basis.prior(*belief, np.zeros((1, basis.layers)))
+    weights = means[0] + deviations * rng.standard_normal((count, len(deviations)))
+    return np.where(basis.concave, np.maximum(weights, 0), weights)

@@ -8,28 +8,22 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from phashopt.search.ascent import Ascent
-from phashopt.search.basis import Array, Basis
+from phashopt.search.basis import Basis
 from phashopt.search.costs import Quadratic
 from phashopt.search.others import other
 from phashopt.search.space import Space
 
+from .conftest import worlds_of
+
 MakeSpace = Callable[..., Space]
 RATE = {"learning_rate": other(FloatDistribution(1e-3, 0.1, log=True))}
-
-
-def _worlds(basis: Basis, count: int) -> Array:
-    rng = np.random.default_rng(5)
-    belief = (np.array([each]) for each in (1.0, 0.3, 0.05))
-    (means,), (deviations,) = basis.prior(*belief, np.zeros((1, basis.layers)))
-    weights = means[0] + deviations * rng.standard_normal((count, len(deviations)))
-    return np.where(basis.concave, np.maximum(weights, 0), weights)
 
 
 @pytest.mark.parametrize("cap", [200.0, 1000.0, 4000.0, 1e9])
 def test_nearly_every_worlds_optimum_is_the_one_that_trying_all_finds(make_space: MakeSpace, cap: float) -> None:
     space = make_space(cap)
     basis = Basis(space.widths, None, {})
-    weights = _worlds(basis, 25)
+    weights = worlds_of(basis, 25)
     found = Ascent(basis, Quadratic(space), weights).maximise()
     grid = product(*(axis.values for axis in space.widths.values()))
     points = [dict(zip(space.widths, values, strict=True)) for values in grid]
@@ -46,7 +40,7 @@ def test_nearly_every_worlds_optimum_is_the_one_that_trying_all_finds(make_space
 def test_optima_and_their_neighbours_keep_the_cap(make_space: MakeSpace, cap: float) -> None:
     space = make_space(cap)
     basis = Basis(space.widths, None, {})
-    ascent = Ascent(basis, Quadratic(space), _worlds(basis, 10))
+    ascent = Ascent(basis, Quadratic(space), worlds_of(basis, 10))
     optima = ascent.maximise()
     near = ascent.neighbours(optima.indices)
     for row in np.concatenate([optima.indices, near]):
@@ -57,7 +51,7 @@ def test_optima_and_their_neighbours_keep_the_cap(make_space: MakeSpace, cap: fl
 def test_a_rate_is_put_at_its_parabolas_top(make_space: MakeSpace) -> None:
     space = make_space()
     basis = Basis(space.widths, None, RATE)
-    weights = _worlds(basis, 1)
+    weights = worlds_of(basis, 1)
     weights[0, basis.effects["learning_rate"]] = (0.3, 0.5, 0.0)
     place = Ascent(basis, Quadratic(space), weights).maximise().coordinates[0, basis.columns["learning_rate"]]
     assert place == pytest.approx([0.3])
@@ -66,7 +60,7 @@ def test_a_rate_is_put_at_its_parabolas_top(make_space: MakeSpace) -> None:
 def test_a_rate_without_an_optimum_goes_to_an_end(make_space: MakeSpace) -> None:
     space = make_space()
     basis = Basis(space.widths, None, RATE)
-    weights = _worlds(basis, 1)
+    weights = worlds_of(basis, 1)
     weights[0, basis.effects["learning_rate"]] = (-0.3, 0.0, 0.0)
     place = Ascent(basis, Quadratic(space), weights).maximise().coordinates[0, basis.columns["learning_rate"]]
     assert place == pytest.approx([-1.0])

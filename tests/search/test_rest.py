@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from phashopt.search.basis import Array, Basis
+from phashopt.search.basis import Basis
 from phashopt.search.others import other
 from phashopt.search.rest import Rest
 from phashopt.search.space import Axis
+
+from .conftest import worlds_of
 
 WIDTHS = {"width_00": Axis([4, 8, 16]), "width_01": Axis([4, 8, 16])}
 OTHERS = {
@@ -27,19 +29,10 @@ SETTLED: list[dict[str, Any]] = [
 ]
 
 
-def _weights(basis: Basis, worlds: int) -> Array:
-    """As believed beforehand."""
-    rng = np.random.default_rng(3)
-    belief = (np.array([each]) for each in (1.0, 0.3, 0.05))
-    (means,), (deviations,) = basis.prior(*belief, np.zeros((1, basis.layers)))
-    weights = means[0] + deviations * rng.standard_normal((worlds, len(deviations)))
-    return np.where(basis.concave, np.maximum(weights, 0), weights)
-
-
 @pytest.mark.parametrize("settled", SETTLED)
 def test_rate_and_categories_are_what_trying_all_finds(settled: dict[str, Any]) -> None:
     basis = Basis(WIDTHS, None, OTHERS, settled=settled)
-    weights = _weights(basis, 20)
+    weights = worlds_of(basis, 20)
     places, _ = Rest(basis, weights).best(np.full(20, 0.5))
     rates = [0.01] if "learning_rate" in settled else np.geomspace(1e-4, 1.0, 201)
     kinds = product(["sgd", "adam", "rmsprop"], [32, 128], rates)
@@ -59,7 +52,7 @@ def test_rate_and_categories_are_what_trying_all_finds(settled: dict[str, Any]) 
 
 def test_what_others_add_to_the_layers_is_how_their_slopes_move_with_width() -> None:
     basis = Basis(WIDTHS, None, OTHERS)
-    weights = _weights(basis, 5)
+    weights = worlds_of(basis, 5)
     places, slopes = Rest(basis, weights).best(np.full(5, 0.5))
     narrow, wide = np.zeros((5, basis.rest.stop)), np.zeros((5, basis.rest.stop))
     narrow[:, basis.rest] = wide[:, basis.rest] = places
@@ -72,6 +65,6 @@ def test_what_others_add_to_the_layers_is_how_their_slopes_move_with_width() -> 
 
 def test_a_space_without_others_has_nothing_to_choose() -> None:
     basis = Basis(WIDTHS, None, {})
-    places, slopes = Rest(basis, _weights(basis, 4)).best(np.full(4, 0.5))
+    places, slopes = Rest(basis, worlds_of(basis, 4)).best(np.full(4, 0.5))
     assert places.shape == (4, 0)
     assert (slopes == 0).all()
