@@ -166,7 +166,8 @@ def courses_of(ledger: Ledger, name: str) -> list[Course]:
 
 def rows(courses: list[Course]) -> list[Row]:
     """One an arm."""
-    arms = dict.fromkeys(course.arm for course in courses)
+    known = {course.arm for course in courses}
+    arms = [arm for arm in (*ARMS, *FIRST_ORDER) if arm in known]
     found = {arm: summary(courses, arm) for arm in arms}
     return [{"arm": arm, **{column: shown(found[arm][column]) for column in COLUMNS}} for arm in arms]
 
