@@ -30,7 +30,17 @@ from phashopt.search.record import Record
 from phashopt.search.response import Response, Scale
 from phashopt.search.space import LENGTH, RATE, Space
 from phashopt.search.start import Footing, Start, footing
-from phashopt.search.stopping import EXPLODED, GUESSING, PEERS, Curve, chance, exploded, guessing_below, never_learnt
+from phashopt.search.stopping import (
+    EXPLODED,
+    GUESSING,
+    PEERS,
+    STUCK,
+    Curve,
+    chance,
+    exploded,
+    guessing_below,
+    never_learnt,
+)
 from phashopt.trace import Reading
 
 RECALL = 300  # trainings learnt from: more teach little and cost time
@@ -48,6 +58,7 @@ class Model:
         self.basis = Basis.of(space, _usual_epochs(finished))
         self.response = Response([record.score for record in finished], past.sign)
         nats = self._nats_of(finished)
+        nats[_guesses(finished, nats, self.response.scale)] = -math.inf
         self._nothing = _nothing(nats[np.isfinite(nats)], self.response.scale)
         hopeless = ~np.isfinite(nats) | (nats < self._nothing)
         self.finished = [record for record, lost in zip(finished, hopeless, strict=True) if not lost]
@@ -138,9 +149,9 @@ class Model:
         return self.basis.features(self.places)
 
     def _nats_of(self, records: Sequence[Record]) -> Array:
-        """(n,) nats as they were told; -inf where a value is infinite, which is no value at all, or that of a guess."""
+        """(n,) nats as they were told; -inf where a value is infinite, which is no value at all."""
         scores = np.array([record.score for record in records], dtype=float)
-        known = np.array([math.isfinite(each.score) and not _guesses(each) for each in records], dtype=np.bool_)
+        known = np.isfinite(scores)
         nats = np.full(len(scores), -math.inf)
         nats[known] = self.response.nats(scores[known])
         return nats
@@ -218,13 +229,23 @@ class Model:
         return np.column_stack([first, *(coordinates[:, columns[name]] for name in numbers)])
 
 
-def _guesses(record: Record) -> bool:
-    """Whether it collapsed or, from scratch, never learnt, and was told so: somebody may tell the best epoch.
+def _guesses(records: Sequence[Record], nats: Array, scale: Scale) -> NDArray[np.bool_]:
+    """(n,) which of those that ended with `nats` collapsed or, far below the best and from scratch, never learnt.
 
     Where many trainings do, what the others have reached does not say that these came to nothing.
     """
-    vain = record.collapsed or (record.start is None and never_learnt(record.trace))
-    return vain and not record.score > GUESSING * record.trace.epochs[-1].accuracy
+    low = nats < STUCK * nats.max(initial=0.0) if scale is Scale.ACCURACY else np.zeros(len(nats), dtype=np.bool_)
+    vain = [
+        each.collapsed or (below and each.start is None and never_learnt(each.trace))
+        for each, below in zip(records, low, strict=True)
+    ]
+    return np.array(vain, dtype=np.bool_) & ~_told_better(records)
+
+
+def _told_better(records: Sequence[Record]) -> NDArray[np.bool_]:
+    """(n,) which were told with more than they ended with: somebody may tell the best epoch."""
+    ends = [each.trace.epochs[-1].accuracy if each.trace.epochs else math.nan for each in records]
+    return np.array([each.score for each in records]) > GUESSING * np.array(ends)
 
 
 def _came_to_nothing(record: Record, line: Callable[[int], float]) -> bool:
