@@ -56,7 +56,10 @@ def ranked(model: Model) -> list[tuple[Record, Prediction]]:
 
 
 def best_under(model: Model, limits: Limits) -> Prediction:
-    """The best network under other caps, trained as long as may be; raises `UserError` if none keeps them."""
+    """The best network under other caps, from scratch at the longest length, its numbers where trainings survive.
+
+    Raises `UserError` if none keeps the caps. Source: docs/search.md, 8 and 9.
+    """
     space = replace(model.space, limits=limits)
     space.require_feasible()
     weights = model.outlook.mean

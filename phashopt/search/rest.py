@@ -23,7 +23,10 @@ class Rest:
         self._weights = weights
 
     def best(self, means: Array) -> tuple[Array, Array]:
-        """Places (S, K - L - 1), and what these add to every layer's slope; `means` (S,) is the mean log-width."""
+        """Places (S, K - L - 1) in [-1, 1], and what these add to every layer's slope (S,), in nats.
+
+        Of a category's places the chosen one is 1, the others 0. `means` (S,) is the mean log-width in [0, 1].
+        """
         categories = self._categories(means)
         places, slopes = [], np.zeros(len(means))
         for name, parameter in self._basis.others.items():
