@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import optuna
 from bench_live import TASK, points
 from results import Row, percent, publish, run
 
@@ -46,6 +47,7 @@ NOTES = """
 def main() -> None:
     """Train what is missing, then write the tables."""
     arguments = parsed()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     started = time.perf_counter()
     task = load_as(LiveTask, arguments.task, arguments.overrides)
     spec = Spec.model_validate(task.model_dump(exclude={"live"}))
