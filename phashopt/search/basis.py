@@ -28,6 +28,7 @@ LUCK = 4  # readings that tell a lucky run from an unlucky one
 LEAST_RATE = 1e-12  # where a range begins at 0
 MOVES = 3  # of a child: that it is one, and what is left of its moves down and up
 FLATTEST = 1e-6  # bend of a parabola below which its optimum is at an end
+LEVELLING = 0.6  # what a doubling beyond the longest length adds falls by this exponent with every one before it
 HALF_LIFE = 1 / 4  # of the longest length: training on for so long wins half of what a move cost back
 
 
@@ -161,7 +162,9 @@ class Basis:
         mean, centred = x.mean(1), x - 0.5
         falls = -bottleneck(x[:, :-1], x[:, 1:])
         columns = [np.ones((len(x), 1)), x, bump(x, self.bumps), centred[:, :-1] * centred[:, 1:]]
-        columns += [falls, falls.sum(1, keepdims=True), np.stack([t, t * mean, -(t**2)], 1)]
+        within, longer = np.minimum(t, 0), levelled(np.maximum(t, 0))
+        columns += [falls, falls.sum(1, keepdims=True)]
+        columns.append(np.stack([within + longer, (within + longer) * mean, -(within**2)], 1))
         columns.append(np.zeros((len(x), LUCK)))
         for name, parameter in self.others.items():
             places = lasting[:, self._within(name)]
@@ -172,7 +175,7 @@ class Basis:
                 columns.append(places * lasting[:, self._within(RATE)])
         if self.inherits:
             moves = coordinates[:, self.begun["moves"]]
-            columns.append(moves)
+            columns += [longer[:, None], moves]
             columns += [moves[:, :1] * lasting[:, self._within(RATE)]] if self.rate else []
         return np.concatenate(columns, 1)
 
@@ -206,7 +209,7 @@ class Basis:
                 linear, curved = (none, decade / 2 * reach, 1), (decade * reach**2, decade / 2 * reach**2, 1)
                 terms += [linear, curved, linear]
         if self.inherits:
-            terms += [(none, one / 5, 1), (-one / 10, one / 10, MOVES - 1)]
+            terms += [(none, one / 20, 1), (none, one / 5, 1), (-one / 10, one / 10, MOVES - 1)]
             terms += [(none, one / 4, 1)] if self.rate else []
         sizes = [size for *_, size in terms]
         mean, deviation = (np.repeat(np.stack(part, 1), sizes, axis=1) for part in list(zip(*terms, strict=True))[:2])
@@ -218,7 +221,7 @@ class Basis:
     def concave(self) -> NDArray[np.bool_]:
         """(d,): the weights that are at least 0 in any world believed in: bends, falling returns, optima."""
         ends = [self.parts["luck"].stop, *(part.stop for part in self.effects.values())]
-        flags = np.zeros(ends[-1] + self.inherits * (MOVES + bool(self.rate)), dtype=np.bool_)
+        flags = np.zeros(ends[-1] + self.inherits * (1 + MOVES + bool(self.rate)), dtype=np.bool_)
         flags[self.parts["bends"]] = True
         flags[self.parts["length"].stop - 1] = True
         for name, parameter in self.others.items():
@@ -268,6 +271,14 @@ def _slices(sizes: Mapping[str, int], start: int = 0) -> dict[str, slice]:
 def top(slopes: Array, bends: Array) -> Array:
     """Where in [-1, 1] slope * x - bend * x**2 is largest; the shapes are broadcast."""
     return np.asarray(np.clip(slopes / np.maximum(2 * bends, FLATTEST), -1, 1))
+
+
+def levelled(doublings: Array) -> Array:
+    """What `doublings` of the length beyond the longest are worth in all, at most 1 / 0.6 times the first ones.
+
+    A parabola fitted to short trainings has its top not far beyond them: nothing would be gone on with for long.
+    """
+    return np.asarray(-np.expm1(-LEVELLING * doublings) / LEVELLING)
 
 
 def bottleneck(before: Array, after: Array) -> Array:

@@ -140,7 +140,7 @@ class Improvement:
         known = self._model.known
         if not len(known):
             return 0.0
-        return max(0.0, float(known[(known @ weights).argmax(), self._model.basis.parts["length"].start]))
+        return max(0.0, float(self._model.known_lengths[(known @ weights).argmax()]))
 
     def _at_horizon(self, rows: Array) -> Array:
         """`rows` (..., K) of trainings from scratch, gone on with for as long as the best known network has been."""

@@ -120,8 +120,12 @@ class Model:
     @cached_property
     def known(self) -> Array:
         """(n, d) features of the trainings that may be chosen and of the feasible ones that are under way."""
-        pending = self._places([trial for trial in self.pending if self.space.feasible(trial.params)])
-        return np.concatenate([self._features[self._eligible], self.basis.features(pending)])
+        return np.concatenate([self._features[self._eligible], self.basis.features(self._awaited)])
+
+    @cached_property
+    def known_lengths(self) -> Array:
+        """(n,) log2 over the longest length of how long these are trained, with what is left of their ancestors."""
+        return self.basis.lasting(np.concatenate([self.places[self._eligible], self._awaited]))[:, 0]
 
     def survival(self, coordinates: Array) -> Array:
         """(n,) the probability that a training comes to an end; while none was lost the same everywhere."""
@@ -142,6 +146,11 @@ class Model:
         """(n,) which of the finished trainings may be chosen."""
         able = (each.feasible and not each.adopted and self.space.feasible(each.params) for each in self.finished)
         return np.fromiter(able, np.bool_, len(self.finished))
+
+    @cached_property
+    def _awaited(self) -> Array:
+        """(m, K) coordinates of the feasible trainings that are under way."""
+        return self._places([trial for trial in self.pending if self.space.feasible(trial.params)])
 
     @cached_property
     def _features(self) -> Array:
