@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from phashopt.search.basis import MOVES, Basis, bottleneck, bump
+from phashopt.search.basis import LEVELLING, MOVES, Basis, bottleneck, bump, levelled
 from phashopt.search.others import other
 from phashopt.search.space import Axis
 from phashopt.search.start import Start
@@ -111,6 +111,16 @@ def test_bumps_are_concave_and_vanish_at_both_ends(kinds: int) -> None:
     assert np.allclose(bumps[[0, -1]], 0)
     assert (np.diff(bumps, 2, axis=0) < 1e-9).all()
     assert (bumps[1:-1] > 0).all()
+
+
+def test_doublings_beyond_the_longest_length_count_ever_less() -> None:
+    doublings = np.linspace(0, 8, 81)
+    steps = np.diff(levelled(doublings))
+    assert levelled(doublings)[0] == 0
+    assert steps[0] == pytest.approx(0.1, rel=LEVELLING / 10)
+    assert (steps > 0).all()
+    assert (np.diff(steps) < 0).all()
+    assert levelled(np.array([1e3])) == pytest.approx(1 / LEVELLING)
 
 
 def test_a_choice_is_coded_by_itself_alone() -> None:

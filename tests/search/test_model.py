@@ -230,6 +230,35 @@ def test_a_running_child_counts_with_the_epochs_of_its_ancestors(make_space: Mak
     assert (expected[0] != expected[1]).any()
 
 
+def test_where_short_trainings_gain_ever_less_a_long_one_is_not_thought_to_lose(
+    make_space: MakeSpace, make_record: MakeRecord
+) -> None:
+    """By a parabola it would be."""
+    lengths = [*range(2, 17), 24, 32]
+    ends = {epochs: 1 - math.exp(-(1.8 - 0.6 * (2 / epochs) ** 0.9)) for epochs in lengths}
+    records = [
+        make_record(place, (16, 24, 16), (0.1,) * 3, value=ends[epochs], epochs=epochs)
+        for place, epochs in enumerate(lengths)
+    ]
+    model = Model(replace(make_space(), inherits=True), _past(records))
+    known, longer, longest = (
+        _predicted(model, replace(records[-1], params=records[-1].params | {"epochs": epochs}))
+        for epochs in (32, 128, 512)
+    )
+    assert known < longer < longest < known + 0.15
+    assert known == pytest.approx(1.8 - 0.6 * (2 / 32) ** 0.9, abs=0.05)
+
+
+def test_how_long_those_that_may_be_chosen_were_trained_counts_their_ancestors(
+    make_space: MakeSpace, finished: list[Record]
+) -> None:
+    space = replace(make_space(), inherits=True)
+    params = next(record.params for record in finished if space.feasible(record.params))
+    child = replace(finished[0], number=99, params={**params, "epochs": 16}, start=Start(48, 0.0, 0.0))
+    model = Model(space, replace(_past([child]), pending=[Pending(params)]))
+    assert model.known_lengths.tolist() == pytest.approx([2.0, math.log2(params["epochs"] / 16)])
+
+
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_an_infinite_value_is_no_value(
     make_space: MakeSpace, finished: list[Record], make_record: MakeRecord, value: float
