@@ -1,8 +1,9 @@
 """The model's features: what of a trial's parameters its error is taken to depend on, and what is believed beforehand.
 
 docs/search.md, 2. Layers add up, each concave in its log-width; neighbours interact, and a layer narrower than the
-one before it may be a bottleneck, much the same one everywhere; longer is better with falling returns; a rate has an
-optimum that moves with width; any other parameter has an optimum or, if a category, an effect.
+one before it may be a bottleneck, much the same one everywhere; longer is better with falling returns, which level off
+beyond the longest length; a rate has an optimum that moves with width; any other parameter has an optimum or, if a
+category, an effect.
 """
 
 from __future__ import annotations
@@ -274,9 +275,9 @@ def top(slopes: Array, bends: Array) -> Array:
 
 
 def levelled(doublings: Array) -> Array:
-    """What `doublings` of the length beyond the longest are worth in all, at most 1 / 0.6 times the first ones.
+    """What `doublings` of the length beyond the longest count for in all: each less than the one before, 5/3 at most.
 
-    A parabola fitted to short trainings has its top not far beyond them: nothing would be gone on with for long.
+    docs/search.md, 2. A parabola fitted to short trainings has its top not far beyond them: nothing would be gone on with for long.
     """
     return np.asarray(-np.expm1(-LEVELLING * doublings) / LEVELLING)
 
