@@ -277,7 +277,7 @@ def top(slopes: Array, bends: Array) -> Array:
 def levelled(doublings: Array) -> Array:
     """What `doublings` of the length beyond the longest count for in all: each less than the one before, 5/3 at most.
 
-    docs/search.md, 2. A parabola fitted to short trainings has its top not far beyond them: nothing would be gone on with for long.
+    docs/search.md, 2. A parabola fitted to short trainings has its top not far beyond them: no chain would be long.
     """
     return np.asarray(-np.expm1(-LEVELLING * doublings) / LEVELLING)
 
