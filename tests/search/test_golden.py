@@ -36,7 +36,7 @@ STABLE = 0.7
 
 
 def proposals(case: str) -> list[list[Any]]:
-    """Of twenty trials in a world that follows from its parameters alone, but for the rate; of children actions too."""
+    """Widths, length, categories and, where there are children, actions: twenty trials in a world without chance."""
     strategy, space = CASES[case]
     limits = {"macs": (lambda w: 9 * sum(w[a] * w[b] for a, b in pairwise(NAMES)), 30_000.0)}
     inherit = case == "children"
