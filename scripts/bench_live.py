@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import optuna
-from results import RESULTS, Row, Tables, action_rows, commit, publish, run
+from results import RESULTS, Row, Tables, action_rows, commit, points, publish, run
 
 from phashopt.bench.contestants import CONTESTANTS
 from phashopt.bench.live import LiveTask, Match, matches_of, play
@@ -128,13 +127,6 @@ def differences(lines: Sequence[Line]) -> list[Row]:
         | {f"compute to beat {RIVAL}": times(ratios[arm]) if arm in ratios else ""}
         for arm in dict.fromkeys(each.arm for each in lines)
     ]
-
-
-def points(differences: Sequence[float]) -> str:
-    """Mean, interval and count of differences in accuracy."""
-    mean, low, high = (100 * each for each in of_few(differences))
-    interval = f" [{low:+.2f}, {high:+.2f}]" if math.isfinite(low) else ""
-    return f"{mean:+.2f}{interval} ({len(differences)} pair{'s' * (len(differences) > 1)})"
 
 
 def times(ratios: Sequence[float]) -> str:

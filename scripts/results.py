@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from phashopt.bench.actions import Taken, totals
+from phashopt.bench.replay import of_few
 from phashopt.errors import UserError
 from phashopt.training.files import save_bytes
 
@@ -182,6 +184,13 @@ def device_name(device: torch.device) -> str:
 def percent(share: float) -> str:
     """Two decimals."""
     return f"{100 * share:.2f}%"
+
+
+def points(differences: Sequence[float]) -> str:
+    """Mean, interval and count of differences in accuracy."""
+    mean, low, high = (100 * each for each in of_few(differences))
+    interval = f" [{low:+.2f}, {high:+.2f}]" if math.isfinite(low) else ""
+    return f"{mean:+.2f}{interval} ({len(differences)} pair{'s' * (len(differences) > 1)})"
 
 
 def _rich_table(title: str, rows: list[Row]) -> Table:

@@ -21,7 +21,10 @@ Accuracies = NDArray[np.float64]
 
 
 def filling(ring: Ring, count: int) -> list[Variant]:
-    """The uniform network, then as many different random ones that fill the cap as there are up to `count`."""
+    """The uniform network, then as many different random ones that fill the cap as there are, `count` in all at most.
+
+    For four times the longest length, all other numbers those that every contestant begins with.
+    """
     rng = np.random.default_rng(0)
     drawn = (uniform(ring.space), *(tight(ring.space, rng) for _ in range(TRIES * count)))
     widths = dict.fromkeys(tuple(point[name] for name in ring.space.widths) for point in drawn)
@@ -31,7 +34,10 @@ def filling(ring: Ring, count: int) -> list[Variant]:
 
 
 def won(tests: Accuracies) -> list[float]:
-    """Seed by seed, what the best by all other seeds has beyond the first of `tests` (networks, seeds)."""
+    """(seeds,) accuracy that the network which is best by all other seeds has beyond the first, with each seed.
+
+    `tests` (networks, seeds) are accuracies in [0, 1]; there are at least two seeds.
+    """
     every = range(tests.shape[1])
     best = {seed: int(np.delete(tests, seed, axis=1).mean(1).argmax()) for seed in every}
     return [float(tests[best[seed], seed] - tests[0, seed]) for seed in every]

@@ -275,9 +275,9 @@ def top(slopes: Array, bends: Array) -> Array:
 
 
 def levelled(doublings: Array) -> Array:
-    """What `doublings` of the length beyond the longest count for in all: each less than the one before, 5/3 at most.
+    """(n,) what `doublings` (n,) of the length beyond the longest count for: each less than the one before, 5/3 in all.
 
-    docs/search.md, 2. A parabola fitted to short trainings has its top not far beyond them: no chain would be long.
+    A parabola fitted to short trainings has its top not far beyond them: no chain would be long. docs/search.md, 2.
     """
     return np.asarray(-np.expm1(-LEVELLING * doublings) / LEVELLING)
 
