@@ -41,6 +41,8 @@ NOTES = """
   that no search saw. Intervals are Student's over seeds, 90%; of one seed there is none.
 - **{longer}** is no search: the uniform network trained once for all of the share. A trial of a search trains
   for {low} to {high} epochs, and children and extensions go on from there.
+- `children` is what a study does unless told otherwise; `readings off`, `readings shuffled` and `dead share alone` are
+  the same but for that. `ours`, `nothing learnt` and `paper` have no children.
 - Compute to beat {rival}: what it took to exceed the accuracy that {rival} ended with, as a share of what
   that needed to reach it first; the median, and seed by seed. Never: with all of B it did not.
 - Accepted: at its end more accurate on validation images than every trial before it.

@@ -190,10 +190,10 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "uniform at the cap": Contestant(_uniform, separate=True),
     "parent shrunk once": Contestant(_uniform, separate=True, shrunk=True),
     "nothing learnt": Contestant(_ours(Unlearning), lambda _: PHashPruner(), reads=True),
-    "readings off": Contestant(_ours(Blind), _blind),
     "paper": Contestant(_ours(PHashSampler, strategy="paper"), lambda _: PHashPruner(), reads=True),
-    "readings shuffled": Contestant(_ours(Shuffled), _blind, reads=True),
-    "dead share alone": Contestant(_ours(DeadOnly), _blind, reads=True),
+    "readings off": Contestant(_ours(Blind, inherit=True), _blind),  # these three are `children` but for that
+    "readings shuffled": Contestant(_ours(Shuffled, inherit=True), _blind, reads=True),
+    "dead share alone": Contestant(_ours(DeadOnly, inherit=True), _blind, reads=True),
     "after epoch 1": _after(1),
     "after epoch 2": _after(2),
     "after epoch 4": _after(4),
