@@ -39,8 +39,9 @@ NOTES = """
   the cap. All training counts: of failed and stopped trials, of parents, and of readings where they are taken.
 - A contestant's choice is the trial with the highest validation accuracy so far; shown is its accuracy on test images
   that no search saw. Intervals are Student's over seeds, 90%; of one seed there is none.
-- **{longer}** is no search: the uniform network trained once for all of the share. A trial of a search trains
-  for {low} to {high} epochs, and children and extensions go on from there.
+- **{longer}** is no search: the uniform network trained once for all of a share, each training alone; shown is
+  the best on validation images of those that this share or a smaller one pays for. A trial of a search trains for {low}
+  to {high} epochs, and children and extensions go on from there.
 - `children` is what a study does unless told otherwise; `readings off`, `readings shuffled` and `dead share alone` are
   the same but for that. `ours`, `nothing learnt` and `paper` have no children.
 - Compute to beat {rival}: what it took to exceed the accuracy that {rival} ended with, as a share of what

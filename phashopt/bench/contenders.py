@@ -94,7 +94,7 @@ def same_training(spec: Spec, searched: Variant) -> Variant:
 
 def uniform_widths(spec: Spec, searched: Variant, image: ImageShape, classes: int) -> Variant:
     """All layers at one share of their ranges, filled up to the MACs of `searched`, trained as it is."""
-    coding = Coding({name: grid.grid for name, grid in spec.grids.items() if grid.grid})
+    coding = Coding(spec.listed)
     axes = {name: coding.axis(name, spec.space[name]) for name in spec.grids}
     macs = spec.blueprint(searched.widths, image, classes).cost.macs
     capped = spec.model_copy(update={"limits": spec.limits.model_copy(update={"macs": float(macs), "params": None})})

@@ -54,7 +54,7 @@ class Ring:
     @cached_property
     def coding(self) -> Coding:
         """Between true kernel counts and what is stored."""
-        return Coding({name: grid.grid for name, grid in self.spec.grids.items() if grid.grid})
+        return Coding(self.spec.listed)
 
     @cached_property
     def space(self) -> Space:
@@ -63,13 +63,13 @@ class Ring:
         return Space(widths, self._axis(LENGTH), self.limits)
 
     def ours(self, kind: type[PHashSampler], **settings: Any) -> PHashSampler:
-        """As a study of this spec would make it."""
+        """As a study of this spec would make it whose compute is its only budget."""
         return kind(
             self.spec.study.seed,
             compute=self.compute,
             widths=list(self.spec.grids),
             limits=self.limits,
-            grid={name: grid.grid for name, grid in self.spec.grids.items() if grid.grid},
+            grid=self.spec.listed,
             space=self.distributions,
             **settings,
         )
@@ -89,8 +89,8 @@ class Ring:
 class Contestant:
     """`sampler` of a ring and a trial's number; `reads` if readings are paid for.
 
-    One that is `separate` trains each network for as long as the budget of one row allows: nothing adds up; if it is
-    `shrunk` too, a parent is trained first.
+    One that is `separate` trains each network for as long as one share of the budget allows: nothing adds up, and the
+    best of what no more than a share paid for is its choice there; if it is `shrunk` too, a parent is trained first.
     """
 
     sampler: Callable[[Ring, int], BaseSampler]
@@ -164,9 +164,14 @@ def _lengths(ring: Ring) -> list[int]:
     return [max(1, int(part * ring.budget * longest / share)) for part in SHARES]
 
 
-def _blind(_: Ring) -> BasePruner:
-    """Ours where no reading counts."""
-    return PHashPruner(read=False)
+def _pruner(ring: Ring) -> BasePruner:
+    """As a study of this spec would make it."""
+    return PHashPruner(grid=ring.spec.listed)
+
+
+def _blind(ring: Ring) -> BasePruner:
+    """The same where no reading counts."""
+    return PHashPruner(read=False, grid=ring.spec.listed)
 
 
 def _hyperband(ring: Ring) -> BasePruner:
@@ -179,8 +184,8 @@ def _after(number: int) -> Contestant:
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
-    "ours": Contestant(_ours(PHashSampler), lambda _: PHashPruner(), reads=True),
-    "children": Contestant(_ours(PHashSampler, inherit=True), lambda _: PHashPruner(), reads=True),
+    "ours": Contestant(_ours(PHashSampler), _pruner, reads=True),
+    "children": Contestant(_ours(PHashSampler, inherit=True), _pruner, reads=True),
     "TPE+Hyperband": Contestant(_told(lambda seed: TPESampler(seed=seed, multivariate=True)), _hyperband),
     "TPE+Hyperband, our actions": Contestant(
         _told(lambda seed: TPESampler(seed=seed, multivariate=True), inherits=True), _hyperband
@@ -189,8 +194,8 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "random": Contestant(_told(lambda seed: RandomSampler(seed=seed))),
     "uniform at the cap": Contestant(_uniform, separate=True),
     "parent shrunk once": Contestant(_uniform, separate=True, shrunk=True),
-    "nothing learnt": Contestant(_ours(Unlearning), lambda _: PHashPruner(), reads=True),
-    "paper": Contestant(_ours(PHashSampler, strategy="paper"), lambda _: PHashPruner(), reads=True),
+    "nothing learnt": Contestant(_ours(Unlearning), _pruner, reads=True),
+    "paper": Contestant(_ours(PHashSampler, strategy="paper"), _pruner, reads=True),
     "readings off": Contestant(_ours(Blind, inherit=True), _blind),  # these three are `children` but for that
     "readings shuffled": Contestant(_ours(Shuffled, inherit=True), _blind, reads=True),
     "dead share alone": Contestant(_ours(DeadOnly, inherit=True), _blind, reads=True),

@@ -24,6 +24,7 @@ from phashopt.bench.contestants import CONTESTANTS, SHARES, Ring
 from phashopt.bench.shrunk import train_shrunk
 from phashopt.bench.task import Seed
 from phashopt.errors import NotFiniteError, UserError
+from phashopt.search.history import COMPUTE_KEY
 from phashopt.service.images import load_data
 from phashopt.service.objective import Hooks, Objective, discard_checkpoint
 from phashopt.service.ranges import IntRange, middle
@@ -231,8 +232,10 @@ class Player:
         trial.set_user_attr(TEST_KEY, evaluate(run.trainer.network, self._data.test).accuracy)
 
     def _charge(self, trial: Trial, macs: int, of_readings: int) -> None:
-        """Readings are taken of every trial, and paid for by whoever looks at them."""
-        trial.set_user_attr(CHARGED_KEY, macs - (0 if self._contestant.reads else of_readings))
+        """Readings are taken of every trial, and come out of the budget of whoever looks at them."""
+        paid = macs - (0 if self._contestant.reads else of_readings)
+        for key in (CHARGED_KEY, COMPUTE_KEY):
+            trial.set_user_attr(key, paid)
 
 
 def unit(task: LiveTask, images: int) -> float:
@@ -253,4 +256,4 @@ def is_over(arm: str, trials: Sequence[FrozenTrial], budget: float) -> bool:
 def charged(trial: FrozenTrial) -> float:
     """MACs that count for a trial: none of one that was never begun."""
     attrs: dict[str, Any] = trial.user_attrs
-    return float(attrs.get(CHARGED_KEY, attrs.get("train_macs", 0)))
+    return float(attrs.get(CHARGED_KEY, attrs.get(COMPUTE_KEY, 0)))

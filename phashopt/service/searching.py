@@ -45,7 +45,7 @@ def make_sampler(
     known: dict[str, Any] = {
         "widths": list(spec.grids),
         "limits": limits(spec, image, classes),
-        "grid": _listed(spec),
+        "grid": spec.listed,
         "space": spec.space,
     }
     if name != PHASH:
@@ -87,12 +87,7 @@ def make_pruner(spec: Spec) -> BasePruner:
     if name != PHASH:
         pruner: BasePruner = named(name, optuna.pruners, BasePruner, "search.pruner")
         return pruner
-    return PHashPruner(grid=_listed(spec))
-
-
-def _listed(spec: Spec) -> dict[str, Any]:
-    """The kernel counts of the widths that are suggested as indices."""
-    return {width: grid.grid for width, grid in spec.grids.items() if grid.grid}
+    return PHashPruner(grid=spec.listed)
 
 
 def named(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:

@@ -231,6 +231,11 @@ class Spec(Table):
         return {width_name(index): grid for index, grid in enumerate(self.network.grids())}
 
     @property
+    def listed(self) -> dict[str, list[int]]:
+        """The kernel counts of the widths that are suggested as indices."""
+        return {name: grid.grid for name, grid in self.grids.items() if grid.grid}
+
+    @property
     def space(self) -> dict[str, BaseDistribution]:
         """Every open parameter's distribution; fixed numbers are no parameters."""
         widths = {name: grid.distribution for name, grid in self.grids.items()}
