@@ -88,11 +88,11 @@ class Search:
         start = Start.read(self.study._storage.get_trial_system_attrs(trial._trial_id))
         seed = self._seeds.setdefault((self._world.key(params), start), trial.number)  # again, it ends as it did
         trained = self._world.train(params, seed, start)
-        seen, stopped = self._watch(trial, trained)
+        before = self._paid_before(trial, params, start)
+        seen, stopped = self._watch(trial, trained, before)
         write_trace(trial, seen)
         if trained.stable:
             trial.set_user_attr(STABLE_KEY, trained.stable)
-        before = self._paid_before(trial, params, start)
         accuracy = seen.epochs[-1].accuracy
         if stopped:
             self.study.tell(trial, state=TrialState.PRUNED)
@@ -120,14 +120,14 @@ class Search:
         except UserError:
             return []
 
-    def _watch(self, trial: Trial, trained: Trained) -> tuple[Trace, bool]:
-        """The epochs that the pruner lets happen; after the last one there is nothing left to save."""
+    def _watch(self, trial: Trial, trained: Trained, before: int) -> tuple[Trace, bool]:
+        """The epochs that the pruner, asked after those `before`, lets happen; the last one leaves nothing to save."""
         seen = Trace()
         for row in trained.trace.epochs:
             seen.add(row)
             if math.isfinite(row.accuracy):
                 trial.report(row.accuracy, row.number)
-            if row is not trained.trace.epochs[-1] and self._stops(trial, seen):
+            if before < row.number < trained.trace.epochs[-1].number and self._stops(trial, seen):
                 return seen, True
         return seen, False
 

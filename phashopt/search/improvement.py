@@ -34,6 +34,7 @@ WORLDS = 12
 FINALISTS = 8
 FILLED = 64  # networks at most that are filled up one by one, under a cost that is not searched by itself
 EVEN = 0.5  # chance of survival below which a training is a gamble
+NORMAL, STUDENT = 1.645, 2.132  # half of 90% in standard deviations of a belief, and in scales of a training's noise
 SLOT = 0.5  # price of taking one of a study's trials beside its compute, in longest trainings at the cap
 
 
@@ -42,7 +43,7 @@ class Action:
     """A training: its parameters, the finished one whose weights it takes over, and what it is expected to bring.
 
     It goes on from its parent, or, with a `start` of its own, inherits kernels of it. `nats` and `spread` are mean and
-    standard deviation of the prediction, `score` is what actions are ranked by.
+    standard deviation of the prediction, `margin` is half of its 90% interval, `score` is what actions are ranked by.
     """
 
     params: Mapping[str, Any]
@@ -51,6 +52,7 @@ class Action:
     score: float
     nats: float
     spread: float
+    margin: float
 
 
 class Improvement:
@@ -202,8 +204,10 @@ class Improvement:
         prices = SLOT + (1 - SLOT) * np.maximum(compute, 1e-6)
         scores = self._survived(gains / prices**self._left, coordinates)
         spreads = np.hypot(worth.std(1), self._noise**0.5)
-        for option, score, nats, spread in zip(options, scores, worth.mean(1), spreads, strict=True):
-            yield Action(option.params, option.parent, option.start, float(score), float(nats), float(spread))
+        margins = np.hypot(NORMAL * worth.std(1), STUDENT * self._noise**0.5)
+        numbers = np.stack([scores, worth.mean(1), spreads, margins], 1).tolist()
+        for option, (score, nats, spread, margin) in zip(options, numbers, strict=True):
+            yield Action(option.params, option.parent, option.start, score, nats, spread, margin)
 
     def _survived(self, gains: Array, coordinates: Array) -> Array:
         """(n,) the gains, each with its chance of survival; below 0 those that more likely come to nothing.

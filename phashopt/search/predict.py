@@ -11,7 +11,7 @@ import numpy as np
 from phashopt.search.ascent import Ascent
 from phashopt.search.basis import Array
 from phashopt.search.costs import Quadratic
-from phashopt.search.fit import under_caps
+from phashopt.search.fit import filled, under_caps
 from phashopt.search.model import Model
 from phashopt.search.others import Number
 from phashopt.search.record import Record
@@ -64,9 +64,11 @@ def best_under(model: Model, limits: Limits) -> Prediction:
     space.require_feasible()
     weights = model.outlook.mean
     weights = np.where(model.basis.concave, np.maximum(weights, 0), weights)
-    optimum = Ascent(model.basis, Quadratic(space), weights[None]).maximise().coordinates[0]
+    cost = Quadratic(space)
+    optimum = Ascent(model.basis, cost, weights[None]).maximise().coordinates[0]
     params = model.basis.params(_surviving(model, optimum, weights))
-    best = params | under_caps({name: params[name] for name in space.axes}, space)
+    settle = under_caps if cost.exact else filled
+    best = params | settle({name: params[name] for name in space.axes}, space)
     return predictions_of(model, [best])[0]
 
 
@@ -95,7 +97,9 @@ def predictions_of(
     draws, noise = model.outlook.draw(DRAWS, rng), model.outlook.noise(DRAWS, rng)
     coordinates = model.basis.coordinates(points, starts)
     worth = model.basis.features(coordinates) @ draws.T
-    low, high = np.quantile(worth + noise, [0.05, 0.95], axis=1)
+    of_luck = draws[:, model.basis.parts["luck"]]  # where readings tell it, the noise is only what they leave of it
+    luck = (of_luck * rng.standard_normal(of_luck.shape)).sum(1)
+    low, high = np.quantile(worth + luck + noise, [0.05, 0.95], axis=1)
     nats = np.stack([low, np.median(worth, axis=1), high], axis=1)
     values = np.sort(model.response.value(nats), axis=1)
     return [

@@ -52,7 +52,7 @@ class PHashPruner(BasePruner):
     Optuna's `should_prune` hears of STOP and FINISH only; `verdict` says it all.
 
     Args:
-        warmup: epochs before a trial can be stopped for being behind; one at chance, as no other, need not wait.
+        warmup: epochs before a trial can be stopped for being behind; one at chance, as no other, waits for two only.
         peers: complete comparable trials that it takes to call one slow, or starved.
         without: verdicts that are never given, to measure what each is worth.
         grid: as the sampler's: parameter -> its true values, where the objective suggests an index.
@@ -158,7 +158,8 @@ def _starts_again(
     if RESTART_KEY in trial.system_attrs:
         return bool(trial.system_attrs[RESTART_KEY] == here)
     lengths = [record.trace.epochs[-1].number for record in records if record.trace.epochs]
-    planned = params.get(LENGTH, float(np.median(lengths)) if lengths else 0)
+    length = params.get(LENGTH)
+    planned = length if isinstance(length, int | float) else float(np.median(lengths)) if lengths else 0.0
     if row.number > max(1.0, EARLY * planned) or not unlucky(params, trace, records):
         return False
     study._storage.set_trial_system_attr(trial._trial_id, RESTART_KEY, here)

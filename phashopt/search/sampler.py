@@ -345,9 +345,10 @@ def _as_before(name: str, past: Past, names: Sequence[str]) -> Axis | None:
     last = next((record for record in reversed(past.records) if name in record.params), None)
     if last:
         return Axis((int(last.params[name]),))
-    known = {name for record in past.records for name in record.params}
-    if known and (not known & {*names} or get_close_matches(name, known - {*names}, n=1)):
-        raise UserError(f"widths: the trials have no {name!r}{meant(name, sorted(known))}")
+    known = sorted({name for record in past.records for name in record.params})
+    misspelt = any(near not in names for near in get_close_matches(name, known, n=1))
+    if known and (misspelt or not {*known} & {*names}):
+        raise UserError(f"widths: the trials have no {name!r}{meant(name, known)}")
     return None
 
 

@@ -55,9 +55,9 @@ def exploded(trace: Trace, *, child: bool = False) -> bool:
 def at_chance(row: Epoch) -> bool:
     """Whether a network only guesses: where every class is as likely as it is frequent, exp(-loss) is the accuracy.
 
-    False where loss or accuracy is not known.
+    False where loss or accuracy is not known, or the loss is no cross-entropy: below 0.
     """
-    return row.accuracy < GUESSABLE and row.accuracy < GUESSING * math.exp(-row.loss)
+    return row.accuracy < GUESSABLE and row.loss >= 0 and row.accuracy < GUESSING * math.exp(-row.loss)
 
 
 def collapsed(trace: Trace) -> bool:

@@ -78,7 +78,7 @@ def _proposal(model: Model, action: Action) -> Proposal:
 
 
 def _prediction(model: Model, action: Action) -> str:
-    nats = action.nats + action.spread * np.array([-1.645, 0.0, 1.645])
+    nats = action.nats + action.margin * np.array([-1.0, 0.0, 1.0])
     low, middle, high = sorted(model.response.value(nats).tolist())
     count = len(model.finished)
     return f"Predicted {middle:.4g} (90%: {low:.4g} to {high:.4g}) from {count} training{'s' * (count != 1)}"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from optuna import Study
+from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 from scipy import stats
 
@@ -31,6 +32,13 @@ class Extending(Listed):
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict) -> Values:  # type: ignore[type-arg]
         study._storage.set_trial_system_attr(trial._trial_id, PARENT_KEY, 0 if trial.number else -1)
         return super().sample_relative(study, trial, search_space)
+
+
+class Impatient(BasePruner):
+    """Lets no trial but the first come to its end."""
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        return trial.number > 0
 
 
 @pytest.mark.parametrize("arm", [*ARMS, *PAIRS])
@@ -120,6 +128,17 @@ def test_an_extension_pays_for_its_own_epochs_only(telling: Path) -> None:
     first, second = search.step(), search.step()
     assert (first.extends, second.extends) == (False, True)
     assert second.compute == pytest.approx(first.compute)  # one epoch was shared, two were trained each time
+
+
+def test_an_extension_is_stopped_in_its_own_epochs_only(telling: Path) -> None:
+    world = Replayed(telling, 1.0)(0)
+    short = world.nearest({**world.ordered(world.macs)[0], LENGTH: 2}, set())
+    points = [coding(world.space).encode(params) for params in (short, {**short, LENGTH: 3})]
+    search = Search(world, Extending(points, world.distributions), Impatient())
+    first, second = search.step(), search.step()
+    assert [trial.state.name for trial in search.study.trials] == ["COMPLETE", "PRUNED"]
+    assert second.extends
+    assert second.compute == pytest.approx(first.compute / 2)
 
 
 def test_a_table_counts_only_if_it_takes_a_search(telling: Path) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
+from scipy import stats
 
 from phashopt.search.budget import Left
 from phashopt.search.costs import Quadratic
+from phashopt.search.evidence import FREEDOM
 from phashopt.search.history import Past, Pending
-from phashopt.search.improvement import Action, Improvement
+from phashopt.search.improvement import NORMAL, STUDENT, Action, Improvement
 from phashopt.search.model import Model
 from phashopt.search.options import from_scratch
 from phashopt.search.record import Record
@@ -39,6 +41,14 @@ def _actions(
 def test_kernels_go_where_they_were_worth_most(make_space: MakeSpace, records: list[Record]) -> None:
     best = _actions(make_space(1500), records, 0.0)[0].params
     assert best["width_01"] > max(best["width_00"], best["width_02"])
+
+
+def test_an_interval_lies_between_that_of_a_belief_and_that_of_a_training(
+    make_space: MakeSpace, records: list[Record]
+) -> None:
+    assert stats.norm.cdf(NORMAL) == pytest.approx(0.95, abs=1e-4)
+    assert stats.t.cdf(STUDENT, FREEDOM) == pytest.approx(0.95, abs=1e-4)
+    assert all(NORMAL < each.margin / each.spread < STUDENT for each in _actions(make_space(), records, 0.5))
 
 
 def test_every_action_keeps_the_cap(make_space: MakeSpace, records: list[Record]) -> None:

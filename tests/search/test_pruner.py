@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import create_trial
 
@@ -254,6 +254,13 @@ def test_an_unlucky_trial_starts_again_once_and_whoever_asks_twice_hears_the_sam
     assert [pruner.verdict(study, study.trials[-1]) for _ in range(2)] == [Verdict.RESTART] * 2
     write_trace(trial, _dead(make_trace, 0.9, loss=0.7))
     assert pruner.verdict(study, study.trials[-1]) == Verdict.CONTINUE
+
+
+def test_a_length_may_have_a_name(make_trace: MakeTrace) -> None:
+    study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0))
+    trial = study.ask({"epochs": CategoricalDistribution(["few", "many"])})
+    write_trace(trial, make_trace(GOOD))
+    assert PHashPruner().verdict(study, study.trials[-1]) == Verdict.CONTINUE
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])

@@ -583,13 +583,14 @@ def test_failed_trials_tell_the_space_too() -> None:
     assert len({_point(trial) for trial in study.trials}) == 8
 
 
-def test_depth_may_be_searched() -> None:
-    names = [f"width_{layer:02d}" for layer in range(3)]
+@pytest.mark.parametrize("names", [[f"width_{n:02d}" for n in range(3)], [f"conv{n}_kernels" for n in range(3)]])
+def test_depth_may_be_searched(names: list[str]) -> None:
     limits = {"macs": (lambda widths: float(sum(widths.values())), 150.0)}
     study = optuna.create_study(direction="maximize", sampler=_sampler(widths=names, limits=limits, space=None))
 
     def deep(trial: optuna.Trial) -> float:
         depth = trial.suggest_int("layers", 1, 3)
+        trial.suggest_categorical("conv0_kernel_size", [3, 5])  # much like a width, and none
         return 0.9 - 1 / sum(trial.suggest_int(name, 8, 88, step=16) for name in names[:depth])
 
     study.optimize(deep, n_trials=16)

@@ -36,8 +36,15 @@ def test_a_childs_loss_may_grow_as_long_as_it_knows_most_of_what_it_knew(accurac
 
 @pytest.mark.parametrize(
     ("accuracy", "loss", "guesses"),
-    [(0.1, 2.3026, True), (0.5, 0.6931, True), (0.2, 2.2, False), (0.5, 1.4, False), (0.9, 0.3, False)],
-    ids=["ten classes", "two classes", "a slow start", "half right", "well trained"],
+    [
+        (0.1, 2.3026, True),
+        (0.5, 0.6931, True),
+        (0.2, 2.2, False),
+        (0.5, 1.4, False),
+        (0.9, 0.3, False),
+        (0.1, -1000.0, False),
+    ],
+    ids=["ten classes", "two classes", "a slow start", "half right", "well trained", "no cross-entropy"],
 )
 def test_a_network_guesses_if_it_is_right_no_more_often_than_it_is_sure(
     accuracy: float, loss: float, guesses: bool
