@@ -93,11 +93,12 @@ def shuffled(records: Sequence[Record], widths: Sequence[str], rng: np.random.Ge
 def make_arm(name: str, world: World, seed: int, trials: int) -> Search:
     """The arm of this name, or a pair `SAMPLER+PRUNER`; raises `UserError` for another.
 
-    Any of them `, by belief` makes the same search, whose choice among its trials is that of our model.
+    Any of them `, by belief` makes the same search, whose choice among its trials is that of our model, for the price
+    of the readings that this takes.
     """
     if name.endswith(BELIEF):
         search = make_arm(name.removesuffix(BELIEF), world, seed, trials)
-        search.judge = ours(PHashSampler, world, seed, trials)
+        search.judge, search.reads = ours(PHashSampler, world, seed, trials), True
         return search
     if name in ARMS:
         return ARMS[name](world, seed, trials)

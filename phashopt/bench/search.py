@@ -47,9 +47,9 @@ class Choice(NamedTuple):
 class Search:
     """`sampler` and `pruner` in `world`; `move` changes a proposal before it is brought to where it can be trained.
 
-    One that `reads` pays for its readings. An extension pays for its own epochs only. With a `judge` its choice is the
-    first by that sampler's model of the trials, else the one of the highest accuracy. Where somebody else's code takes
-    part, what fails in it is told as that of `foreign`, the arm that was asked for.
+    One that `reads` pays for its readings. An extension pays for its own epochs only. With a `judge`, who reads, its
+    choice is the first by that sampler's model of the trials, else the one of the highest accuracy. Where somebody
+    else's code takes part, what fails in it is told as that of `foreign`, the arm that was asked for.
     """
 
     judge: PHashSampler | None = None
@@ -66,7 +66,7 @@ class Search:
     ) -> None:
         self._world = world
         self._move = move
-        self._reads = reads
+        self.reads = reads
         self._coding = coding(world.space)
         self._seeds: dict[Hashable, int] = {}
         placed = Placed(sampler, world.distributions, self._place)
@@ -102,7 +102,7 @@ class Search:
             self.study.tell(trial, state=TrialState.FAIL)
         own = [row for row in seen.epochs if row.number > before]
         compute = trained.spent[len(seen.epochs) - 1] - (trained.spent[before - 1] if before else 0.0)
-        readings = sum(bool(row.readings) for row in own) if self._reads else 0
+        readings = sum(bool(row.readings) for row in own) if self.reads else 0
         return Step(params, math.nan if stopped else accuracy, compute + readings * trained.reading, before > 0, start)
 
     def choice(self) -> Choice | None:

@@ -173,7 +173,7 @@ def test_a_training_that_is_repeated_ends_as_it_did_and_is_paid_for_once() -> No
     assert again.accuracy == first.accuracy != other.accuracy
 
 
-@pytest.mark.parametrize(("pruner", "reads"), [("phash", True), ("MedianPruner", False)])
+@pytest.mark.parametrize(("pruner", "reads"), [("phash", True), ("MedianPruner", False), (f"NopPruner{BELIEF}", True)])
 def test_whoever_looks_at_readings_pays_for_them(telling: Path, pruner: str, reads: bool) -> None:
     world = Replayed(telling, 1.0)(0)
     plain, looking = (make_arm(f"RandomSampler+{each}", world, 0, 5).step() for each in ("NopPruner", pruner))
