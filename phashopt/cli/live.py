@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,7 @@ from rich.text import Text
 from phashopt.figures.labels import amount, percent
 from phashopt.service.cluster import Placed, Unplaced
 from phashopt.service.events import Closed, Ended, Idle, Progress
+from phashopt.service.patience import StorageAwayError
 from phashopt.service.study import is_deleted
 from phashopt.service.summary import FINISHED, StudySummary, summarize
 
@@ -48,8 +50,7 @@ class Display:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
-        if not is_deleted(self._study):
-            self._summary = summarize(self._study)
+        if self._looked():
             self._console.print(self._headline())
 
     def show(self, slot: int, event: Any) -> None:
@@ -59,8 +60,7 @@ class Display:
                 self._lines[slot] = _progress(event)
                 self._say_now_and_then(slot)
             case Ended():
-                if not is_deleted(self._study):
-                    self._summary = summarize(self._study)
+                self._looked()
                 self._say(f"slot {slot}: {_ended(event)}")
             case Idle():
                 self._lines[slot] = "waiting for the trials of other workers"
@@ -73,6 +73,14 @@ class Display:
                 self._close(slot, event)
             case _:
                 pass
+
+    def _looked(self) -> bool:
+        """Whether the study is there to be seen: not if somebody has deleted it, or the database is away for good."""
+        with suppress(StorageAwayError):
+            if not is_deleted(self._study):
+                self._summary = summarize(self._study)
+                return True
+        return False
 
     def _close(self, slot: int, event: Closed) -> None:
         self._lines[slot] = "done"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from phashopt.cli.options import DataDir, Json, Name, Storage
-from phashopt.cli.output import FAILED, console, messages, plain_errors, print_json
+from phashopt.cli.output import FAILED, confirmed, console, messages, plain_errors, print_json
 
 app = typer.Typer(help="Create, look at and remove studies.", no_args_is_help=True)
 
@@ -265,7 +265,7 @@ def delete(
         check_at_rest(study)
         if not yes:
             trials = counted(len(study.get_trials(deepcopy=False)), 0)
-            typer.confirm(f"Delete study {name} with its {trials}?", abort=True, err=True)
+            confirmed(f"Delete study {name} with its {trials}?")
         delete_study(url, name)
         messages.print(f"Study {name} is deleted.", markup=False)
 

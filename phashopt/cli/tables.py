@@ -78,7 +78,7 @@ def _trial_table(title: str, trials: list[TrialSummary]) -> Table:
         attrs = trial.attrs
         table.add_row(
             f"{trial.number}{'' if trial.feasible else '*'}",
-            attrs.get("kernels", "?"),
+            str(attrs.get("kernels", "?")),
             "-" if trial.value is None else percent(trial.value),
             amount(attrs["macs"]) if "macs" in attrs else "-",
             amount(attrs["params"]) if "params" in attrs else "-",

@@ -54,7 +54,8 @@ def run(
 
         _check_options(ray, here=(processes > 1, gpus, per_gpu > 1), there=(workers, gpus_per_worker))
         url = storage or default_storage()
-        study, spec = open_study(url, name)
+        interrupts: list[int] = []
+        study, spec = open_study(url, name, give_up=lambda: bool(interrupts))
         _check_gpus(gpus)
         devices = _slots(processes, gpus, per_gpu)
         slots = len(devices) if ray is None else workers or 1
@@ -70,7 +71,7 @@ def run(
             if ray is None
             else RaySupervisor(assignment, ray, workers=slots, gpus=gpus_per_worker or 0.0)
         )
-        interrupts = _answer_signals(supervisor)
+        _answer_signals(supervisor, interrupts)
         with Display(messages, study, spec.study.trials, slots) as display:
             for slot, event in supervisor.listen():
                 display.show(slot, event)
@@ -117,12 +118,11 @@ def _slots(processes: int, gpus: str | None, per_gpu: int) -> list[str | None]:
     return [gpu.strip() for gpu in gpus.split(",") for _ in range(per_gpu)]
 
 
-def _answer_signals(supervisor: Supervisor | RaySupervisor) -> list[int]:
-    """Ctrl-C or SIGTERM: the slots leave; a second Ctrl-C: at once. Returns the list that signals are noted in.
+def _answer_signals(supervisor: Supervisor | RaySupervisor, noted: list[int]) -> None:
+    """Ctrl-C or SIGTERM, `noted` as they come: the slots leave; a second Ctrl-C: at once.
 
     SLURM, for one, says SIGTERM two or three times and means one leave.
     """
-    noted: list[int] = []
 
     def answer(number: int, frame: FrameType | None) -> None:
         noted.append(number)
@@ -136,4 +136,3 @@ def _answer_signals(supervisor: Supervisor | RaySupervisor) -> list[int]:
 
     signal.signal(signal.SIGINT, answer)
     signal.signal(signal.SIGTERM, answer)
-    return noted

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from phashopt.errors import UserError
 from phashopt.inspection import load_subject
 from phashopt.inspection.subject import Subject
@@ -87,9 +89,9 @@ def _left_in(folder: Path, role: str, trial: TrialSummary) -> Exhibit:
         found = load_subject(str(folder))
         refuse_broken_weights(found.network)
         subject = found
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, SafetensorError):
         snapshot = Snapshot.load(folder)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, SafetensorError):
         film = Film.load(folder)
     return Exhibit(role, trial, subject, snapshot, film)
 

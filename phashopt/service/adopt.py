@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from phashopt.search.space import LENGTH
 from phashopt.service.spec import Spec
 from phashopt.service.storage import KINDS, file_of, kind, open_storage, shown
 from phashopt.service.study import CREATED_KEY, open_plain, read_subject
-from phashopt.service.summary import SPEC_KEY, counted, decoded, listed_widths
+from phashopt.service.summary import counted, decoded, listed_widths, told_spec
 from phashopt.trace import READING_FIELDS
 
 ALIASES = {
@@ -134,7 +133,7 @@ def _otherwise(spec: Spec, other: Study) -> list[str]:
 
     Raises `UserError` where it is another data set, whose accuracies say nothing here.
     """
-    theirs, ours = _spec(other), spec.model_dump(mode="json")
+    theirs, ours = told_spec(other), spec.model_dump(mode="json")
     data = theirs.get("data", {})
     if data.get("dataset", ours["data"]["dataset"]) != ours["data"]["dataset"]:
         raise UserError(f"{other.study_name!r} is of {data['dataset']}, this study of {ours['data']['dataset']}")
@@ -144,16 +143,6 @@ def _otherwise(spec: Spec, other: Study) -> list[str]:
         for key, value in theirs.get(section, {}).items()
         if key not in ("widths", "baseline") and key in ours[section] and ours[section][key] != value
     ]
-
-
-def _spec(other: Study) -> dict[str, Any]:
-    """Its sections; none where it is none of ours."""
-    try:
-        told = json.loads(other.user_attrs[SPEC_KEY])
-    except (KeyError, TypeError, ValueError):
-        return {}
-    sections = told.items() if isinstance(told, dict) else ()
-    return {name: section for name, section in sections if isinstance(section, dict)}
 
 
 def _origin(study: Study, trial: FrozenTrial) -> str:
@@ -279,7 +268,7 @@ def _read(name: str, text: str, distribution: BaseDistribution) -> Any:
 def _lists(other: Study) -> dict[str, list[int]]:
     """The widths that the other study lists, if it is one of ours."""
     try:
-        return listed_widths(_spec(other))
+        return listed_widths(told_spec(other))
     except (AttributeError, KeyError, TypeError, ValueError):
         return {}
 

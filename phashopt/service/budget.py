@@ -14,6 +14,7 @@ from phashopt.service.spec import StudyTable
 def used_up(table: StudyTable, trials: Sequence[FrozenTrial], deadline: datetime | None) -> str | None:
     """Why no new trial may be made; None while one may. A waiting trial was counted when it was made.
 
+    Those that run count for the epochs behind them, and go on: compute may end higher by what they have before them.
     Adopted trials were somebody else's expense. `deadline` is when the study's hours are over, where these are limited.
     """
     trials = [trial for trial in trials if ADOPTED_KEY not in trial.user_attrs]

@@ -19,7 +19,7 @@ from phashopt.service.searching import check_proposals, limits, make_pruner, mak
 from phashopt.service.spec import PHASH, Spec
 from phashopt.service.storage import artifact_root, check_place, file_path, open_storage, study_folder
 from phashopt.service.study import ARTIFACTS_KEY, CREATED_KEY, Subject
-from phashopt.service.summary import BASELINE_ROLE, ROLE_KEY, SPEC_KEY
+from phashopt.service.summary import BASELINE_ROLE, HASH_KEY, ROLE_KEY, SPEC_KEY
 from phashopt.signal import content_hash
 from phashopt.training.data import DataSet
 
@@ -121,7 +121,7 @@ def _check_probes(spec: Spec, images: int) -> None:
 def _attributes(url: str, spec: Spec, data: DataSet, subject: Subject) -> dict[str, object]:
     return {
         SPEC_KEY: spec.model_dump_json(),
-        "spec_hash": spec.hash,
+        HASH_KEY: spec.hash,
         "data_hash": data.hash,
         "probes_hash": content_hash(data.train.pixels[probe_indices(spec, data)]),
         "image": list(subject.image),

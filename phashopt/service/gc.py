@@ -63,8 +63,9 @@ def _kept(summary: StudySummary, best: int) -> set[int]:
 
 
 def _possible_parents(summary: StudySummary) -> set[int]:
-    """Those that the sampler chooses parents from, feasible or not."""
-    return set(_best(summary.own, NEAREST))
+    """Those that the sampler chooses parents from: of children feasible or not, of what goes on feasible ones."""
+    feasible = [trial for trial in summary.own if trial.feasible]
+    return {*_best(summary.own, NEAREST), *_best(feasible, NEAREST)}
 
 
 def _best(trials: Sequence[TrialSummary], count: int) -> list[int]:

@@ -36,6 +36,7 @@ def claim_lock(storage: BaseStorage, url: str, study: str) -> AbstractContextMan
     """Hold the one right to claim trials of `study`; blocks until it is free."""
     path = file_path(url)
     if path is not None:
+        path = path.resolve()  # links to one database share its lock
         return _held_by_kernel(path.with_name(f"{path.name}.claim"))
     return _held_by_proxy(storage, study) if kind(url) == "grpc" else _held_by_server(storage, study)
 

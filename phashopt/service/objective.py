@@ -162,6 +162,7 @@ class Objective:
         """Write down what the last epoch showed, then ask the pruner."""
         row = trace.epochs[-1]
         write_trace(trial, trace)
+        trial.set_user_attr("train_macs", run.train_macs)  # what runs, or is lost, counts in the study's budget too
         # not `trial.report`: a resumed epoch was reported before, and after a restart another course is the trial's
         self._study._storage.set_trial_intermediate_value(trial._trial_id, row.number, row.accuracy)
         planned, speed = run.trainer.schedule.epochs, run.images_per_second

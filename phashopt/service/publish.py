@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from phashopt.figures.labels import layer_label
 from phashopt.figures.maps import map_sheets
 from phashopt.figures.similarity import similarity_matrices
 from phashopt.figures.study import dashboard_plots
-from phashopt.service.summary import SPEC_KEY, summarize
+from phashopt.service.summary import summarize, told_spec
 from phashopt.service.uploads import attach
 from phashopt.training.run import Outcome
 from phashopt.training.snapshot import Snapshot
@@ -92,7 +91,7 @@ def leave_note(study: Study) -> None:
 
 def study_note(study: Study) -> str:
     """What the study searches and what its columns, files and plots mean, as Markdown."""
-    spec = json.loads(study.user_attrs.get(SPEC_KEY, "{}"))
+    spec = told_spec(study)
     tables = {name: spec.get(name, {}) for name in ("data", "network", "limits", "search")}
     caps = " and ".join(f"{cap:,.0f} {name}" for name, cap in tables["limits"].items() if cap) or "no cap on cost"
     baseline = "-".join(map(str, tables["network"].get("baseline", ())))

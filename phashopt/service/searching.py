@@ -116,3 +116,5 @@ def named(name: str, home: Any, base: type, key: str, **settings: Any) -> Any:
         raise UserError(
             f"{key}: {name!r} cannot be made from a seed alone ({error}); name a class of yours that can: module:Class"
         ) from error
+    except Exception as error:  # the user's own class, which may do anything
+        raise UserError(f"{key}: {name!r} cannot be made ({type(error).__name__}: {error})") from error

@@ -159,7 +159,7 @@ class TrainingTable(Table):
         for name, entry in self.numbers.items():
             for end in ends(entry):
                 try:
-                    Recipe(**{"epochs": 1, "learning_rate": 1.0, name: end})
+                    Recipe.model_validate({"epochs": 1, "learning_rate": 1.0, name: end}, strict=True)
                 except ValidationError as error:
                     first = error.errors()[0]
                     raise ValueError(f"{first['loc'][0]}: {_lower(first['msg'])}, not {first['input']!r}") from error

@@ -205,8 +205,8 @@ class _PatientProxy(GrpcStorageProxy):
 
 def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:
     try:
-        return RDBStorage(url, engine_kwargs=engine)
-    except ArgumentError as error:
+        return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=engine)  # Optuna fills in braces
+    except (ArgumentError, ValueError) as error:
         raise UserError(f"{shown(url)!r} is no storage URL; write {KINDS}") from error
     except ImportError as error:
         raise UserError(f"PostgreSQL needs psycopg ({error}); pip install 'phashopt[postgres]'") from error

@@ -21,7 +21,7 @@ from phashopt.plans import ImageShape
 from phashopt.service.searching import make_pruner, make_sampler
 from phashopt.service.spec import Spec, parse_spec
 from phashopt.service.storage import artifact_root, inside, open_storage, study_folder, uploads_folder
-from phashopt.service.summary import SPEC_KEY
+from phashopt.service.summary import HASH_KEY, SPEC_KEY
 
 STOP_KEY = "stops_requested"
 ARTIFACTS_KEY = "artifacts"
@@ -77,7 +77,7 @@ def is_deleted(study: Study) -> bool:
 
 def check_ours(study: Study) -> None:
     """Raise `UserError` for a study that phashopt did not make."""
-    if SPEC_KEY not in study.user_attrs:
+    if not study.user_attrs.keys() >= {SPEC_KEY, HASH_KEY}:
         raise UserError(f"{study.study_name!r} was not made by phashopt; make one with 'study create SPEC.toml'")
 
 
@@ -88,7 +88,7 @@ def read_spec(study: Study) -> Spec:
     """
     check_ours(study)
     spec = parse_spec(json.loads(study.user_attrs[SPEC_KEY]), f"the spec of {study.study_name!r}")
-    if spec.hash != study.user_attrs["spec_hash"]:
+    if spec.hash != study.user_attrs[HASH_KEY]:
         raise UserError(
             f"the spec of {study.study_name!r} reads differently here than where it was made; "
             "use the phashopt version it names, or create the study anew"

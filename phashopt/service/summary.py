@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from phashopt.figures.view import StudyView
 
 SPEC_KEY = "spec"
+HASH_KEY = "spec_hash"  # of ours alone
 ROLE_KEY = "role"
 BASELINE_ROLE = "baseline"
 FINISHED = ("COMPLETE", "PRUNED", "FAIL")
@@ -150,9 +151,19 @@ class StudySummary:
         return pd.DataFrame(rows)
 
 
+def told_spec(study: Study) -> dict[str, Any]:
+    """The sections of its spec, as they were written; none where it is none of ours."""
+    try:
+        told = json.loads(study.user_attrs[SPEC_KEY])
+    except (KeyError, TypeError, ValueError):
+        return {}
+    sections = told.items() if isinstance(told, dict) else ()
+    return {name: section for name, section in sections if isinstance(section, dict)}
+
+
 def summarize(study: Study) -> StudySummary:
     """Read everything a study's database holds, once."""
-    spec = json.loads(study.user_attrs.get(SPEC_KEY, "{}"))
+    spec = told_spec(study)
     lists = listed_widths(spec)
     trials = [summarize_trial(trial, lists) for trial in study.get_trials(deepcopy=False)]
     own = [trial for trial in trials if not trial.adopted]  # the others' networks are not ours to choose

@@ -10,15 +10,16 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from ctypes import c_byte
+from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 from typing import Any
 
 from phashopt.errors import UserError
-from phashopt.service.events import Closed
+from phashopt.service.events import Closed, Ended
 from phashopt.service.lease import GRACE_SECONDS
 from phashopt.service.patience import logger, repeat
 
@@ -57,16 +58,18 @@ class Supervisor:
         self._devices = devices
         self._context: Any = multiprocessing.get_context(START)
         self._context.set_forkserver_preload(IMPORTED)
-        self._leave = self._context.Event()
+        # without a lock: one that is killed, or hears a signal, while it looks would keep all others waiting for good
+        self._leave = self._context.RawValue("b", 0)
         self._killed = False
         self._processes: dict[int, BaseProcess] = {}
         self._ears: dict[Connection, int] = {}
         self._deaths: Counter[int] = Counter()
+        self._ended: Counter[int] = Counter()
 
     def listen(self) -> Iterator[tuple[int, Any]]:
         """Start the slots; (slot, event) as they come, (-1, None) when it is quiet, until every slot has closed."""
         for slot in range(len(self._devices)):
-            if not self._leave.is_set():
+            if not self._leave.value:
                 self._start(slot)
         while self._ears:
             heard = [ear for ear in wait(list(self._ears), LISTEN_SECONDS) if isinstance(ear, Connection)]
@@ -83,7 +86,7 @@ class Supervisor:
 
     def leave(self) -> None:
         """Ask all slots to hand their trials back and end."""
-        self._leave.set()
+        self._leave.value = 1
 
     def kill(self) -> None:
         """End all slots at once: their trials stay where their last checkpoints are."""
@@ -93,7 +96,7 @@ class Supervisor:
 
     def _start(self, slot: int) -> None:
         ear, mouth = self._context.Pipe(duplex=False)
-        arguments = (self._assignment, self._devices[slot], self._leave, mouth)
+        arguments = (self._left_to(slot), self._devices[slot], self._leave, mouth)
         process = self._context.Process(target=_run_process, args=arguments, name=f"slot-{slot}")
         with _environment(KEEP_MEMORY), _deaf():
             process.start()
@@ -101,20 +104,27 @@ class Supervisor:
         self._processes[slot] = process
         self._ears[ear] = slot
 
+    def _left_to(self, slot: int) -> Assignment:
+        """The trials that one before it in its slot has ended are not to be had again."""
+        limit = self._assignment.limit
+        return replace(self._assignment, limit=None if limit is None else limit - self._ended[slot])
+
     def _hear(self, ear: Connection, slot: int) -> Any:
         """What the slot says; of one that died, its last word, or None if it was started again."""
         try:
-            return ear.recv()
+            event = ear.recv()
         except EOFError:
             self._processes[slot].join()
             said = f"the process of slot {slot} died with status {self._processes[slot].exitcode}"
             self._deaths[slot] += 1
-            if self._killed or self._leave.is_set() or self._deaths[slot] > RESTARTS:
+            if self._killed or self._leave.value or self._deaths[slot] > RESTARTS:
                 return Closed(error=said)
             logger.warning("%s and is started again.", said.capitalize())
             del self._ears[ear]
             self._start(slot)
             return None
+        self._ended[slot] += isinstance(event, Ended)
+        return event
 
 
 @contextmanager
@@ -135,6 +145,7 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
 @contextmanager
 def _deaf() -> Iterator[None]:
     """Ctrl-C waits. Processes started meanwhile never hear it: the one they are forked from would say so at length."""
+    resource_tracker.ensure_running()  # the first process would start it, which lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -142,17 +153,17 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run_process(assignment: Assignment, device: str | None, leave: Flag, mouth: Connection) -> None:
+def _run_process(assignment: Assignment, device: str | None, leave: c_byte, mouth: Connection) -> None:
     """The life of a slot's process. Ctrl-C reaches the whole terminal group: the supervisor alone answers it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: leave.set())
+    signal.signal(signal.SIGTERM, lambda *_: setattr(leave, "value", 1))
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     supervisor = multiprocessing.parent_process()
     assert supervisor is not None
     # without the supervisor there is nobody to speak to, and the trial is back in the queue
     with suppress(BrokenPipeError):
-        run_slot(assignment, lambda: leave.is_set() or not supervisor.is_alive(), mouth.send)
+        run_slot(assignment, lambda: bool(leave.value) or not supervisor.is_alive(), mouth.send)
 
 
 def run_slot(assignment: Assignment, stopping: Callable[[], bool], notify: Callable[[Any], None]) -> None:

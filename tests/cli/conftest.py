@@ -21,13 +21,13 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, tiny_spec: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in an empty folder."""
+    """Runs a command in an empty folder; `typed` are the answers to what it asks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     for name in ("PHASHOPT_STORAGE", "PHASHOPT_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "tiny.toml").write_text(tiny_spec)
-    return lambda *words: CliRunner().invoke(app, list(words))
+    return lambda *words, typed="": CliRunner().invoke(app, list(words), input=typed)
 
 
 @pytest.fixture(scope="session")

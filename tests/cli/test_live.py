@@ -9,6 +9,7 @@ from rich.console import Console
 
 from phashopt.cli.live import Display
 from phashopt.service.events import Closed, Ended, Progress
+from phashopt.service.patience import StorageAwayError
 
 UNDER_WAY = Progress(137, 12, 16, 0.957, 0.25, 12_345.0, 74.0)
 LINE = "trial 137: epoch 12/16, 95.7%, redund. 0.25, 12.3 k images/s, 01:14 left"
@@ -47,6 +48,20 @@ def test_on_a_terminal_each_slot_has_one_whole_line(study: optuna.Study) -> None
     assert f"slot 1 {LINE}" in lines
     assert "slot 0 starting" in lines
     assert max(map(len, lines)) <= 80
+
+
+def test_a_database_that_is_away_for_good_keeps_nobody(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=StringIO(), width=80)
+    with Display(console, study, total=8, slots=1) as display:
+        monkeypatch.setattr(study._storage, "get_all_studies", away)
+        display.show(0, Ended(137, "COMPLETE", 0.961, "16 epochs"))
+        display.show(0, Closed(error="the database is away"))
+    assert isinstance(console.file, StringIO)
+    assert "slot 0: the database is away" in console.file.getvalue().splitlines()[-1]
+
+
+def away() -> None:
+    raise StorageAwayError("gone")
 
 
 def test_of_a_study_that_was_deleted_only_that_is_said(study: optuna.Study) -> None:

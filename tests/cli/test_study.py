@@ -145,15 +145,42 @@ def test_show_compares_before_and_after_in_words(run: Run, finished: str) -> Non
     assert "The network before adjustment" in shown
 
 
+@pytest.mark.parametrize("spec", ["resnet18", "[1]", 3])
+def test_anothers_study_may_have_attributes_of_our_names(run: Run, spec: object) -> None:
+    study = optuna.create_study(storage="sqlite:///phashopt.db", study_name="theirs", direction="maximize")
+    study.set_user_attr("spec", spec)
+    study.optimize(lambda trial: trial.set_user_attr("kernels", 12) or trial.suggest_float("x", 0, 1), n_trials=2)
+    assert run("study", "show", "theirs").exit_code == 0
+    for command in ("stop", "check", "worth"):
+        refused = run("study", command, "theirs")
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+        assert "was not made by phashopt" in refused.stderr
+
+
+@pytest.mark.parametrize("words", ["stop tiny", "extend tiny --trials 9", "create tiny.toml --set study.name=other"])
+def test_a_database_that_takes_nothing_is_the_users_to_mend(finished: str, words: str) -> None:
+    command = f"ulimit -f 0; exec {sys.executable} -m phashopt study {words}"
+    refused = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "look at its folder, owner and disk" in refused.stderr
+
+
 def test_show_speaks_of_a_study_nobody_worked_on(run: Run) -> None:
     run("study", "create", "tiny.toml")
     assert "1 trial; 1 waiting" in run("study", "show", "tiny").stdout
 
 
-def test_delete_asks_first(run: Run, finished: str, tmp_path: Path) -> None:
-    assert run("study", "delete", finished).exit_code == 1
+@pytest.mark.parametrize(("typed", "status", "said"), [("n\n", 1, ""), ("", 2, "give --yes where nobody can")])
+def test_what_is_not_confirmed_is_not_deleted(run: Run, finished: str, typed: str, status: int, said: str) -> None:
+    asked = run("study", "delete", finished, typed=typed)
+    assert asked.exit_code == status
+    assert said in asked.stderr
+    assert "Traceback" not in asked.stderr
     assert run("study", "show", finished).exit_code == 0
-    assert run("study", "delete", finished, "--yes").exit_code == 0
+
+
+def test_delete_asks_first(run: Run, finished: str, tmp_path: Path) -> None:
+    assert run("study", "delete", finished, typed="y\n").exit_code == 0
     assert run("study", "show", finished).exit_code == 2
     assert not (tmp_path / "phashopt-artifacts" / finished).exists()
 

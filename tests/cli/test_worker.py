@@ -128,6 +128,7 @@ def test_without_ray_its_extra_is_named(run: Run, monkeypatch: pytest.MonkeyPatc
 )
 def test_only_a_second_ctrl_c_leaves_at_once(signals: list[signal.Signals], calls: list[str]) -> None:
     made: list[str] = []
+    noted: list[int] = []
 
     class Recorder(Supervisor):
         def __init__(self) -> None:
@@ -136,7 +137,7 @@ def test_only_a_second_ctrl_c_leaves_at_once(signals: list[signal.Signals], call
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        noted = _answer_signals(Recorder())
+        _answer_signals(Recorder(), noted)
         for number in signals:
             os.kill(os.getpid(), number)
     finally:

@@ -11,6 +11,8 @@ from phashopt.report.exhibit import gather
 from phashopt.service.storage import trial_folder
 from phashopt.service.summary import StudySummary, roles
 from phashopt.training.files import WEIGHTS
+from phashopt.training.film import FILM
+from phashopt.training.snapshot import SNAPSHOT
 from phashopt.training.weights import save_weights
 
 from .conftest import Real
@@ -49,6 +51,15 @@ def test_broken_weights_are_as_good_as_none(real: Real, copy: Path) -> None:
     (folder / "network.json").write_text(description)
     assert (folder / WEIGHTS).exists()
     assert gather(real.summary, copy)[-1].subject is None
+
+
+@pytest.mark.parametrize("name", [SNAPSHOT, FILM])
+def test_pictures_that_are_cut_short_are_as_good_as_none(real: Real, copy: Path, name: str) -> None:
+    (*_, exhibit) = gather(real.summary, copy)
+    file = trial_folder(copy, real.summary.name, exhibit.trial.number) / name
+    file.write_bytes(file.read_bytes()[:100])
+    (*_, cut) = gather(real.summary, copy)
+    assert [cut.snapshot is None, cut.film is None] == [name == SNAPSHOT, name == FILM]
 
 
 def test_a_study_of_another_kind_has_no_blueprint(real: Real) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,19 @@ def test_optunas_own_can_be_named(url: str, spec_of: SpecOf, tmp_path: Path, sam
     opened, _ = open_study(url, "tiny")
     assert type(opened.sampler).__name__ == sampler.rpartition(":")[2]
     assert type(opened.pruner).__name__ == pruner
+
+
+@pytest.mark.parametrize("fails", ["raise ValueError('no licence')", "1 / 0"])
+def test_a_users_class_that_cannot_be_made_is_named(
+    url: str, spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    (tmp_path / "theirs.py").write_text(
+        f"import optuna\nclass Mine(optuna.samplers.RandomSampler):\n    def __init__(self):\n        {fails}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
+    with pytest.raises(UserError, match=r"search\.sampler: 'theirs:Mine' cannot be made"):
+        create_study(url, spec_of("search.sampler='theirs:Mine'"), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,14 @@ def test_the_proxy_and_those_who_go_past_it_share_one_lock(postgres: Postgres) -
     assert counter.value == 4 * ROUNDS
 
 
+def test_whoever_comes_by_a_link_takes_the_same_turns(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    urls, counter = [f"sqlite:///{tmp_path}/{name}.db" for name in ("real", "link")], Counter()
+    open_storage(urls[0], create=True)
+    take_turns(counter, urls * 2)
+    assert counter.value == 4 * ROUNDS
+
+
 def test_the_lock_is_free_again_after_an_error(any_url: str) -> None:
     storage = open_storage(any_url, create=True)
     for _ in range(2):

@@ -148,6 +148,8 @@ def test_a_name_that_is_allowed_is_one_folder_below_the_root(name: str) -> None:
         ("training.epochs=true", "training.epochs: input should be a valid integer, not True"),
         ("training.epochs='12'", "training.epochs: input should be a valid integer, not '12'"),
         ("training.batch_size={choices=[true,64]}", "training.batch_size.choices: choices are words or numbers"),
+        ("training.epochs={choices=['2','16']}", "training: epochs: input should be a valid integer, not '2'"),
+        ("training.momentum={choices=['0.5',0.9]}", "momentum: input should be a valid number, not '0.5'"),
         ("training.learning_rate={low=0.01,high=true}", "training.learning_rate.high: input should be a valid number"),
         ("network.baseline=[true,6]", "network.baseline.0: input should be a valid integer, not True"),
         ("search.inherit=1", "search.inherit: input should be a valid boolean, not 1"),

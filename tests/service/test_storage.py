@@ -100,6 +100,8 @@ def test_a_database_whose_writer_was_killed_is_opened_as_it_was_before_the_write
         ("mysql://user:secret@host/db", "no storage URL"),
         ("postgresql://user:secret@127.0.0.1:1/none", "cannot be opened"),
         ("postgresql+nodriver://user:secret@127.0.0.1:1/none", "no storage URL"),
+        ("postgresql://user:secret@127.0.0.1:notaport/none", "no storage URL"),
+        ("postgresql://user:{secret}@127.0.0.1:1/none", "cannot be opened"),
         ("grpc://", "names no host"),
         ("grpc://127.0.0.1:notaport", "no address of a proxy"),
     ],
@@ -108,6 +110,11 @@ def test_what_cannot_be_opened_says_so_without_the_password(address: str, messag
     with pytest.raises(UserError, match=message) as caught:
         open_storage(address, create=True)
     assert "secret" not in str(caught.value)
+
+
+def test_a_file_may_have_braces_in_its_name(tmp_path: Path) -> None:
+    open_storage(f"sqlite:///{tmp_path}/{{x}}.db", create=True)
+    assert (tmp_path / "{x}.db").exists()
 
 
 def test_a_password_is_never_shown() -> None:

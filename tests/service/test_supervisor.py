@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from phashopt.service import supervisor as module
-from phashopt.service.events import Closed, Progress
+from phashopt.service.events import Closed, Ended, Progress
 from phashopt.service.study import open_study
 from phashopt.service.supervisor import Assignment, Supervisor, _environment
 
@@ -73,6 +74,18 @@ def test_a_slot_whose_process_dies_is_started_again(url: str, study: str, tmp_pa
     assert supervisor._processes[0].pid != victims[0].pid
     assert isinstance(last, Closed)
     assert (last.error, last.ends.total()) == (None, 3)
+
+
+def test_who_takes_the_place_of_a_slot_that_died_has_what_it_left(url: str, study: str, tmp_path: Path) -> None:
+    supervisor = Supervisor(replace(assignment(url, study, tmp_path), limit=2), [None])
+    killed, last = False, None
+    for _, event in supervisor.listen():
+        if isinstance(event, Ended) and not killed:
+            supervisor._processes[0].kill()
+            killed = True
+        last = event or last
+    assert isinstance(last, Closed)
+    assert (last.error, last.ends.total()) == (None, 1)
 
 
 def test_a_slot_that_dies_again_and_again_is_given_up(

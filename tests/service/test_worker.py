@@ -151,6 +151,7 @@ def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
     leaving(url, tmp_path, after=1).work()
     (handed_back,) = summary_of(url).trials
     assert handed_back.state == "WAITING"
+    assert handed_back.attrs["train_macs"] > 0
     assert (trial_folder(artifact_root(url), study, 0) / CHECKPOINT).exists()
 
     Worker(url, study, tmp_path, label="rest").work(limit=1)
@@ -158,6 +159,7 @@ def test_an_interrupted_trial_goes_on_as_if_nothing_had_happened(
     assert resumed.attrs["attempt"] == 2
     assert (resumed.number, resumed.value, resumed.params) == (0, expected.value, expected.params)
     assert resumed.trace.to_json() == expected.trace.to_json()
+    assert resumed.attrs["train_macs"] == expected.attrs["train_macs"] > handed_back.attrs["train_macs"]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -164,7 +164,7 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as file:
             image = file.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as an image; mend or remove it") from error
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2

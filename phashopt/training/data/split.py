@@ -59,6 +59,8 @@ def prepare(
         images, labels = images[rest], labels[rest]
     if limit is not None and limit < len(labels):
         kept, _ = stratified(labels, [limit / len(labels), 1 - limit / len(labels)], seed)
+        if not len(kept):
+            raise DataError(f"{limit} images are none of each of {len(np.unique(labels))} classes: raise data.limit")
         images, labels = images[kept], labels[kept]
     splits = Splits(*stratified(labels, [1 - validation - held_out, validation, held_out], seed))
     if not len(splits.train) or not len(splits.validation):

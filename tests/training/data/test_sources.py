@@ -88,6 +88,13 @@ def test_an_unreadable_image_is_named(tmp_path: Path, content: bytes) -> None:
         load_raw(f"folder:{tmp_path}", Path(), size=8)
 
 
+def test_an_image_that_no_memory_would_hold_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    picture(tmp_path / "cat" / "huge.png", size=(20, 20))
+    with pytest.raises(DataError, match=r"huge\.png cannot be read as an image"):
+        load_raw(f"folder:{tmp_path}", Path(), size=8)
+
+
 def test_a_truncated_image_is_named(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "half.png", size=(200, 200))
     whole = (tmp_path / "cat" / "half.png").read_bytes()

@@ -59,6 +59,11 @@ def test_a_limit_keeps_classes_balanced() -> None:
     assert data.train.labels.bincount(minlength=10).min() >= 25
 
 
+def test_a_limit_below_half_an_image_a_class_is_the_users_to_mend() -> None:
+    with pytest.raises(DataError, match=r"3 images are none of each of 10 classes: raise data\.limit"):
+        prepare(raw_digits(), validation=0.25, limit=3, seed=0, device=CPU)
+
+
 def test_too_few_images_are_the_users_to_mend() -> None:
     tiny = RawData(np.zeros((2, 1, 8, 8), np.uint8), np.array([0, 1]), None, ("a", "b"), mirrored=True)
     with pytest.raises(DataError, match="too few to split"):
