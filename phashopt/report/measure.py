@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from phashopt.networks import build
 from phashopt.plans import Blueprint, ImageShape
 from phashopt.training.data import DataSet, Images
-from phashopt.training.loop import Trainer, evaluate
+from phashopt.training.loop import Diverged, Trainer, evaluate
 from phashopt.training.recipe import Recipe
 
 LATENCY_SECONDS = 0.5  # spent on each network
@@ -67,12 +67,15 @@ def step_bytes(network: nn.Module, recipe: Recipe, image: ImageShape) -> int:
 
 
 def epoch_seconds(blueprint: Blueprint, recipe: Recipe, data: DataSet) -> float:
-    """Seconds of one training epoch as trials train here, extrapolated from a few steps."""
+    """Seconds of one training epoch as trials train here, extrapolated from a few steps; NaN where these diverge."""
     part = data.train.pixels[: TIMED_STEPS * recipe.batch_size], data.train.labels[: TIMED_STEPS * recipe.batch_size]
     trainer = Trainer(build(blueprint, seed=0), recipe, Images(*part, data.train.standardisation), seed=0)
-    trainer.train_epoch()
-    start = time.perf_counter()
-    trainer.train_epoch()
+    try:
+        trainer.train_epoch()
+        start = time.perf_counter()
+        trainer.train_epoch()
+    except Diverged:
+        return math.nan
     return (time.perf_counter() - start) * len(data.train) / len(part[0])
 
 

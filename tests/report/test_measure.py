@@ -49,6 +49,10 @@ def test_an_epoch_takes_time(digits: DataSet, plan: Blueprint) -> None:
     assert epoch_seconds(plan, Recipe(epochs=2, learning_rate=0.1, batch_size=8), digits) > 0
 
 
+def test_an_epoch_that_diverges_takes_no_time(digits: DataSet, plan: Blueprint) -> None:
+    assert math.isnan(epoch_seconds(plan, Recipe(epochs=1, learning_rate=1e12), digits))
+
+
 def test_a_real_trial_is_measured_whole(real: Real) -> None:
     (*_, exhibit) = measured(gather(real.summary, real.root), real.data)
     assert all(math.isfinite(value) for value in vars(exhibit.measured).values())
