@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import optuna
 import torch
@@ -34,7 +33,6 @@ from phashopt.training.data import DataSet
 from phashopt.training.loop import Diverged, evaluate
 from phashopt.training.run import Outcome, Run
 
-CHARGED_KEY = "charged"
 TEST_KEY = "test_accuracy"
 TASK_KEY = "task"
 BUDGET_KEY = "budget"
@@ -202,11 +200,11 @@ class Player:
 
     def _shrink(self, share: float) -> None:
         """One parent and its child for this share of the budget, told as a trial that is over."""
-        attrs: dict[str, float] = {CHARGED_KEY: share * self._budget}
+        attrs: dict[str, float] = {COMPUTE_KEY: share * self._budget}
         params, value, state = self._ring.first, None, TrialState.FAIL
         with suppress(Diverged, NotFiniteError):
             found = train_shrunk(self._ring, self._data, share * self._budget, self._ring.spec.study.seed)
-            attrs = {CHARGED_KEY: found.macs, TEST_KEY: found.test}
+            attrs = {COMPUTE_KEY: found.macs, TEST_KEY: found.test}
             params, value, state = found.params, found.validation, TrialState.COMPLETE
         self._study.add_trial(
             create_trial(
@@ -233,9 +231,7 @@ class Player:
 
     def _charge(self, trial: Trial, macs: int, of_readings: int) -> None:
         """Readings are taken of every trial, and come out of the budget of whoever looks at them."""
-        paid = macs - (0 if self._contestant.reads else of_readings)
-        for key in (CHARGED_KEY, COMPUTE_KEY):
-            trial.set_user_attr(key, paid)
+        trial.set_user_attr(COMPUTE_KEY, macs - (0 if self._contestant.reads else of_readings))
 
 
 def unit(task: LiveTask, images: int) -> float:
@@ -255,5 +251,4 @@ def is_over(arm: str, trials: Sequence[FrozenTrial], budget: float) -> bool:
 
 def charged(trial: FrozenTrial) -> float:
     """MACs that count for a trial: none of one that was never begun."""
-    attrs: dict[str, Any] = trial.user_attrs
-    return float(attrs.get(CHARGED_KEY, attrs.get(COMPUTE_KEY, 0)))
+    return float(trial.user_attrs.get(COMPUTE_KEY, 0))

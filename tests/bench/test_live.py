@@ -88,7 +88,6 @@ def test_what_diverged_is_charged_without_readings_to_whoever_looks_at_none(
     reading, blind = (open_match(task, Match(arm, 4), url).trials[0] for arm in ("ours", "random"))
     assert reading.params == blind.params
     assert charged(reading) - charged(blind) == reading.user_attrs["reading_macs"] > 0
-    assert all(charged(each) == each.user_attrs["train_macs"] for each in (reading, blind))
 
 
 @pytest.mark.parametrize("arm", ["ours", "random"])
@@ -178,8 +177,8 @@ def test_what_does_not_read_does_not_pay_for_it(task_of: Callable[..., LiveTask]
     list(play(task, matches_of(task, ["ours", "readings off"]), url, tmp_path, 1))
     reading, blind = (open_match(task, Match(arm, 4), url).trials[0] for arm in ("ours", "readings off"))
     trained = [3 * each.user_attrs["macs"] * each.user_attrs["images_seen"] for each in (reading, blind)]
-    assert charged(reading) == reading.user_attrs["train_macs"] > trained[0]
-    assert charged(blind) == blind.user_attrs["train_macs"] == trained[1]
+    assert charged(reading) > trained[0]
+    assert charged(blind) == trained[1]
 
 
 @pytest.mark.parametrize("arm", [arm for arm in CONTESTANTS if not CONTESTANTS[arm].separate])
